@@ -1,0 +1,1 @@
+"""How the gates are checked against the golden model."""

@@ -1,0 +1,69 @@
+"""From samples to trains: the one rule that turns pixels or floats into the codes of an input population."""
+
+import numpy as np
+
+from .errors import InvalidData
+from .network import Input
+from .neuron import train_weights
+
+
+def encode(source: Input, x: np.ndarray) -> np.ndarray:
+    """Codes of samples [N, C, H, W] in 0..2^T-1, uint8 where T <= 8 and uint16 above.
+
+    Parameters
+    ----------
+    source : the input population.
+    x : (N, C, H, W), (N, C, L) or (N, F); uint8, which the model sees as x/255, or float in the model's units.
+
+    Raises
+    ------
+    InvalidData
+        Wrong shape or type, NaN or infinity.
+    """
+    x = as_samples(source.name, x, source.shape)
+    levels = 1 << source.timesteps
+    if x.dtype == np.uint8:
+        if (source.low, source.high) != (0.0, 1.0):
+            raise InvalidData(
+                f"Input '{source.name}': data must be floats in [{source.low}, {source.high}], as in calibration, not uint8"
+            )
+        steps = source.timesteps
+        return x >> np.uint8(8 - steps) if steps <= 8 else x.astype(np.uint16) << np.uint16(steps - 8)
+    scaled = (x.astype(np.float64) - source.low) / (source.high - source.low) * levels
+    return np.clip(np.floor(scaled), 0, levels - 1).astype(np.uint8 if source.timesteps <= 8 else np.uint16)
+
+
+def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = None) -> np.ndarray:
+    """View x as samples [N, C, H, W] and check type, shape and finiteness; InvalidData where it is not so."""
+    x = np.asarray(x)
+    if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
+        raise InvalidData(f"Data for '{name}': must be uint8 or float, not {x.dtype}; convert it with astype")
+    if x.ndim == 2:
+        x = x.reshape(*x.shape, 1, 1) if shape is None or shape[1:] == (1, 1) else _fold(name, x, shape)
+    elif x.ndim == 3:
+        x = x[:, :, None, :]
+    if x.ndim != 4 or (shape is not None and x.shape[1:] != shape):
+        expected = "(N, C, H, W), (N, C, L) or (N, F)" if shape is None else f"(N, {', '.join(map(str, shape))})"
+        raise InvalidData(f"Data for '{name}': must have shape {expected}, not {x.shape}")
+    if x.dtype != np.uint8 and not np.isfinite(x).all():
+        bad = int((~np.isfinite(x)).sum())
+        raise InvalidData(f"Data for '{name}': must be finite, not NaN or infinite ({bad} values)")
+    return x
+
+
+def _fold(name: str, x: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    if x.shape[1] != int(np.prod(shape)):
+        raise InvalidData(f"Data for '{name}': must have {int(np.prod(shape))} values a sample, not {x.shape[1]}")
+    return x.reshape(len(x), *shape)
+
+
+def spikes_of(codes: np.ndarray, timesteps: int) -> np.ndarray:
+    """Growth-2 trains of codes, most significant bit first: int8 [N, T, ...] of codes [N, ...]."""
+    shifts = np.arange(timesteps - 1, -1, -1).reshape(1, -1, *[1] * (codes.ndim - 1))
+    return ((codes[:, None] >> shifts) & 1).astype(np.int8)
+
+
+def codes_of(spikes: np.ndarray, growth: float) -> np.ndarray:
+    """Value of trains at the integer line, int64 [N, ...] of spikes [N, T, ...]."""
+    weights = train_weights(growth, spikes.shape[1]).reshape(1, -1, *[1] * (spikes.ndim - 2))
+    return (spikes * weights).sum(1)

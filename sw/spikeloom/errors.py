@@ -1,0 +1,38 @@
+"""Error kinds of Spikeloom: every one is a single message saying who, what, where and how to fix it."""
+
+
+class SpikeloomError(Exception):
+    """Base of all errors that are the caller's to mend; the command line prints it as one line and exits 2."""
+
+
+class InvalidNetwork(SpikeloomError):
+    """A network, or the file that holds one, violates the contract of the integer line."""
+
+
+class InvalidData(SpikeloomError):
+    """Input data (calibration, samples, labels) cannot be used as it is."""
+
+
+class UnsupportedLayer(SpikeloomError):
+    """A module or operation of the trained model has no spiking counterpart here; names the module's path."""
+
+
+class NotBuilt(SpikeloomError):
+    """The network asks for something its type can say but this version does not do yet; names the field."""
+
+
+class DoesNotFit(SpikeloomError):
+    """A network does not fit a board or the core's limits; lists all reasons at once."""
+
+
+class ToolError(SpikeloomError):
+    """An external tool is missing or failed; names the tool, its exit and the log."""
+
+
+class Divergence(SpikeloomError):
+    """Two traces that must be equal differ; names the first differing integer."""
+
+
+def listed(violations: list[str]) -> str:
+    """Join independent violations into one line, in the order found."""
+    return "; ".join(violations)

@@ -1,0 +1,87 @@
+"""The definition: every time step of every phase, spelled out on integers."""
+
+import numpy as np
+import torch
+
+from ..encoding import encode, spikes_of
+from ..network import Connection, Network
+from ..neuron import Neuron, growth_shift
+from ..trace import Trace
+from .synapses import propagate, weight_tensor
+
+
+def grow(potential: torch.Tensor, growth: float) -> torch.Tensor:
+    """One time step of growth, int64: V + (V >> s), arithmetic shift; growth 1 leaves V as it is."""
+    shift = growth_shift(growth)
+    return potential if shift is None else potential + (potential >> shift)
+
+
+def accumulate(spikes: torch.Tensor, growth: float, synapses: "Synapses") -> torch.Tensor:
+    """Accumulate phase of one connection: int64 [N, O, H', W'] of spikes int8 [N, T, C, H, W]."""
+    total = synapses(spikes[:, 0])
+    for t in range(1, spikes.shape[1]):
+        total = grow(total, growth) + synapses(spikes[:, t])
+    return total
+
+
+def generate(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.Tensor]:
+    """Generate phase: (spikes int8 [N, T, C, H, W], remainder int64 [N, C, H, W]) of the accumulated potential.
+
+    Ref: SpikeConverter, Algorithm 1, phase II; the reset is soft.
+    """
+    theta = torch.from_numpy(neuron.theta[0]).reshape(1, -1, 1, 1)
+    potential = torch.minimum(potential.clamp(min=0), neuron.ceiling * theta)
+    train = []
+    for t in range(neuron.timesteps):
+        fire = potential >= theta
+        potential = potential - fire * theta
+        train.append(fire.to(torch.int8))
+        if t < neuron.timesteps - 1:
+            potential = grow(potential, neuron.growth)
+    return torch.stack(train, 1), potential
+
+
+class Synapses:
+    """The synapses of one connection: spikes of one time step in, int64 contributions out."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.weights = weight_tensor(connection, torch.float64)
+
+    def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
+        return propagate(self.connection, self.weights, spikes.to(torch.float64)).to(torch.int64)
+
+
+def run(network: Network, x: np.ndarray) -> Trace:
+    """Run samples through the network, time step by time step.
+
+    Parameters
+    ----------
+    network : Network
+    x : samples as `spikeloom.encoding.encode` takes them.
+
+    Returns
+    -------
+    Trace
+        All spikes, accumulated potentials and remainders.
+    """
+    network.require_built()
+    source = network.inputs[0]
+    trains = {source.name: torch.from_numpy(spikes_of(encode(source, x), source.timesteps))}
+    growths = {source.name: source.growth}
+    accumulated, remainder = {}, {}
+    for population in network.populations:
+        initial = torch.from_numpy(population.neuron.initial[0]).reshape(1, -1, 1, 1)
+        potential = sum(
+            (
+                accumulate(trains[connection.source], growths[connection.source], Synapses(connection))
+                for connection in network.incoming(population.name)
+            ),
+            start=initial,
+        )
+        accumulated[population.name] = potential.numpy()
+        if isinstance(population.neuron, Neuron):
+            spikes, left = generate(potential, population.neuron)
+            trains[population.name], remainder[population.name] = spikes, left.numpy()
+            growths[population.name] = population.neuron.growth
+    return Trace({name: train.numpy() for name, train in trains.items()}, accumulated, remainder)

@@ -1,0 +1,112 @@
+"""What a network costs and how well it does: accuracy, synaptic operations, spikes, images per second."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .errors import InvalidData
+from .geometry import Conv2d, Dense
+from .golden import forward
+from .network import Connection, Input, Network
+from .neuron import Neuron
+from .trace import Trace
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Means over `samples` samples; `accuracy` None without labels; `images_per_second` wall clock of the golden model.
+
+    `spikes` events a sample by input or population, `sops` synaptic operations a sample by connection.
+    """
+
+    samples: int
+    accuracy: float | None
+    sops_per_inference: float
+    spikes_per_neuron: float
+    images_per_second: float
+    spikes: dict[str, float]
+    sops: dict[str, float]
+
+
+def fan_out(network: Network, connection: Connection) -> np.ndarray:
+    """SOPs one event of each source neuron costs, int64 [C, H, W]: positions that land only."""
+    source, target = network.source(connection.source), network.source(connection.target)
+    assert isinstance(connection.geometry, Dense | Conv2d)  # Network.require_built refused any other
+    return connection.geometry.fan_out(source.shape, target.shape)
+
+
+def growth_of(source: Input | object) -> float:
+    """Growth of the train that an input or population sends."""
+    return source.growth if isinstance(source, Input) else source.neuron.growth  # type: ignore[attr-defined]
+
+
+def sops(network: Network, trace: Trace) -> dict[str, np.ndarray]:
+    """Synaptic operations of every connection for each sample of a trace: name -> int64 [N]."""
+    return {
+        connection.name: (
+            trace.spikes[connection.source].sum(1, dtype=np.int64) * fan_out(network, connection)
+        ).sum((1, 2, 3))
+        for connection in network.connections
+    }
+
+
+def measure(
+    network: Network,
+    x: np.ndarray,
+    y: np.ndarray | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Measurement:
+    """Run samples through the value-domain golden model and measure.
+
+    Parameters
+    ----------
+    network : Network
+    x : samples as `spikeloom.encoding.encode` takes them.
+    y : labels [N], or None.
+    progress : called with samples done and samples in all.
+
+    Raises
+    ------
+    InvalidData
+        No samples, or labels that do not match them.
+    """
+    if len(x) == 0:
+        raise InvalidData("Data: must have at least one sample, not none")
+    if y is not None and len(y) != len(x):
+        raise InvalidData(f"Data: must have one label a sample, not {len(y)} for {len(x)}")
+    readout = network.readouts[0].population
+    firing = [item for item in network.populations if isinstance(item.neuron, Neuron)]
+    trains = {item.name: growth_of(item) for item in (*network.inputs, *firing)}
+    spikes = dict.fromkeys(trains, 0.0)
+    work = {connection.name: 0.0 for connection in network.connections}
+    fans = {item.name: torch.from_numpy(fan_out(network, item).astype(np.float32)) for item in network.connections}
+    right, busy, started = 0, 0.0, time.perf_counter()
+    for part, activities in forward(network, x):
+        busy += time.perf_counter() - started
+        counts = {name: activities[name].spike_counts(growth).to(torch.float32) for name, growth in trains.items()}
+        means = {name: count.sum(0, dtype=torch.float64) for name, count in counts.items()}
+        for name, count in means.items():
+            spikes[name] += float(count.sum())
+        for connection in network.connections:
+            work[connection.name] += float((means[connection.source] * fans[connection.name]).sum())
+        if y is not None:
+            potential = activities[readout].potential
+            assert potential is not None
+            right += int((potential.flatten(1).argmax(1).numpy() == np.asarray(y[part])).sum())
+        if progress:
+            progress(part.stop, len(x))
+        started = time.perf_counter()
+    neurons = sum(int(np.prod(item.shape)) for item in firing)
+    return Measurement(
+        samples=len(x),
+        accuracy=None if y is None else right / len(x),
+        sops_per_inference=sum(work.values()) / len(x),
+        spikes_per_neuron=sum(spikes[item.name] for item in firing) / max(neurons, 1) / len(x),
+        images_per_second=len(x) / busy,
+        spikes={name: count / len(x) for name, count in spikes.items()},
+        sops={name: count / len(x) for name, count in work.items()},
+    )

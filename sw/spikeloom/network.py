@@ -1,0 +1,192 @@
+"""The integer line: `Network`, the frozen value that conversion produces and that hardware obeys.
+
+    nn.Module -convert-> FloatNetwork -quantise-> NETWORK -place-> Program -generate-> Build
+
+`golden.run(network, x)` is its definition. Left of it floats and torch, right of it integers only.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .errors import NotBuilt, listed
+from .geometry import Diagonal, Geometry, Shape
+from .neuron import Neuron, Silent, largest_code
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input population: samples coded as growth-2 trains of `timesteps` bits, most significant first.
+
+    A model-side value is `scale * code + zero`. uint8 pixels p give code p >> (8 - T), which is also what a float
+    x = p/256 in [low, high) = [0, 1) gives: code = clip(floor((x - low) / (high - low) * 2^T), 0, 2^T - 1).
+
+    Parameters
+    ----------
+    shape : (C, H, W).
+    timesteps : T, 1..16.
+    scale, zero : the affine meaning of a code in the model's input units (the half-step is in `zero`).
+    low, high : range that float samples are mapped from.
+    signed : not built yet.
+    activity : mean events a sample, from calibration (0: unknown).
+    """
+
+    name: str
+    shape: Shape
+    timesteps: int
+    scale: float
+    zero: float = 0.0
+    low: float = 0.0
+    high: float = 1.0
+    signed: bool = False
+    activity: float = 0.0
+
+    @property
+    def growth(self) -> float:
+        """Growth of an input train: always 2, a binary number."""
+        return 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons of one kind, arranged (C, H, W); address of a neuron = (c*H + y)*W + x.
+
+    `activity`: mean events a sample, from calibration (0: unknown).
+    """
+
+    name: str
+    shape: Shape
+    neuron: Neuron | Silent
+    activity: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """Synapses from `source` to `target`: V_target += (w << shift) for each spike, weighted by its time step.
+
+    `weights` int8, shape given by `geometry.weight_shape`; each |w| < 2^(weight_bits - 1).
+    """
+
+    name: str
+    source: str
+    target: str
+    geometry: Geometry
+    weights: np.ndarray
+    weight_bits: int
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A population read as logits: logit = V * scale, one scale for all outputs; ties go to the lowest index."""
+
+    population: str
+    scale: float
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a network comes from; free text, never interpreted."""
+
+    model: str = ""
+    method: str = ""
+    notes: tuple[str, ...] = ()
+    accuracy: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A quantised spiking network; populations in topological order.
+
+    Raises
+    ------
+    InvalidNetwork
+        Listing every violation of the contract at once.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    populations: tuple[Population, ...]
+    connections: tuple[Connection, ...]
+    readouts: tuple[Readout, ...]
+    schedule: str = "two-phase"
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self) -> None:
+        from .validate import validate
+
+        validate(self)
+        for connection in self.connections:
+            connection.weights.setflags(write=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything but the provenance, hexadecimal; equal digests mean equal behaviour."""
+        from .storage import behaviour_bytes
+
+        return hashlib.sha256(behaviour_bytes(self)).hexdigest()
+
+    def source(self, name: str) -> Input | Population:
+        """The input or population of that name."""
+        return next(item for item in (*self.inputs, *self.populations) if item.name == name)
+
+    def incoming(self, name: str) -> tuple[Connection, ...]:
+        """The connections that end in the population of that name."""
+        return tuple(item for item in self.connections if item.target == name)
+
+    def largest_code(self, name: str) -> int:
+        """Largest value the train of that input or population carries at the integer line."""
+        source = self.source(name)
+        if isinstance(source, Input):
+            return largest_code(source.growth, source.timesteps)
+        assert isinstance(source.neuron, Neuron)  # a readout has no outgoing connection, see validate
+        return largest_code(source.neuron.growth, source.neuron.timesteps)
+
+    def require_built(self) -> None:
+        """Raise `NotBuilt` listing every field this version can hold but not run."""
+        found = []
+        if self.schedule != "two-phase":
+            found.append(f"schedule '{self.schedule}'")
+        for source in self.inputs:
+            if source.signed:
+                found.append(f"input '{source.name}': signed")
+        for population in self.populations:
+            found += [f"population '{population.name}': {what}" for what in _unbuilt(population.neuron)]
+        for connection in self.connections:
+            if isinstance(connection.geometry, Diagonal):
+                found.append(f"connection '{connection.name}': diagonal geometry")
+        if found:
+            raise NotBuilt(f"Network '{self.name}': not built yet: {listed(found)}")
+
+    def save(self, path: str | Path) -> None:
+        """Write the network as a .loom file; the file appears whole or not at all."""
+        from .storage import save
+
+        save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Network":
+        """Read a .loom file without running any code from it; InvalidNetwork where it is not one of ours."""
+        from .storage import load
+
+        return load(Path(path))
+
+
+def _unbuilt(neuron: Neuron | Silent) -> list[str]:
+    found = ["border classes"] if neuron.initial.shape[0] != 1 else []
+    if isinstance(neuron, Silent):
+        return found
+    for field_name in ("fire_pos", "fire_neg", "reset", "drive", "step_gamma"):
+        if getattr(neuron, field_name) is not None:
+            found.append(field_name)
+    if neuron.signed:
+        found.append("signed")
+    if neuron.reset_kind != "soft":
+        found.append(f"reset_kind '{neuron.reset_kind}'")
+    if neuron.code != "plain":
+        found.append(f"code '{neuron.code}'")
+    return found

@@ -1,0 +1,87 @@
+"""Neurons: the integer parameters and the growth of integrate-and-fire, iLIF and silent populations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Vector = np.ndarray
+
+
+def growth_shift(growth: float) -> int | None:
+    """Shift s of a growth 1 + 2^-s (so 2 is s=0), None for growth 1; ValueError for anything else.
+
+    In gates a potential grows by V + (V >> s) with an arithmetic shift.
+    """
+    if growth == 1.0:
+        return None
+    for shift in range(0, 16):
+        if growth == 1.0 + 2.0**-shift:
+            return shift
+    raise ValueError(f"growth must be 1, 2 or 1 + 2^-s with s in 1..15, not {growth!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron:
+    """A population's firing neurons, two-phase schedule: V is clamped to [0, ceiling*theta], then for T steps
+    fire if V >= theta, subtract theta, multiply by growth.
+
+    Vectors are int64 of shape [B, C]: border class (B is 1 today) by channel.
+
+    Parameters
+    ----------
+    timesteps : T, length of the output train, 1..16.
+    growth : k of the output train: 1 (IF), 2 (iLIF) or 1 + 2^-s.
+    theta : threshold, at least 1.
+    initial : potential a sample starts with (bias and rounding), added once and never multiplied.
+    fire_pos, fire_neg : firing thresholds where they differ from theta (not built yet).
+    reset : amount subtracted at a spike where it is not theta (not built yet).
+    reset_kind : "soft", or "hard" (not built yet).
+    drive : added every time step (not built yet).
+    signed : spikes are -1, 0, +1 (not built yet).
+    step_gamma : graded spike of StepReLU (not built yet).
+    code : "plain" train, or "naf" minimal-weight code (not built yet).
+    """
+
+    timesteps: int
+    growth: float
+    theta: Vector
+    initial: Vector
+    fire_pos: Vector | None = None
+    fire_neg: Vector | None = None
+    reset: Vector | None = None
+    reset_kind: str = "soft"
+    drive: Vector | None = None
+    signed: bool = False
+    step_gamma: Vector | None = None
+    code: str = "plain"
+
+    @property
+    def ceiling(self) -> int:
+        """Factor on theta that the potential is clamped to at the phase boundary.
+
+        2 for a growing train, whose potential then never exceeds 2*theta; for growth 1 a train of T spikes carries
+        up to T*theta, so the ceiling lies there.
+        """
+        return 2 if self.growth > 1 else max(2, self.timesteps)
+
+
+@dataclass(frozen=True, eq=False)
+class Silent:
+    """A readout's neurons: they integrate for the whole sample and never fire.
+
+    `initial` int64 [B, C] as in `Neuron`.
+    """
+
+    initial: Vector
+
+
+def train_weights(growth: float, timesteps: int) -> np.ndarray:
+    """Integer weight of a spike at each time step, int64 [T]: k^(T-t) for k in {1, 2}, 1 for any other growth."""
+    if growth == 2.0:
+        return 1 << np.arange(timesteps - 1, -1, -1, dtype=np.int64)
+    return np.ones(timesteps, dtype=np.int64)
+
+
+def largest_code(growth: float, timesteps: int) -> int:
+    """Largest value a train can carry at the integer line: 2^T - 1 for growth 2, else the spike count T."""
+    return int(train_weights(growth, timesteps).sum())

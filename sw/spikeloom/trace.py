@@ -1,0 +1,74 @@
+"""A trace is every integer a network produces for some samples; two traces are compared exactly."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .errors import Divergence
+
+FIELDS = ("spikes", "accumulated", "remainder")
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Spikes and potentials by population name, never by core or bank; N samples.
+
+    Members
+    -------
+    spikes : int8 [N, T, C, H, W], inputs and firing populations.
+    accumulated : int64 [N, C, H, W], V with offset at the phase boundary before the clamp; readouts too.
+    remainder : int64 [N, C, H, W], V after the last reset (for growth 2: 2^(T-1)*V_clamped - y*theta).
+    """
+
+    spikes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    accumulated: Mapping[str, np.ndarray] = field(default_factory=dict)
+    remainder: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def mismatches(expected: Trace, got: Trace) -> int:
+    """Number of integers that differ, over the fields and populations present in `got`; Divergence where shapes differ."""
+    return sum(int(np.count_nonzero(want != have)) for _, _, want, have in _pairs(expected, got))
+
+
+def first_divergence(expected: Trace, got: Trace) -> str | None:
+    """Sentence naming the first difference (sample, time step, population, neuron, field, expected, got) or None.
+
+    Order: earliest sample first, then the populations in the order of `got` (topological), so that the name is
+    that of the cause rather than of what it led to downstream.
+    """
+    order = {name: rank for rank, name in enumerate((*got.accumulated, *got.spikes))}
+    found: list[tuple[int, int, int, str]] = []
+    for field_name, name, want, have in _pairs(expected, got):
+        different = np.argwhere(want != have)
+        if len(different):
+            at = tuple(int(i) for i in different[0])
+            sample, *step, channel, y, x = at
+            when = f"time step {step[0] + 1}, " if step else ""
+            found.append(
+                (
+                    sample,
+                    order.get(name, 0),
+                    ("accumulated", "spikes", "remainder").index(field_name),
+                    f"sample {sample}, {when}population '{name}', neuron (c={channel}, y={y}, x={x}), "
+                    f"{field_name}: expected {int(want[at])}, got {int(have[at])}",
+                )
+            )
+    return min(found)[3] if found else None
+
+
+def require_equal(expected: Trace, got: Trace) -> None:
+    """Raise `Divergence` naming the first difference and the count; nothing where all integers are equal."""
+    count = mismatches(expected, got)
+    if count:
+        raise Divergence(f"Trace: {count} integers differ; first: {first_divergence(expected, got)}")
+
+
+def _pairs(expected: Trace, got: Trace) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    for field_name in FIELDS:
+        for name, have in getattr(got, field_name).items():
+            want = getattr(expected, field_name).get(name)
+            if want is None or want.shape != have.shape:
+                shape = "nothing" if want is None else f"shape {want.shape}"
+                raise Divergence(f"Trace: {field_name} of '{name}': expected {shape}, got shape {have.shape}")
+            yield field_name, name, want, have

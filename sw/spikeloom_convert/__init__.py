@@ -1,0 +1,1 @@
+"""Trained models in: trace, fold, calibrate, convert, quantise."""
