@@ -1,0 +1,1 @@
+"""Makes this folder importable (`random_networks`) from every test: pytest puts a conftest's folder on the path."""

@@ -1,0 +1,147 @@
+"""Seeded random networks and samples: small, valid, of every kind the gates take, for tests of all rooms."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, Population, Readout, Silent
+from spikeloom.geometry import Geometry, Shape
+from spikeloom.neuron import largest_code
+
+Pair = tuple[int, int]
+
+
+@dataclass
+class RandomNetwork:
+    """Builds a network layer by layer with random weights, thresholds and offsets; every method returns self.
+
+    Parameters
+    ----------
+    rng : source of all randomness.
+    shape : (C, H, W) of the input.
+    timesteps : T of the input.
+    name : name of the network.
+    """
+
+    rng: np.random.Generator
+    shape: Shape
+    timesteps: int = 4
+    name: str = "random"
+    populations: list[Population] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
+
+    def dense(self, outputs: int, *, pool: Pair = (1, 1), **options: Any) -> "RandomNetwork":
+        """Add a firing population of `outputs` neurons behind a dense connection; options as for `layer`."""
+        return self.layer(Dense(pool), (outputs, 1, 1), **options)
+
+    def conv(self, channels: int, geometry: Conv2d, **options: Any) -> "RandomNetwork":
+        """Add a firing population of `channels` maps behind a convolution; options as for `layer`."""
+        return self.layer(geometry, (channels, *geometry.output_size(self._source()[1])), **options)
+
+    def layer(
+        self,
+        geometry: Geometry,
+        shape: Shape,
+        *,
+        timesteps: int | None = None,
+        growth: float = 2.0,
+        weight_bits: int = 6,
+        shift: int = 0,
+        fires: bool = True,
+    ) -> "RandomNetwork":
+        """Add a population of `shape` behind one connection, its thresholds of the size of its potentials."""
+        rng, (source, source_shape, code) = self.rng, self._source()
+        top = (1 << (weight_bits - 1)) - 1
+        weights = rng.integers(-top, top + 1, geometry.weight_shape(source_shape, shape), dtype=np.int8)
+        pool = getattr(geometry, "pool", (1, 1))
+        reach = np.sqrt(weights[0].size * pool[0] * pool[1]) * (top / 2 + 0.5) * (code / 2 + 0.5) * (1 << shift)
+        initial = rng.integers(-int(reach) // 2 - 1, int(reach) // 2 + 2, (1, shape[0]))
+        number = len(self.populations) + 1
+        name = f"l{number}" if fires else "readout"
+        steps = self.timesteps if timesteps is None else timesteps
+        scale = reach / (1 if growth > 1 else steps)
+        theta = np.maximum(1, (rng.uniform(0.1, 1.5, (1, shape[0])) * scale).astype(np.int64))
+        neuron = Neuron(steps, growth, theta, initial) if fires else Silent(initial)
+        self.populations.append(Population(name, shape, neuron))
+        self.connections.append(Connection(f"to_{name}", source, name, geometry, weights, weight_bits, shift))
+        return self
+
+    def readout(self, outputs: int, *, pool: Pair = (1, 1), weight_bits: int = 6, shift: int = 0) -> Network:
+        """Close the network with a dense readout of `outputs` potentials."""
+        self.layer(Dense(pool), (outputs, 1, 1), weight_bits=weight_bits, shift=shift, fires=False)
+        source = Input("input", self.shape, self.timesteps, scale=2.0**-self.timesteps)
+        return Network(
+            self.name, (source,), tuple(self.populations), tuple(self.connections), (Readout("readout", 1.0),)
+        )
+
+    def _source(self) -> tuple[str, Shape, int]:
+        """Name, shape and largest code of what the next layer hears."""
+        if not self.populations:
+            return "input", self.shape, (1 << self.timesteps) - 1
+        last = self.populations[-1]
+        assert isinstance(last.neuron, Neuron)
+        return last.name, last.shape, largest_code(last.neuron.growth, last.neuron.timesteps)
+
+
+def random_network(
+    rng: np.random.Generator,
+    *,
+    layers: int | None = None,
+    growths: tuple[float, ...] = (1.0, 2.0),
+    name: str = "random",
+) -> Network:
+    """A random tiny network: dense and convolutional layers, stride, padding, groups, pooling, odd channel counts.
+
+    Parameters
+    ----------
+    rng : source of all randomness; a failing test prints the seed it came from.
+    layers : number of firing populations (default: 0 to 3).
+    growths : growths the populations draw from.
+    """
+    hidden = int(rng.integers(0, 4)) if layers is None else layers
+    shape = (int(rng.integers(1, 4)), int(rng.integers(1, 8)), int(rng.integers(1, 8)))
+    network = RandomNetwork(rng, shape, int(rng.integers(1, 7)), name)
+    for _ in range(hidden):
+        shape = network.populations[-1].shape if network.populations else shape
+        options: dict[str, Any] = {
+            "timesteps": int(rng.integers(1, 7)),
+            "growth": float(rng.choice(growths)),
+            "weight_bits": int(rng.integers(2, 9)),
+            "shift": int(rng.choice([0, 0, 0, 1, 3])),
+        }
+        geometry, channels = _random_convolution(rng, shape)
+        if geometry is not None and rng.random() < 0.7:
+            network.conv(channels, geometry, **options)
+        else:
+            network.dense(int(rng.integers(1, 12)), pool=_random_pool(rng, shape), **options)
+    shape = network.populations[-1].shape if network.populations else shape
+    return network.readout(int(rng.integers(1, 12)), pool=_random_pool(rng, shape), weight_bits=int(rng.integers(2, 9)))
+
+
+def random_samples(rng: np.random.Generator, network: Network, count: int) -> np.ndarray:
+    """Samples for a network, uint8 [count, C, H, W]: silent, full, sparse and dense ones."""
+    x = rng.integers(0, 256, (count, *network.inputs[0].shape), dtype=np.uint8)
+    x *= rng.random(x.shape) < rng.choice([0.0, 0.2, 0.6, 1.0], (count, 1, 1, 1), p=[0.1, 0.3, 0.3, 0.3])
+    x[rng.random(count) < 0.1] = 255
+    return x
+
+
+def _random_pool(rng: np.random.Generator, shape: Shape) -> Pair:
+    vertical, horizontal = (int(rng.integers(1, min(size, 3) + 1)) if rng.random() < 0.4 else 1 for size in shape[1:])
+    return vertical, horizontal
+
+
+def _random_convolution(rng: np.random.Generator, shape: Shape) -> tuple[Conv2d | None, int]:
+    """A convolution over `shape` (None where the map is too small for the kernel drawn) and its output channels."""
+    pool = _random_pool(rng, shape)
+    groups = int(rng.choice([size for size in range(1, shape[0] + 1) if shape[0] % size == 0]))
+    kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    geometry = Conv2d(
+        kernel=kernel,
+        stride=(int(rng.integers(1, 4)), int(rng.integers(1, 4))),
+        padding=(int(rng.integers(0, kernel[0])), int(rng.integers(0, kernel[1]))),
+        groups=groups,
+        pool=pool,
+    )
+    channels = groups * int(rng.integers(1, max(8 // groups, 1) + 1))
+    return (geometry if min(geometry.output_size(shape)) >= 1 else None), channels
