@@ -21,8 +21,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from spikeloom.errors import ToolError
 
@@ -42,7 +42,7 @@ def cache_dir() -> Path:
 
 
 def shims() -> Path:
-    """Folder with `verilator`, `yosys` and `python`, one folder per virtual environment; repairs what is missing or stale.
+    """Folder with `verilator`, `yosys` and `python`, one per virtual environment; mends what is missing or stale.
 
     Raises
     ------
@@ -80,9 +80,9 @@ def _write_script(path: Path, text: str) -> None:
 
 
 def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Environment in which every tool works: `base` (default `os.environ`) with paths, caches and Amaranth's tool names.
+    """Environment in which every tool works: `base` (default `os.environ`) with paths, caches and tool names.
 
-    Amaranth's build scripts look each tool up in a variable of its name. A variable of the caller's wins for caches only.
+    Amaranth's build scripts look each tool up in a variable of its name. The caller's variables win for caches only.
     """
     env = dict(os.environ if base is None else base)
     scripts = sysconfig.get_path("scripts")
@@ -150,13 +150,12 @@ def run(
     start = time.monotonic()
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as file:
+        with log.open("w", buffering=1) as file:
             file.write(f"# {shlex.join([tool, *command[1:]])}\n")
-            code = _stream(command, cwd, env, file.write, on_line, on_wait)
+            code = _stream(command, cwd, env, file, on_line, on_wait)
     except OSError as error:
-        raise ToolError(
-            f"Tool '{tool}': must be able to write '{error.filename or log}', not {error.strerror}"
-        ) from None
+        name = error.filename or log
+        raise ToolError(f"Tool '{tool}': must be able to read and write '{name}', not {error.strerror}") from None
     if code:
         ended = f"exit with 0, not {code}" if code > 0 else f"end by itself, not by {signal.Signals(-code).name}"
         raise ToolError(f"Tool '{tool}': must {ended} ({_cause(log)}); the whole output is in {log}")
@@ -167,7 +166,7 @@ def _stream(
     command: list[str],
     cwd: Path,
     env: Mapping[str, str],
-    write: Callable[[str], object],
+    log: TextIO,
     on_line: Callable[[str], None] | None,
     on_wait: Callable[[float], None] | None,
 ) -> int:
@@ -187,7 +186,7 @@ def _stream(
                 line = lines.get(timeout=1.0)
                 if line is None:
                     return process.wait()
-                write(line)
+                log.write(line)
                 if on_line is not None:
                     on_line(line.rstrip("\n"))
             if on_wait is not None and time.monotonic() - waited >= 1.0:
@@ -226,16 +225,3 @@ def _cause(log: Path) -> str:
             if re.search(pattern, line):
                 return line
     return lines[-1] if lines else "it said nothing"
-
-
-@cache
-def compiler_version(tool: str) -> str | None:
-    """First line of `tool --version`, or None where the tool is missing or does not run."""
-    path = find(tool)
-    if path is None:
-        return None
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        out = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, env=environment())
-        if out.returncode == 0 and out.stdout:
-            return out.stdout.splitlines()[0].strip()
-    return None

@@ -1,8 +1,8 @@
 """A `yosys` command line on the native Yosys of the pyosys wheel: `python -m spikeloom_hw.yosys [options] script.ys`.
 
 The wheel has a library but no command. This one understands what Amaranth's build scripts and ours say: scripts
-(`.ys`), designs (`.il`, `.v`), `-p COMMANDS`, `-l LOG`, `-q`, `-V`. It is always run as a process of its own (as the
-`yosys` that `toolchain.environment` puts on PATH), because an error in Yosys ends the process it happens in with exit 1.
+(`.ys`), designs (`.il`, `.v`), `-p COMMANDS`, `-l LOG`, `-q`, `-V`. It is always run as a process of its own (it is the
+`yosys` that `toolchain.environment` puts on PATH), because an error in Yosys ends the process it happens in.
 """
 
 import argparse
