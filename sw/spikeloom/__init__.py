@@ -1,6 +1,9 @@
 """Spikeloom's contract: networks on the integer line, the golden model, traces, bounds and programs."""
 
-from . import golden
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from .errors import (
     Divergence,
     DoesNotFit,
@@ -16,6 +19,9 @@ from .network import Connection, Input, Network, Population, Provenance, Readout
 from .neuron import Neuron, Silent
 from .trace import Trace
 
+if TYPE_CHECKING:
+    from . import golden
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -23,3 +29,10 @@ __all__ = [
     "InvalidNetwork", "Network", "Neuron", "NotBuilt", "Population", "Provenance", "Readout", "Silent",
     "SpikeloomError", "ToolError", "Trace", "UnsupportedLayer", "golden",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`spikeloom.golden` on first use: it brings PyTorch, which takes a second that most commands do without."""
+    if name == "golden":
+        return importlib.import_module(".golden", __name__)
+    raise AttributeError(f"module 'spikeloom' has no attribute '{name}'")
