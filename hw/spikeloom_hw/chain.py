@@ -1,0 +1,68 @@
+"""The chain: one core a layer, connected by spike streams; the top of every generated design."""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+from spikeloom import Dense
+from spikeloom.program import Program
+
+from .core import Core
+from .decoder import EventDecoder
+from .layouts import event_layout
+from .spec import CoreSpec
+
+
+def core_specs(program: Program) -> tuple[CoreSpec, ...]:
+    """Specifications of the cores of a program, in the order of the chain."""
+    network = program.network
+    specs = []
+    for position, plan in enumerate(program.cores):
+        (connection,) = network.incoming(plan.population)
+        flat = position == 0 and isinstance(connection.geometry, Dense) and connection.geometry.pool == (1, 1)
+        specs.append(CoreSpec(network=network, plan=plan, flat=flat))
+    return tuple(specs)
+
+
+class Chain(wiring.Component):
+    """A whole network: events of samples in, readout potentials and classes out.
+
+    Every core works on another sample, so the busiest one sets the pace.
+
+    Parameters
+    ----------
+    program : Program
+
+    Members
+    -------
+    i : In(stream), input events in any order within a sample, each sample closed by an end mark; `event_layout`.
+    o : Out(stream), potentials of the readout in order of address; `potential_layout`.
+    o_class : Out(stream), index of the largest potential of each sample; ties go to the lowest index.
+    """
+
+    def __init__(self, *, program: Program) -> None:
+        self.program = program
+        source = program.network.inputs[0]
+        channels, height, width = source.shape
+        self.specs = core_specs(program)
+        self.cores = tuple(Core(spec=spec) for spec in self.specs)
+        super().__init__(
+            {
+                "i": In(stream.Signature(event_layout(channels * height * width, source.timesteps))),
+                "o": Out(stream.Signature(self.cores[-1].o.payload.shape())),
+                "o_class": Out(stream.Signature(self.cores[-1].o_class.payload.shape())),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first = self.specs[0]
+        m.submodules.decoder = decoder = EventDecoder(shape=first.source_shape, timesteps=first.source_timesteps)
+        connect(m, wiring.flipped(self.i), decoder.i)
+        events = decoder.o
+        for spec, core in zip(self.specs, self.cores, strict=True):
+            m.submodules[spec.plan.name] = core
+            connect(m, events, core.i)
+            events = core.o
+        connect(m, events, wiring.flipped(self.o))
+        connect(m, self.cores[-1].o_class, wiring.flipped(self.o_class))
+        return m

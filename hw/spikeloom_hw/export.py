@@ -1,0 +1,79 @@
+"""From Amaranth to plain Verilog: one readable file, memory contents beside it."""
+
+import re
+import tempfile
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from . import toolchain
+
+TOP = "spikeloom"
+_MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
+_WRITABLE = ("fifo", "bank0", "bank1")  # modules with memories that are written before they are read
+_VERILOG_MODULE = re.compile(r"^module \\?(\S+?)\s*\(", re.MULTILINE)
+_READMEM = re.compile(r'\$readmemb\("(?P<file>[^"]+)", (?P<memory>\w+)\)')
+
+
+def module_name(path: str) -> str:
+    """Verilog name of the module at a hierarchical path: dots become underscores."""
+    return path.replace(".", "_")
+
+
+def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, str]]:
+    """Convert a component to Verilog.
+
+    Verilog-2001 without `always @*`: every simulator starts it alike. Memories with contents are read by $readmemb
+    from files named after their place in the hierarchy; the others have no contents, so that reading before writing
+    shows as X in a four-state simulator.
+
+    Parameters
+    ----------
+    component : the top.
+    header : comment lines for the top of the file.
+
+    Returns
+    -------
+    text of `spikeloom.v`, and contents of the memory files by name.
+
+    Raises
+    ------
+    ToolError
+        Yosys failed.
+    """
+    text = rtlil.convert(component, name=TOP, emit_src=False)
+    modules = _MODULE.findall(text)
+    script = [
+        "read_rtlil design.il",
+        *(f"delete {name}/t:$meminit*" for name in modules if name.rsplit(".", 1)[-1] in _WRITABLE),
+        *(f"rename {name} {module_name(name)}" for name in modules if "." in name),
+        "proc",
+        "opt_expr",
+        "opt_clean",
+        "opt_dff",
+        "opt_clean",
+        "write_verilog -noattr -extmem design.v",
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "design.il").write_text(text)
+        (folder / "export.ys").write_text("\n".join(script) + "\n")
+        toolchain.run("yosys", ["-q", "export.ys"], cwd=folder, log=folder / "yosys.log")
+        code = (folder / "design.v").read_text()
+        return _name_memories(code, header, folder)
+
+
+def _name_memories(code: str, header: str, folder: Path) -> tuple[str, dict[str, str]]:
+    """Call each memory file by its place, e.g. `l1_conv1_lanes_weights.mem`, and take its contents."""
+    contents: dict[str, str] = {}
+    starts = [(match.start(), match[1]) for match in _VERILOG_MODULE.finditer(code)]
+
+    def renamed(match: re.Match[str]) -> str:
+        module = next(name for start, name in reversed(starts) if start < match.start())
+        name = f"{module.removeprefix(TOP + '_')}_{match['memory']}.mem"
+        contents[name] = (folder / match["file"]).read_text()
+        return f'$readmemb("{name}", {match["memory"]})'
+
+    body = _READMEM.sub(renamed, code).split("\n", 1)[1]  # without the line that names Yosys' build
+    return "".join(f"// {line}\n" for line in header.splitlines()) + body, contents

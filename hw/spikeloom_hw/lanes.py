@@ -1,0 +1,56 @@
+"""The lanes: read a row of weights, shift it to its time step's weight, hand it to the banks."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .banks import rom_image
+from .layouts import row_layout
+from .spec import CoreSpec
+
+
+class Lanes(wiring.Component):
+    """Weight memory and shifters: `addends` follow `weight_row` and `shift` by two cycles, one row a cycle.
+
+    A spike of a growth-2 train at time step t of T weighs 2^(T-t): the lane adds w << (T-t), so events may come in
+    any order (the potentials are sums).
+
+    Parameters
+    ----------
+    spec : CoreSpec
+    shifts : number of different shifts, T for growth 2 and 1 otherwise.
+
+    Members
+    -------
+    weight_row, shift : In, stage 0.
+    addends : Out, stage 2: a row of what to add.
+    """
+
+    def __init__(self, *, spec: CoreSpec, shifts: int) -> None:
+        self.spec, self.shifts = spec, shifts
+        super().__init__(
+            {
+                "weight_row": In(ceil_log2(len(spec.weight_rows))),
+                "shift": In(ceil_log2(shifts)),
+                "addends": Out(row_layout(spec.plan.bits, spec.plan.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec = self.spec
+        image = spec.weight_rows
+        layout = row_layout(spec.connection.weight_bits, spec.plan.lanes)
+        m.submodules.weights = memory = Memory(shape=layout, depth=len(image), init=rom_image(image))
+        read = memory.read_port()
+        shift = Signal.like(self.shift)
+        m.d.comb += read.addr.eq(self.weight_row)
+        m.d.sync += shift.eq(self.shift)
+        shifted = row_layout(spec.connection.weight_bits + self.shifts - 1, spec.plan.lanes)
+        products = Signal(shifted)
+        for lane in range(spec.plan.lanes):
+            m.d.sync += products[lane].eq(read.data[lane] << shift)
+            m.d.comb += self.addends[lane].eq(products[lane] << spec.connection.shift)
+        return m

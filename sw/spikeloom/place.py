@@ -1,0 +1,175 @@
+"""Placing: how many lanes each core gets, and whether the cores fit a board."""
+
+import math
+from dataclasses import dataclass
+
+from .bounds import signed_bits
+from .errors import DoesNotFit, NotBuilt, listed
+from .measure import fan_out
+from .network import Connection, Network, Population
+from .neuron import Neuron, Silent
+from .program import CorePlan, Program, plan_core
+
+MAX_LANES = 128
+SPARE = 0.9  # a core that is not the busiest may take this part of the busiest one's cycles
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a board's device has, in its own units.
+
+    Parameters
+    ----------
+    name : board or device, for messages.
+    lut : four-input look-up tables.
+    ram_blocks, ram_block_bits, ram_width : block RAMs, bits of one, widest word of one.
+    """
+
+    name: str
+    lut: int
+    ram_blocks: int
+    ram_block_bits: int
+    ram_width: int
+
+
+def require_chain(network: Network) -> None:
+    """Raise `NotBuilt` listing what this version's chain of cores cannot carry, although the golden model can."""
+    network.require_built()
+    found = []
+    before = network.inputs[0].name
+    for population in network.populations:
+        incoming = network.incoming(population.name)
+        if [connection.source for connection in incoming] != [before]:
+            found.append(f"population '{population.name}' must have one connection, from '{before}'")
+        neuron = population.neuron
+        if isinstance(neuron, Neuron) and neuron.growth not in (1.0, 2.0):
+            found.append(f"population '{population.name}': growth {neuron.growth} needs a sweep a time step")
+        before = population.name
+    for readout in network.readouts:
+        if network.source(readout.population).shape[1:] != (1, 1):
+            found.append(f"readout '{readout.population}': shape must be (O, 1, 1) in gates")
+    if not isinstance(network.populations[-1].neuron, Silent):
+        found.append(f"population '{before}': the last one must be the readout")
+    if found:
+        raise NotBuilt(f"Network '{network.name}': not built in gates yet: {listed(found)}")
+
+
+def place(network: Network, *, lanes: int | None = None, capacity: Capacity | None = None) -> Program:
+    """Choose the lanes of every core: one core a layer.
+
+    With `lanes`, every core gets that many (no more than it can use). Otherwise the busiest core sets the pace with up
+    to `MAX_LANES`, the others get as few as keep up with it, and all shrink together until they fit `capacity`.
+
+    Raises
+    ------
+    NotBuilt
+        The network needs something the gates do not do yet.
+    DoesNotFit
+        Listing every reason.
+    """
+    require_chain(network)
+    count = len(network.populations)
+    if lanes is not None:
+        if lanes < 1:
+            raise DoesNotFit(f"Lanes: must be at least 1, not {lanes}")
+        program = Program(network, tuple(plan_core(network, i, lanes) for i in range(count)))
+        found = [] if capacity is None else shortages(program, capacity)
+        if found:
+            raise DoesNotFit(f"Network '{network.name}' on '{capacity.name}': {listed(found)}")  # type: ignore[union-attr]
+        return program
+    most = MAX_LANES
+    while True:
+        program = balanced(network, most)
+        found = [] if capacity is None else shortages(program, capacity)
+        if not found:
+            return program
+        if most == 1:
+            raise DoesNotFit(
+                f"Network '{network.name}' on '{capacity.name}': {listed(found)}, "  # type: ignore[union-attr]
+                "even with one lane a core; choose a larger board, a smaller network or fewer weight bits"
+            )
+        most = max(1, most * 3 // 4)
+
+
+def balanced(network: Network, most: int) -> Program:
+    """The busiest layer gets up to `most` lanes, every other as few as keep up with it."""
+    widest = [plan_core(network, i, most) for i in range(len(network.populations))]
+    pace = max(cycles(network, plan) for plan in widest)
+    cores = []
+    for i, plan in enumerate(widest):
+        if cycles(network, plan) < pace:
+            options = (plan_core(network, i, lanes) for lanes in range(1, plan.lanes))
+            plan = next((option for option in options if cycles(network, option) <= SPARE * pace), plan)
+        cores.append(plan)
+    return Program(network, tuple(cores))
+
+
+def cycles(network: Network, plan: CorePlan) -> float:
+    """Expected cycles a sample of a core: rows its events touch, or slots its generator tests, whichever is more.
+
+    Uses the mean activity from calibration; where there is none, one event in two neurons.
+    """
+    connection = _connection(network, plan)
+    source = network.source(connection.source)
+    events = source.activity or math.prod(source.shape) / 2
+    rows = float(fan_out(network, connection).mean()) / network.source(plan.population).shape[0] * plan.groups
+    return max(events * rows, plan.rows * plan.lanes / max(plan.generate_width, 1))
+
+
+def shortages(program: Program, capacity: Capacity) -> list[str]:
+    """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
+    luts = sum(core_luts(program.network, core) for core in program.cores)
+    blocks = sum(core_blocks(program.network, core, capacity) for core in program.cores)
+    found = []
+    if luts > capacity.lut:
+        found.append(f"needs about {luts} of {capacity.lut} LUTs")
+    if blocks > capacity.ram_blocks:
+        found.append(f"needs about {blocks} of {capacity.ram_blocks} RAM blocks")
+    return found
+
+
+def core_luts(network: Network, plan: CorePlan) -> int:
+    """Estimated LUTs of a core: lanes, generator, and a walker's worth of control."""
+    shifts = _shift_levels(network, plan)
+    weight_bits = _connection(network, plan).weight_bits
+    lane = shifts * (weight_bits + 2 * shifts) + 2 * plan.bits
+    if plan.rows > 1:
+        lane += 4 * plan.bits
+    population = network.source(plan.population)
+    assert isinstance(population, Population)
+    steps = population.neuron.timesteps if isinstance(population.neuron, Neuron) else 0
+    return plan.lanes * lane + plan.generate_width * (2 * steps + 3) * plan.bits + 400
+
+
+def core_blocks(network: Network, plan: CorePlan, capacity: Capacity) -> int:
+    """Estimated RAM blocks of a core: its weights and, with several rows, its two banks."""
+    source = network.source(plan.source)
+    target = network.source(plan.population).shape
+    connection = _connection(network, plan)
+    rows = connection.weights[0].size * plan.groups
+    if source.shape[0] > 1 and connection.geometry.kind == "conv2d":
+        rows = source.shape[0] * math.prod(connection.weights.shape[2:]) * plan.groups
+    del target
+    blocks = ram_blocks(rows, plan.lanes * connection.weight_bits, capacity)
+    return blocks + (2 * ram_blocks(plan.rows, plan.lanes * plan.bits, capacity) if plan.rows > 1 else 0)
+
+
+def ram_blocks(depth: int, width: int, capacity: Capacity) -> int:
+    """Block RAMs of a memory: the best aspect ratio; small ones go to LUTs."""
+    if depth * width < capacity.ram_block_bits // 16 or depth <= 16:
+        return 0
+    options = []
+    word = capacity.ram_width
+    while word >= 1:
+        options.append(-(-width // word) * -(-depth * word // capacity.ram_block_bits))
+        word //= 2
+    return min(options)
+
+
+def _connection(network: Network, plan: CorePlan) -> Connection:
+    (connection,) = network.incoming(plan.population)
+    return connection
+
+
+def _shift_levels(network: Network, plan: CorePlan) -> int:
+    return max(0, signed_bits(0, network.largest_code(plan.source)) - 1).bit_length() - 1
