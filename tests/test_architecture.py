@@ -1,0 +1,195 @@
+"""The house rules that a machine can check: who may import whom, how long a file may be, what no file may hold."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = {
+    "spikeloom": "sw",
+    "spikeloom_convert": "sw",
+    "spikeloom_cli": "sw",
+    "spikeloom_hw": "hw",
+    "spikeloom_sim": "sim",
+}
+# cli -> sim -> hw -> spikeloom <- convert <- cli
+MAY_IMPORT = {
+    "spikeloom": set(),
+    "spikeloom_convert": {"spikeloom"},
+    "spikeloom_hw": {"spikeloom"},
+    "spikeloom_sim": {"spikeloom", "spikeloom_hw"},
+    "spikeloom_cli": {"spikeloom", "spikeloom_convert", "spikeloom_hw", "spikeloom_sim"},
+}
+LONGEST = 400
+SOURCES = sorted(path for room, folder in FOLDERS.items() for path in (ROOT / folder / room).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+# importing one of these, or from it, runs code that came with data
+CODE_IN_DATA = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}
+FORBIDDEN_CALLS = {"eval", "exec"}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[1]
+
+
+def imported_modules(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and full name of every absolute import, wherever it stands; importlib.import_module with a constant too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.lineno, node.module
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield node.lineno, first.value
+
+
+def wrong_imports(path: Path, room: str) -> list[str]:
+    found = []
+    for line, module in imported_modules(tree_of(path)):
+        top = module.split(".")[0]
+        if top in FOLDERS and top != room and top not in MAY_IMPORT[room]:
+            found.append(f"{path.name}:{line} imports {module}")
+        if top == "tests":
+            found.append(f"{path.name}:{line} imports from the tests")
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom) and node.level > len(path.relative_to(ROOT).parts) - 2:
+            found.append(f"{path.name}:{node.lineno} leaves its room by a relative import")
+    return found
+
+
+def forbidden(tree: ast.Module) -> list[str]:
+    """What no source file may hold, as sentences with their line."""
+    found = []
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Name) and node.id in ("NotImplementedError", "NotImplemented"):
+            found.append(f"{line}: {node.id}")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
+            found.append(f"{line}: {node.func.id}()")
+        if isinstance(node, ast.Call) and any(
+            keyword.arg == "shell" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+            for keyword in node.keywords
+        ):
+            found.append(f"{line}: shell=")
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.system", "os.popen"):
+            found.append(f"{line}: {ast.unparse(node.func)}()")
+        if isinstance(node, ast.Call) and any(
+            keyword.arg == "allow_pickle"
+            and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+            for keyword in node.keywords
+        ):
+            found.append(f"{line}: allow_pickle")
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "torch.load"
+            and not any(
+                keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in node.keywords
+            )
+        ):
+            found.append(f"{line}: torch.load without weights_only=True")
+        if isinstance(node, ast.ExceptHandler):
+            kinds = (
+                []
+                if node.type is None
+                else [ast.unparse(item) for item in ast.walk(node.type) if isinstance(item, ast.Name)]
+            )
+            if node.type is None or "Exception" in kinds:
+                found.append(f"{line}: except that catches everything")
+    found += [f"{line}: import {name}" for line, name in imported_modules(tree) if name.split(".")[0] in CODE_IN_DATA]
+    return found
+
+
+def test_every_room_is_there_and_no_other() -> None:
+    rooms = {
+        path.parent.name: path.parent.parent.name
+        for folder in ("hw", "sw", "sim")
+        for path in (ROOT / folder).glob("*/__init__.py")
+    }
+    assert rooms == FOLDERS
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_follow_the_house(path: Path) -> None:
+    assert wrong_imports(path, room_of(path)) == []
+
+
+@pytest.mark.parametrize("path", SOURCES + TESTS, ids=name_of)
+def test_files_are_one_room_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_sources_hold_nothing_forbidden(path: Path) -> None:
+    assert forbidden(tree_of(path)) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_modules_say_their_purpose_in_one_sentence(path: Path) -> None:
+    text = ast.get_docstring(tree_of(path)) or ""
+    assert text.splitlines()[:1] != []
+    assert text.split("\n\n")[0].rstrip()[-1] in ".:"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) == "spikeloom_hw"], ids=name_of)
+def test_hardware_keeps_its_annotations_alive(path: Path) -> None:
+    assert not any(
+        isinstance(node, ast.ImportFrom) and node.module == "__future__" and node.names[0].name == "annotations"
+        for node in ast.walk(tree_of(path))
+    )
+
+
+def test_loading_networks_and_boards_leaves_torch_alone() -> None:
+    import subprocess
+
+    code = "import sys, spikeloom.network, spikeloom_cli.app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_rules_catch_what_they_are_for() -> None:
+    bad = """
+import pickle
+try:
+    eval("1")
+except Exception:
+    raise NotImplementedError
+except (ValueError, Exception):
+    subprocess.run("ls", shell=True)
+np.load(path, allow_pickle=True)
+torch.load(path)
+"""
+    assert sorted(item.split(": ", 1)[1] for item in forbidden(ast.parse(bad))) == [
+        "NotImplementedError",
+        "allow_pickle",
+        "eval()",
+        "except that catches everything",
+        "except that catches everything",
+        "import pickle",
+        "shell=",
+        "torch.load without weights_only=True",
+    ]
+
+
+def test_import_rule_catches_a_step_in_the_wrong_direction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    path = tmp_path / "sw" / "spikeloom" / "bad.py"
+    path.parent.mkdir(parents=True)
+    path.write_text("from spikeloom_hw import core\nimport spikeloom_cli.app\nfrom ...hw import x\nimport numpy\n")
+    assert wrong_imports(path, "spikeloom") == [
+        "bad.py:1 imports spikeloom_hw",
+        "bad.py:2 imports spikeloom_cli.app",
+        "bad.py:3 leaves its room by a relative import",
+    ]
