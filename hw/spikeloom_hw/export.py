@@ -10,15 +10,10 @@ from amaranth.lib import wiring
 from . import toolchain
 
 TOP = "spikeloom"
-_MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
+_MODULE = re.compile(r"^(?P<kind>module|  cell) \\(?P<path>spikeloom\.\S+)", re.MULTILINE)
 _WRITABLE = ("fifo", "bank0", "bank1")  # modules with memories that are written before they are read
 _VERILOG_MODULE = re.compile(r"^module \\?(\S+?)\s*\(", re.MULTILINE)
 _READMEM = re.compile(r'\$readmemb\("(?P<file>[^"]+)", (?P<memory>\w+)\)')
-
-
-def module_name(path: str) -> str:
-    """Verilog name of the module at a hierarchical path: dots become underscores."""
-    return path.replace(".", "_")
 
 
 def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, str]]:
@@ -42,12 +37,14 @@ def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, st
     ToolError
         Yosys failed.
     """
-    text = rtlil.convert(component, name=TOP, emit_src=False)
-    modules = _MODULE.findall(text)
+    # Amaranth calls modules by their path with dots, which Verilog would have to escape
+    text = _MODULE.sub(
+        lambda match: f"{match['kind']} \\{match['path'].replace('.', '_')}",
+        rtlil.convert(component, name=TOP, emit_src=False),
+    )
     script = [
         "read_rtlil design.il",
-        *(f"delete {name}/t:$meminit*" for name in modules if name.rsplit(".", 1)[-1] in _WRITABLE),
-        *(f"rename {name} {module_name(name)}" for name in modules if "." in name),
+        *(f"delete {TOP}_*_{name}/t:$meminit*" for name in _WRITABLE),
         "proc",
         "opt_expr",
         "opt_clean",
