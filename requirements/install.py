@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 10
 
 
 def main(arguments: Sequence[str]) -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036, whoever runs this has not installed us yet
         return _fail(f"Python must be 3.11 or later, not {sys.version.split()[0]}; say which with make PYTHON=...")
     if len(arguments) != 1:
         return _fail("one argument: the folder of the virtual environment")
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
                 steps.run("virtual environment", [sys.executable, "-m", "venv", str(folder)])
             _packages(steps, [str(python), "-m", "pip", "install", "-c", str(CONSTRAINTS)])
             # runs every tool once, which compiles and caches those that are WebAssembly
-            steps.run("tools run for the first time", [str(folder / "bin" / "spikeloom"), "doctor"])
+            steps.run("tools run for the first time", [str(folder / "bin" / "spikeloom"), "doctor", "--warm"])
         stamp.write_text(wanted)
     except OSError as error:
         return _fail(f"'{error.filename or folder}' cannot be written ({error.strerror}); make room or give rights")

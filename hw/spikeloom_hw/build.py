@@ -11,7 +11,6 @@ import spikeloom
 from amaranth.lib import data
 from spikeloom import Network, SpikeloomError
 from spikeloom.place import place
-from spikeloom.program import Program
 from spikeloom.storage import canonical
 
 from .chain import Chain
@@ -57,7 +56,9 @@ class Build:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SpikeloomError(f"Build '{folder}': {MANIFEST} cannot be read ({error}); generate it again") from None
         if version != FORMAT_VERSION:
-            raise SpikeloomError(f"Build '{folder}': format must be {FORMAT_VERSION}, not {version!r}; generate it again")
+            raise SpikeloomError(
+                f"Build '{folder}': format must be {FORMAT_VERSION}, not {version!r}; generate it again"
+            )
         missing = [name for name in (VERILOG, NETWORK, *manifest["memories"]) if not (folder / name).is_file()]
         if missing:
             raise SpikeloomError(f"Build '{folder}': lacks {', '.join(missing)}; generate it again")
@@ -145,7 +146,9 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
             "fields": fields(potential),
             "class_bits": chain.o_class.payload.shape().width,
         },
-        "cores": [describe_core(spec, core.o.payload.shape()) for spec, core in zip(chain.specs, chain.cores, strict=True)],
+        "cores": [
+            describe_core(spec, core.o.payload.shape()) for spec, core in zip(chain.specs, chain.cores, strict=True)
+        ],
     }
     return json.loads(canonical(manifest))
 

@@ -19,7 +19,7 @@ class Core(wiring.Component):
 
     `i` -> walker -> lanes -> banks -> generator -> queue -> `o`. Throughput one row of `lanes` SOPs a cycle; zeros
     cost nothing. A sample ends with an end mark; then the banks swap as soon as the generator has emptied the other
-    one (about five cycles in all), and the next sample accumulates while this one is generated. After reset a core
+    one (about six cycles in all), and the next sample accumulates while this one is generated. After reset a core
     with several rows initialises its banks first, rows + 2 cycles.
 
     Parameters
@@ -53,7 +53,8 @@ class Core(wiring.Component):
         m.submodules.banks = banks = potential_banks(spec, plan.generate_width or 1)
         # Benches observe these by name, which `keep` preserves in the Verilog; synthesis drops those that nothing reads.
         keep = {"keep": 1}
-        probe_swap, probe_filled = Signal(attrs=keep), Signal(attrs=keep)
+        probe_swap = Signal(attrs=keep)
+        probe_filled = Signal(attrs=keep)
         swap = walker.finish & ~banks.busy
         m.d.comb += [
             probe_swap.eq(swap),
@@ -63,10 +64,10 @@ class Core(wiring.Component):
             walker.hold.eq(banks.clearing),
             lanes.weight_row.eq(walker.weight_row),
             lanes.shift.eq(walker.shift),
-            banks.valid.eq(walker.valid),
-            banks.row.eq(walker.row),
             banks.addends.eq(lanes.addends),
         ]
+        # the weights take a cycle longer than the potentials
+        m.d.sync += [banks.valid.eq(walker.valid), banks.row.eq(walker.row)]
         connect(m, wiring.flipped(self.i), walker.i)
         if not self.fires:
             m.submodules.readout = readout = ReadoutUnit(spec=spec)
@@ -78,7 +79,8 @@ class Core(wiring.Component):
         m.submodules.queue = queue = EventQueue(spec=spec)
         probe_retire = Signal(attrs=keep)
         probe_remainder = Signal(row_layout(plan.bits, plan.generate_width), attrs=keep)
-        probe_spike_valid, probe_spike_ready = Signal(attrs=keep), Signal(attrs=keep)
+        probe_spike_valid = Signal(attrs=keep)
+        probe_spike_ready = Signal(attrs=keep)
         probe_spike_payload = Signal(self.o.payload.shape(), attrs=keep)
         m.d.comb += [
             probe_retire.eq(generator.retire),

@@ -12,7 +12,7 @@ from .layouts import event_layout, spike_layout
 class EventDecoder(wiring.Component):
     """Splits address = (c*H + y)*W + x; wiring where H and W are powers of two, a memory of coordinates elsewhere.
 
-    Latency one cycle, one event a cycle.
+    Latency two cycles, one event a cycle; the second gives the memory's late output a cycle of its own.
 
     Parameters
     ----------
@@ -39,13 +39,21 @@ class EventDecoder(wiring.Component):
         m = Module()
         _, height, width = self.shape
         event, spike = self.i.payload, self.o.payload
-        valid, step, end = Signal(), Signal.like(event.step), Signal()
-        m.d.comb += self.i.ready.eq(~valid | self.o.ready)
+        valid = Signal()
+        step = Signal.like(event.step)
+        end = Signal()
+        coordinates = Signal(len(spike.x) + len(spike.y) + len(spike.c))
+        taken = Signal()
+        m.d.comb += [taken.eq(~self.o.valid | self.o.ready), self.i.ready.eq(~valid | taken)]
         with m.If(self.i.ready):
             m.d.sync += [valid.eq(self.i.valid), step.eq(event.step), end.eq(event.end)]
-        m.d.comb += [self.o.valid.eq(valid), spike.step.eq(step), spike.end.eq(end)]
-
-        coordinates = Cat(spike.x, spike.y, spike.c)
+        with m.If(taken):
+            m.d.sync += [
+                self.o.valid.eq(valid),
+                spike.step.eq(step),
+                spike.end.eq(end),
+                Cat(spike.x, spike.y, spike.c).eq(coordinates),
+            ]
         if height & (height - 1) == 0 and width & (width - 1) == 0:
             address = Signal.like(event.address)
             with m.If(self.i.ready):

@@ -13,7 +13,9 @@ TOP = "spikeloom"
 _MODULE = re.compile(r"^(?P<kind>module|  cell) \\(?P<path>spikeloom\.\S+)", re.MULTILINE)
 _WRITABLE = ("fifo", "bank0", "bank1")  # modules with memories that are written before they are read
 _VERILOG_MODULE = re.compile(r"^module \\?(\S+?)\s*\(", re.MULTILINE)
-_READMEM = re.compile(r'\$readmemb\("(?P<file>[^"]+)", (?P<memory>\w+)\)')
+# All but one attribute have served their end; `keep` would even cost LUTs in synthesis.
+_ATTRIBUTE = re.compile(r"(?:^ *)?\(\* (?!no_rw_check)[^*]*\*\)\s?", re.MULTILINE)
+_READMEM = re.compile(r'\$readmemb\("(?P<file>[^"]+)", (?P<memory>\w+|\\\S+ )\)')
 
 
 def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, str]]:
@@ -50,7 +52,7 @@ def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, st
         "opt_clean",
         "opt_dff",
         "opt_clean",
-        "write_verilog -noattr -extmem design.v",
+        "write_verilog -extmem design.v",
     ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -68,9 +70,9 @@ def _name_memories(code: str, header: str, folder: Path) -> tuple[str, dict[str,
 
     def renamed(match: re.Match[str]) -> str:
         module = next(name for start, name in reversed(starts) if start < match.start())
-        name = f"{module.removeprefix(TOP + '_')}_{match['memory']}.mem"
+        name = re.sub(r"[^\w.]", "", f"{module.removeprefix(TOP + '_')}_{match['memory']}.mem")
         contents[name] = (folder / match["file"]).read_text()
         return f'$readmemb("{name}", {match["memory"]})'
 
-    body = _READMEM.sub(renamed, code).split("\n", 1)[1]  # without the line that names Yosys' build
+    body = _ATTRIBUTE.sub("", _READMEM.sub(renamed, code)).split("\n", 1)[1]  # the first line names Yosys' build
     return "".join(f"// {line}\n" for line in header.splitlines()) + body, contents

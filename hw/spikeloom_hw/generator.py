@@ -54,15 +54,23 @@ class Generator(wiring.Component):
         potentials: list[Value] = [self.i.payload.potentials[n] for n in range(self.spec.plan.generate_width)]
 
         def register(name: str, values: list[Value]) -> list[Value]:
-            held = [Signal(value.shape(), name=f"{name}_{n}") for n, value in enumerate(values)]
+            held = [Signal(value.shape(), name=f"{name}_{n}", reset_less=True) for n, value in enumerate(values)]
             with m.If(advance):
                 m.d.sync += [signal.eq(value) for signal, value in zip(held, values, strict=True)]
             return list(held)
 
-        valid, last, *potentials = register("fetch", [valid, last, *potentials])
+        def flag(name: str, value: Value) -> Value:
+            held = Signal(name=name)
+            with m.If(advance):
+                m.d.sync += held.eq(value)
+            return held
+
+        valid = flag("fetch_valid", valid)
+        last, *potentials = register("fetch", [last, *potentials])
         thetas = self._thetas(m, self.i.valid & self.i.ready, advance)
         clamped = [self._clamp(potential, theta) for potential, theta in zip(potentials, thetas, strict=True)]
-        valid, last, *potentials = register("clamp", [valid, last, *clamped])
+        valid = flag("clamp_valid", valid)
+        last, *potentials = register("clamp", [last, *clamped])
 
         trains: list[Value] = []
         for step in range(neuron.timesteps):
@@ -78,13 +86,16 @@ class Generator(wiring.Component):
                 left = Mux(fire, difference[:-1], potential)[: self.spec.plan.bits]
                 fired.append(fire)
                 potentials[n] = left if step == neuron.timesteps - 1 else self._grow(left)
-            registered = register(f"step{step}", [valid, last, Cat(*trains, *fired), *potentials])
-            valid, last, trains, potentials = registered[0], registered[1], [registered[2]], registered[3:]
+            spikes = Cat(*trains, *fired)
+            if step == neuron.timesteps - 1:
+                speaks = flag("speaks", valid & (spikes.any() | last))
+            valid = flag(f"step{step}_valid", valid)
+            last, train, *potentials = register(f"step{step}", [last, spikes, *potentials])
+            trains = [train]
 
-        spikes = Value.cast(trains[0])
         m.d.comb += [
-            self.o.valid.eq(valid & ((spikes != 0) | last)),
-            self.o.payload.spikes.eq(spikes),
+            self.o.valid.eq(speaks),
+            self.o.payload.spikes.eq(trains[0]),
             self.o.payload.last.eq(last),
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),

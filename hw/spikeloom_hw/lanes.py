@@ -12,7 +12,9 @@ from .spec import CoreSpec
 
 
 class Lanes(wiring.Component):
-    """Weight memory and shifters: `addends` follow `weight_row` and `shift` by two cycles, one row a cycle.
+    """Weight memory and shifters: `addends` follow `weight_row` and `shift` by three cycles, one row a cycle.
+
+    The weights are registered before they are shifted: a block RAM's output comes late in its cycle.
 
     A spike of a growth-2 train at time step t of T weighs 2^(T-t): the lane adds w << (T-t), so events may come in
     any order (the potentials are sums).
@@ -24,8 +26,8 @@ class Lanes(wiring.Component):
 
     Members
     -------
-    weight_row, shift : In, stage 0.
-    addends : Out, stage 2: a row of what to add.
+    weight_row, shift : In, what to read and how far to shift it.
+    addends : Out, a row of what to add.
     """
 
     def __init__(self, *, spec: CoreSpec, shifts: int) -> None:
@@ -45,12 +47,13 @@ class Lanes(wiring.Component):
         layout = row_layout(spec.connection.weight_bits, spec.plan.lanes)
         m.submodules.weights = memory = Memory(shape=layout, depth=len(image), init=rom_image(image))
         read = memory.read_port()
-        shift = Signal.like(self.shift)
+        shifts = [Signal.like(self.shift, name=f"shift_{stage}") for stage in (1, 2)]
+        row = Signal(layout, reset_less=True)
         m.d.comb += read.addr.eq(self.weight_row)
-        m.d.sync += shift.eq(self.shift)
+        m.d.sync += [shifts[0].eq(self.shift), shifts[1].eq(shifts[0]), row.eq(read.data)]
         shifted = row_layout(spec.connection.weight_bits + self.shifts - 1, spec.plan.lanes)
-        products = Signal(shifted)
+        products = Signal(shifted, reset_less=True)
         for lane in range(spec.plan.lanes):
-            m.d.sync += products[lane].eq(read.data[lane] << shift)
+            m.d.sync += products[lane].eq(row[lane] << shifts[1])
             m.d.comb += self.addends[lane].eq(products[lane] << spec.connection.shift)
         return m

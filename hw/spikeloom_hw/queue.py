@@ -1,6 +1,8 @@
 """The event queue: nonzero trains wait here and leave as events, one a cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from collections.abc import Iterable
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -15,7 +17,7 @@ class EventQueue(wiring.Component):
 
     A queued word is a whole slot of trains, so that the generator may run ahead of the lanes that eat its events.
     Latency three cycles; throughput one event a cycle, no bubble between words; stalls as `o` does, and `i` only
-    while the queue is full.
+    while the queue is full (`i.ready` is a register, two words early, to keep the generator's clock fast).
 
     Parameters
     ----------
@@ -52,6 +54,7 @@ class EventQueue(wiring.Component):
         m = Module()
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.word.size, depth=self.spec.plan.queue_depth)
         word_in = Signal(self.word)
+        room = Signal()
         slot, y, x = self._neuron_counters(m)
         m.d.comb += [
             word_in.trains.eq(self.i.payload),
@@ -59,9 +62,10 @@ class EventQueue(wiring.Component):
             word_in.y.eq(y),
             word_in.x.eq(x),
             fifo.w_data.eq(word_in),
-            fifo.w_en.eq(self.i.valid),
-            self.i.ready.eq(fifo.w_rdy),
+            fifo.w_en.eq(self.i.valid & room),
+            self.i.ready.eq(room),
         ]
+        m.d.sync += room.eq(fifo.level <= fifo.depth - 2)
         self._expand(m, fifo)
         return m
 
@@ -69,8 +73,9 @@ class EventQueue(wiring.Component):
         """Which neurons the present slot holds: counters in scan order (channels, then x, then y)."""
         plan, (_, height, width) = self.spec.plan, self.spec.population.shape
         slots = plan.groups * plan.lanes // plan.generate_width
-        counters = tuple(Signal(ceil_log2(extent), name=name) for extent, name in
-                         ((slots, "slot"), (width, "x"), (height, "y")))
+        counters = tuple(
+            Signal(ceil_log2(extent), name=name) for extent, name in ((slots, "slot"), (width, "x"), (height, "y"))
+        )
         step = self.skip
         for counter, extent in zip(counters, (slots, width, height), strict=True):
             top = counter == extent - 1
@@ -85,8 +90,13 @@ class EventQueue(wiring.Component):
         width = plan.generate_width
         word = data.View(self.word, fifo.r_data)
         spikes = word.trains.spikes
-        sent, waiting, chosen = Signal.like(spikes), Signal.like(spikes), Signal.like(spikes)
-        spent, ending, free, done = Signal(), Signal(), Signal(), Signal()
+        sent = Signal.like(spikes)
+        waiting = Signal.like(spikes)
+        chosen = Signal.like(spikes)
+        spent = Signal()
+        ending = Signal()
+        free = Signal()
+        done = Signal()
         m.d.comb += [
             waiting.eq(spikes & ~sent),
             chosen.eq(waiting & -waiting),  # lowest spike that waits: earliest time step first
@@ -100,7 +110,9 @@ class EventQueue(wiring.Component):
         neuron = Cat(
             *(_any(chosen[n] for n in range(len(spikes)) if n % width >> bit & 1) for bit in range(ceil_log2(width)))
         )
-        step = Cat(*(_any(chosen[n] for n in range(len(spikes)) if n // width >> bit & 1) for bit in range(ceil_log2(steps))))
+        step = Cat(
+            *(_any(chosen[n] for n in range(len(spikes)) if n // width >> bit & 1) for bit in range(ceil_log2(steps)))
+        )
         with m.If(free):
             m.d.sync += [
                 self.o.valid.eq(fifo.r_rdy),
@@ -114,5 +126,5 @@ class EventQueue(wiring.Component):
                 m.d.sync += sent.eq(Mux(done, 0, sent | chosen))
 
 
-def _any(bits) -> object:  # noqa: ANN001
+def _any(bits: Iterable[Value]) -> Value:
     return Cat(*bits).any()

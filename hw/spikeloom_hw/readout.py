@@ -40,9 +40,11 @@ class ReadoutUnit(wiring.Component):
         m = Module()
         outputs = self.spec.population.shape[0]
         index = Signal(range(self.spec.plan.groups * self.spec.plan.lanes))
-        best, best_index = Signal(self.o.payload.potential.shape()), Signal.like(self.o_class.payload)
+        best = Signal(self.o.payload.potential.shape())
+        best_index = Signal.like(self.o_class.payload)
         potential = self.i.payload.potentials[0]
-        real, deciding = Signal(), Signal()
+        real = Signal()
+        deciding = Signal()
         m.d.comb += [
             real.eq(index < outputs),  # the last group may have lanes without a channel
             self.o.valid.eq(self.i.valid & real & ~deciding),

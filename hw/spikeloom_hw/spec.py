@@ -127,7 +127,7 @@ class CoreSpec:
         return picked.reshape(-1, lanes)
 
     def per_channel(self, vector: np.ndarray, width: int, fill: int) -> np.ndarray:
-        """A per-channel vector int64 [C] in scan order, int64 [groups*P/width, width]; lanes without channel get `fill`."""
+        """A per-channel vector int64 [C] in scan order, int64 [groups*P/width, width]; padded with `fill`."""
         padded = np.full(self.plan.groups * self.plan.lanes, fill, np.int64)
         padded[: len(vector)] = vector
         return padded.reshape(-1, width)

@@ -9,7 +9,7 @@ from amaranth.utils import bits_for, ceil_log2
 from .layouts import spike_layout
 from .spec import CoreSpec
 
-DRAIN_CYCLES = 2  # from the last row's issue until its sum is written
+DRAIN_CYCLES = 3  # from the last row's issue until its sum is written
 
 
 def lookup(table: np.ndarray, index: Value) -> Value:
@@ -115,11 +115,16 @@ class Walker(wiring.Component):
         (_, stride_y, stride_x), (bank_y, bank_x) = spec.weight_strides, spec.bank_strides
         vertical, horizontal = spec.axes
         # where the present line and the present position began
-        line_row, line_weight = Signal.like(self.row), Signal.like(self.weight_row)
-        place_row, place_weight = Signal.like(self.row), Signal.like(self.weight_row)
-        left_y, left_x, last_x = (Signal.like(job[key]) for key in ("last_y", "last_x", "last_x"))
+        line_row = Signal.like(self.row)
+        line_weight = Signal.like(self.weight_row)
+        place_row = Signal.like(self.row)
+        place_weight = Signal.like(self.weight_row)
+        left_y = Signal.like(job["last_y"])
+        left_x = Signal.like(job["last_x"])
+        last_x = Signal.like(job["last_x"])
         left_group = Signal(range(spec.reach))
-        last, take = Signal(), Signal()
+        last = Signal()
+        take = Signal()
         m.d.comb += [
             last.eq((left_y == 0) & (left_x == 0) & (left_group == 0)),
             take.eq(~self.hold & ~self._ending(m, job) & (~self.valid | last)),
@@ -166,7 +171,8 @@ class Walker(wiring.Component):
 
     def _ending(self, m: Module, job: dict[str, Signal]) -> Signal:
         """After an end mark: wait for the lanes, then for the swap."""
-        ending, wait = Signal(), Signal(range(DRAIN_CYCLES + 1))
+        ending = Signal()
+        wait = Signal(range(DRAIN_CYCLES + 1))
         m.d.comb += self.finish.eq(ending & (wait == 0))
         with m.If(job["ready"] & job["valid"] & job["end"]):
             m.d.sync += [ending.eq(1), wait.eq(DRAIN_CYCLES)]
