@@ -53,7 +53,8 @@ class Bank(wiring.Component):
         m.submodules.data = memory = Memory(
             shape=row_layout(self.bits, self.lanes), depth=self.rows, init=[], attrs={"no_rw_check": 1}
         )
-        read, write = memory.read_port(), memory.write_port()
+        read = memory.read_port()
+        write = memory.write_port()
         m.d.comb += [
             read.addr.eq(self.r_row),
             read.en.eq(self.r_en),

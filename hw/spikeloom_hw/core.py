@@ -51,7 +51,7 @@ class Core(wiring.Component):
         m.submodules.walker = walker = Walker(spec=spec)
         m.submodules.lanes = lanes = Lanes(spec=spec, shifts=walker.shifts)
         m.submodules.banks = banks = potential_banks(spec, plan.generate_width or 1)
-        # Benches observe these by name, which `keep` preserves in the Verilog; synthesis drops those that nothing reads.
+        # Benches observe these by name; `keep` preserves it in the Verilog, synthesis drops what nothing reads.
         keep = {"keep": 1}
         probe_swap = Signal(attrs=keep)
         probe_filled = Signal(attrs=keep)

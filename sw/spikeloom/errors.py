@@ -1,5 +1,7 @@
 """Error kinds of Spikeloom: every one is a single message saying who, what, where and how to fix it."""
 
+import reprlib
+
 
 class SpikeloomError(Exception):
     """Base of all errors that are the caller's to mend; the command line prints it as one line and exits 2."""
@@ -36,3 +38,10 @@ class Divergence(SpikeloomError):
 def listed(violations: list[str]) -> str:
     """Join independent violations into one line, in the order found."""
     return "; ".join(violations)
+
+
+def shown(value: object) -> str:
+    """A value as part of a message: on one line and short, whatever it is and wherever it came from."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 60
+    return " ".join(short.repr(value).split())

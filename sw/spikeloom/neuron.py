@@ -5,6 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 Vector = np.ndarray
+OPTIONAL_VECTORS = ("fire_pos", "fire_neg", "reset", "drive", "step_gamma")
+
+
+def frozen(value: Vector) -> Vector:
+    """A copy of an array that nobody can write to, rows first; what is no array comes back as it is."""
+    if not isinstance(value, np.ndarray):
+        return value
+    copy = np.array(value, order="C")
+    copy.setflags(write=False)
+    return copy.view()  # a view of what is not writable cannot be made writable again
 
 
 def growth_shift(growth: float) -> int | None:
@@ -55,6 +65,10 @@ class Neuron:
     step_gamma: Vector | None = None
     code: str = "plain"
 
+    def __post_init__(self) -> None:
+        for name in ("theta", "initial", *OPTIONAL_VECTORS):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
     @property
     def ceiling(self) -> int:
         """Factor on theta that the potential is clamped to at the phase boundary.
@@ -73,6 +87,9 @@ class Silent:
     """
 
     initial: Vector
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "initial", frozen(self.initial))
 
 
 def train_weights(growth: float, timesteps: int) -> np.ndarray:
