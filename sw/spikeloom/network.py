@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .bounds import Interval, intervals
 from .errors import NotBuilt, listed
 from .geometry import Diagonal, Geometry, Shape
-from .neuron import Neuron, Silent, largest_code
+from .neuron import OPTIONAL_VECTORS, Neuron, Silent, frozen, largest_code
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class Connection:
     weight_bits: int
     shift: int = 0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", frozen(self.weights))
+
 
 @dataclass(frozen=True)
 class Readout:
@@ -100,7 +104,7 @@ class Provenance:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A quantised spiking network; populations in topological order.
+    """A quantised spiking network; populations in topological order. Its arrays are copies that nobody can write to.
 
     Raises
     ------
@@ -120,8 +124,11 @@ class Network:
         from .validate import validate
 
         validate(self)
-        for connection in self.connections:
-            connection.weights.setflags(write=False)
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """Bounds of every population's potentials, computed once; see `spikeloom.bounds`."""
+        return intervals(self)
 
     @cached_property
     def digest(self) -> str:
@@ -180,9 +187,7 @@ def _unbuilt(neuron: Neuron | Silent) -> list[str]:
     found = ["border classes"] if neuron.initial.shape[0] != 1 else []
     if isinstance(neuron, Silent):
         return found
-    for field_name in ("fire_pos", "fire_neg", "reset", "drive", "step_gamma"):
-        if getattr(neuron, field_name) is not None:
-            found.append(field_name)
+    found += [name for name in OPTIONAL_VECTORS if getattr(neuron, name) is not None]
     if neuron.signed:
         found.append("signed")
     if neuron.reset_kind != "soft":

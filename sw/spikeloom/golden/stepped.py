@@ -7,7 +7,7 @@ from ..encoding import encode, spikes_of
 from ..network import Connection, Network
 from ..neuron import Neuron, growth_shift
 from ..trace import Trace
-from .synapses import propagate, weight_tensor
+from .synapses import per_channel, propagate, weight_tensor
 
 
 def grow(potential: torch.Tensor, growth: float) -> torch.Tensor:
@@ -29,7 +29,7 @@ def generate(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, tor
 
     Ref: SpikeConverter, Algorithm 1, phase II; the reset is soft.
     """
-    theta = torch.from_numpy(neuron.theta[0]).reshape(1, -1, 1, 1)
+    theta = per_channel(neuron.theta)
     potential = torch.minimum(potential.clamp(min=0), neuron.ceiling * theta)
     train = []
     for t in range(neuron.timesteps):
@@ -71,13 +71,12 @@ def run(network: Network, x: np.ndarray) -> Trace:
     growths = {source.name: source.growth}
     accumulated, remainder = {}, {}
     for population in network.populations:
-        initial = torch.from_numpy(population.neuron.initial[0]).reshape(1, -1, 1, 1)
         potential = sum(
             (
                 accumulate(trains[connection.source], growths[connection.source], Synapses(connection))
                 for connection in network.incoming(population.name)
             ),
-            start=initial,
+            start=per_channel(population.neuron.initial),
         )
         accumulated[population.name] = potential.numpy()
         if isinstance(population.neuron, Neuron):

@@ -16,9 +16,9 @@ from ..network import Connection, Network, Population
 from ..neuron import Neuron, largest_code
 from ..trace import Trace
 from .stepped import Synapses, accumulate, generate
-from .synapses import propagate, weight_tensor
+from .synapses import per_channel, propagate, weight_tensor
 
-EXACT_FLOAT32 = 1 << 24
+EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
 _CHUNK_NEURONS = 1 << 20  # samples of a chunk times the neurons of the largest population: keeps a layer in cache
 
 
@@ -42,7 +42,12 @@ class Activity:
         return _POPCOUNT[self.codes.to(torch.int32)] if growth == 2.0 else self.codes
 
 
-_POPCOUNT = torch.from_numpy(np.array([bin(code).count("1") for code in range(1 << 16)], dtype=np.uint8))
+_POPCOUNT = torch.tensor([code.bit_count() for code in range(1 << 16)], dtype=torch.uint8)
+
+
+def _exact_dtype(largest: int) -> torch.dtype:
+    """The fastest dtype in which the quotient of integers up to `largest` has the right floor."""
+    return torch.float32 if largest < EXACT_FLOAT32 else torch.float64 if largest < EXACT_FLOAT64 else torch.int64
 
 
 class _Layer:
@@ -53,19 +58,20 @@ class _Layer:
         largest = max(-int(low.min()), int(high.max()))
         self.name, self.neuron = population.name, population.neuron
         self.dtype = torch.float32 if largest < EXACT_FLOAT32 else torch.float64
-        self.initial = torch.from_numpy(population.neuron.initial[0]).to(self.dtype).reshape(1, -1, 1, 1)
+        self.initial = per_channel(population.neuron.initial, self.dtype)
         self.incoming: list[tuple[Connection, torch.Tensor, float]] = []
         for connection in network.incoming(population.name):
             source = network.source(connection.source)
             growth = source.neuron.growth if isinstance(source, Population) else source.growth  # type: ignore[union-attr]
             self.incoming.append((connection, weight_tensor(connection, self.dtype), growth))
         if isinstance(self.neuron, Neuron):
-            theta, steps = self.neuron.theta[0], self.neuron.timesteps
-            self.factor = float(1 << (steps - 1)) if self.neuron.growth == 2.0 else 1.0
-            narrow = max(largest * self.factor, int(theta.max())) < EXACT_FLOAT32
-            self.division = torch.float32 if narrow else torch.float64
-            self.theta = torch.from_numpy(theta).to(self.division).reshape(1, -1, 1, 1)
-            self.top = float(largest_code(self.neuron.growth, steps))
+            theta, steps = self.neuron.theta, self.neuron.timesteps
+            self.factor = 1 << (steps - 1) if self.neuron.growth == 2.0 else 1
+            self.division = _exact_dtype(max(largest * self.factor, int(theta.max())))
+            self.theta = per_channel(theta, self.division)
+            if self.division.is_floating_point:
+                self.theta /= self.factor  # exact, a power of two: V / (theta / 2^(T-1)) saves a pass over V
+            self.top = largest_code(self.neuron.growth, steps)
 
     def accumulate(self, sources: dict[str, Activity]) -> torch.Tensor:
         total: torch.Tensor | None = None
@@ -82,18 +88,19 @@ class _Layer:
 
     def fire(self, potential: torch.Tensor, *, keep: bool) -> Activity:
         neuron = self.neuron
-        kept = potential.clone() if keep else None
         if not isinstance(neuron, Neuron):
             return Activity(None, None, potential)
+        kept = potential.clone() if keep else None
         if neuron.growth not in (1.0, 2.0):
             train, _ = generate(potential.to(torch.int64), neuron)
             return Activity(train.sum(1).to(torch.float32), train, kept)
         # floor(V * 2^(T-1) / theta): a true division, exact below 2^24; a reciprocal would not be
         quotient = potential.to(self.division)
-        if self.factor != 1.0:
-            quotient = quotient.mul_(self.factor)
-        codes = quotient.div_(self.theta).floor_().clamp_(0.0, self.top)
-        return Activity(codes.to(torch.float32), None, kept)
+        if self.division.is_floating_point:
+            quotient = quotient.div_(self.theta).floor_()
+        else:
+            quotient = quotient.mul_(self.factor).floor_divide_(self.theta)
+        return Activity(quotient.clamp_(0, self.top).to(torch.float32), None, kept)
 
 
 def forward(network: Network, x: np.ndarray, *, keep: bool = False) -> Iterator[tuple[slice, dict[str, Activity]]]:
@@ -111,7 +118,7 @@ def forward(network: Network, x: np.ndarray, *, keep: bool = False) -> Iterator[
     layers = [_Layer(network, population) for population in network.populations]
     largest = max(int(np.prod(item.shape)) for item in (source, *network.populations))
     chunk = max(1, min(1024, _CHUNK_NEURONS // largest))
-    for start in range(0, len(x), chunk):
+    for start in range(0, max(len(x), 1), chunk):
         part = slice(start, min(start + chunk, len(x)))
         codes = torch.from_numpy(encode(source, x[part])).to(torch.float32)
         activities = {source.name: Activity(codes)}
@@ -130,12 +137,13 @@ def evaluate(network: Network, x: np.ndarray) -> np.ndarray | dict[str, np.ndarr
     x : samples as `spikeloom.encoding.encode` takes them.
     """
     names = [readout.population for readout in network.readouts]
-    outputs = {name: np.empty((len(x), int(np.prod(network.source(name).shape))), np.int64) for name in names}
-    for part, activities in forward(network, x):
+    chunks: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    for _, activities in forward(network, x):
         for name in names:
             potential = activities[name].potential
             assert potential is not None
-            outputs[name][part] = potential.flatten(1).to(torch.int64).numpy()
+            chunks[name].append(potential.flatten(1).to(torch.int64))
+    outputs = {name: torch.cat(parts).numpy() for name, parts in chunks.items()}
     return outputs[names[0]] if len(names) == 1 else outputs
 
 
