@@ -1,0 +1,148 @@
+"""What is measured: conversion, golden model, core, boards; each returns plain JSON."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from spikeloom import Network, golden
+from spikeloom.measure import measure
+from spikeloom_convert import convert
+from spikeloom_hw.build import generate
+from spikeloom_hw.synth import synth
+from spikeloom_sim import simulate
+
+from ..output import working
+from .nets import RECIPES, Bench
+
+SETTINGS = ((4, 6), (4, 8), (6, 8))  # time steps, weight bits
+CORES = {"mnist_mlp": 10000, "mnist_cnn": 200}  # test images through the gates
+BOARDS = ("ulx3s-85f", "ulx3s-25f", "icebreaker", "ice40-hx8k")
+
+
+def conversion(bench: Bench) -> dict[str, Any]:
+    """Accuracy of float and spiking networks on the 10,000 MNIST test images."""
+    rows = []
+    for name in RECIPES:
+        ann = bench.ann_accuracy(name)
+        for timesteps, weight_bits in SETTINGS:
+            network = bench.converted(name, timesteps, weight_bits)
+            result = measure(network, bench.test.x, bench.test.y)
+            assert result.accuracy is not None
+            rows.append(
+                {
+                    "network": name,
+                    "timesteps": timesteps,
+                    "weight_bits": weight_bits,
+                    "accuracy_ann": ann,
+                    "accuracy_snn": result.accuracy,
+                    "loss_points": round(100 * (ann - result.accuracy), 2),
+                    "sops_per_inference": result.sops_per_inference,
+                    "spikes_per_neuron": result.spikes_per_neuron,
+                    "digest": network.digest,
+                }
+            )
+    return {"data": "MNIST, 10,000 test images", "seed": bench.seed, "rows": rows}
+
+
+def golden_speed(bench: Bench) -> dict[str, Any]:
+    """Images per CPU second of the value-domain golden model and of the float network's forward, one thread."""
+    rows = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for name in CORES:
+            network, model, floats = bench.converted(name, 4, 6), bench.trained(name), bench.floats()
+            count = 10000 if name == "mnist_mlp" else 2000
+            with torch.inference_mode():
+                ann = max(
+                    _rate(lambda size=size: [model(chunk) for chunk in floats[:count].split(size)], count)
+                    for size in (64, 256, 1000)
+                )
+            spiking = _rate(lambda: golden.evaluate(network, bench.test.x[:count]), count)
+            rows.append({"network": name, "ann": ann, "golden": spiking, "ratio": spiking / ann})
+    finally:
+        torch.set_num_threads(threads)
+    return {"unit": "images per CPU second, best of three", "timesteps": 4, "weight_bits": 6, "rows": rows}
+
+
+def _rate(work: Callable[[], object], count: int) -> float:
+    work()
+    best = float("inf")
+    for _ in range(3):
+        start = time.process_time()
+        work()
+        best = min(best, time.process_time() - start)
+    return count / best
+
+
+def core(bench: Bench) -> dict[str, Any]:
+    """Cycles, utilisation and bit-exactness of the generated Verilog, and what nextpnr makes of it on an ECP5-85F."""
+    rows = []
+    for name, samples in CORES.items():
+        network = bench.converted(name, 4, 6)
+        with tempfile.TemporaryDirectory() as folder:
+            build = generate(network, Path(folder) / "build", board="ulx3s-85f")
+            assert bench.test.y is not None
+            x, y = bench.test.x[:samples], bench.test.y[:samples]
+            with working(f"simulating {name}") as progress:
+                result = simulate(build.folder, x, y, simulator="cxxrtl", seed=bench.seed, progress=progress)
+            with working(f"placing and routing {name}") as progress:
+                routed = synth(build.folder, seed=1, progress=progress)
+        rows.append(
+            {
+                "network": name,
+                "timesteps": 4,
+                "weight_bits": 6,
+                "lanes": [core["lanes"] for core in build.manifest["cores"]],
+                "simulated": _plain(result),
+                "synthesised": _plain(routed) | {"bitstream": Path(routed.bitstream).name},
+                "microseconds_per_image_at_fmax": result.initiation_interval_cycles / routed.fmax_mhz,
+            }
+        )
+    return {"data": "MNIST test images", "rows": rows}
+
+
+def boards(bench: Bench) -> dict[str, Any]:
+    """Bitstreams of a small network on boards of both families."""
+    network = small(bench)
+    rows = []
+    for board in BOARDS:
+        with tempfile.TemporaryDirectory() as folder:
+            build = generate(network, Path(folder) / "build", board=board)
+            with working(f"placing and routing for {board}") as progress:
+                routed = synth(build.folder, seed=1, progress=progress)
+        lanes = [core["lanes"] for core in build.manifest["cores"]]
+        rows.append({"lanes": lanes, **_plain(routed), "bitstream": Path(routed.bitstream).name})
+    return {"network": "scikit-learn digits, 64-32-10, T=4, 6-bit weights", "rows": rows}
+
+
+def small(bench: Bench) -> Network:
+    """A 64-32-10 network on scikit-learn's digits, which fits every board."""
+    from spikeloom import datasets
+    from spikeloom_convert.training import train
+    from torch import nn
+
+    data, validation = datasets.load("digits", "train"), datasets.load("digits", "validation")
+    torch.manual_seed(bench.seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    assert data.y is not None
+    assert validation.y is not None
+    train(model, data.x, data.y, validation.x, validation.y, epochs=30, seed=bench.seed)
+    return convert(model, data.x, labels=data.y, timesteps=4, weight_bits=6, seed=bench.seed, name="digits_mlp")
+
+
+def _plain(result: Any) -> dict[str, Any]:
+    import dataclasses
+
+    return {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(result).items()}
+
+
+ALL: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "conversion": conversion,
+    "golden": golden_speed,
+    "core": core,
+    "boards": boards,
+}

@@ -1,0 +1,50 @@
+"""Rewrites the results table of the README from docs/results/*.json, between two marks."""
+
+import json
+from pathlib import Path
+
+from spikeloom import SpikeloomError
+from spikeloom.storage import write_whole
+
+BEGIN, END = "<!-- results: `make bench` writes this table -->", "<!-- /results -->"
+
+
+def update(results: Path, readme: Path) -> None:
+    """Replace what stands between the marks; nothing where the README or a result file is missing."""
+    files = {name: results / f"{name}.json" for name in ("conversion", "core")}
+    if not readme.is_file() or not all(path.is_file() for path in files.values()):
+        return
+    text = readme.read_text()
+    if BEGIN not in text or END not in text:
+        raise SpikeloomError(f"File '{readme}': must hold the marks '{BEGIN}' and '{END}' for the results table")
+    table = "\n".join(render(*(json.loads(path.read_text()) for path in files.values())))
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    write_whole(readme, f"{before}{BEGIN}\n{table}\n{END}{after}".encode())
+
+
+def render(conversion: dict, core: dict) -> list[str]:
+    """The table's lines."""
+    accuracy = {(row["network"], row["timesteps"], row["weight_bits"]): row for row in conversion["rows"]}
+    lines = [
+        "| MNIST network, T=4, 6-bit weights | ANN | SNN | SOPs an image | lanes | cycles an image | of the bound "
+        "| LUTs | RAM blocks | Fmax | µs an image |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    names = {"mnist_mlp": "784-128-10", "mnist_cnn": "16c3-p2-32c3-p2-10"}
+    for row in core["rows"]:
+        score = accuracy[row["network"], row["timesteps"], row["weight_bits"]]
+        simulated, routed = row["simulated"], row["synthesised"]
+        lines.append(
+            f"| {names[row['network']]} | {score['accuracy_ann']:.2%} | {score['accuracy_snn']:.2%} "
+            f"| {score['sops_per_inference']:,.0f} | {'+'.join(map(str, row['lanes']))} "
+            f"| {simulated['initiation_interval_cycles']:,.0f} | {simulated['utilisation']:.1%} "
+            f"| {routed['lut']:,} | {routed['ram']} | {routed['fmax_mhz']:.1f} MHz "
+            f"| {row['microseconds_per_image_at_fmax']:.1f} |"
+        )
+    lines += [
+        "",
+        f"Accuracy over 10,000 test images. Gates: {', '.join(str(row['simulated']['samples']) for row in core['rows'])} "
+        f"test images, {sum(row['simulated']['mismatches'] for row in core['rows'])} integers differ from the golden "
+        "model. ECP5 LFE5U-85F, speed grade 6, nextpnr's own figures. Files: [docs/results](docs/results).",
+    ]
+    return lines
