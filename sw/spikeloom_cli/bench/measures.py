@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,23 +50,27 @@ def conversion(bench: Bench) -> dict[str, Any]:
 
 def golden_speed(bench: Bench) -> dict[str, Any]:
     """Images per CPU second of the value-domain golden model and of the float network's forward, one thread."""
-    rows = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for name in CORES:
-            network, model, floats = bench.converted(name, 4, 6), bench.trained(name), bench.floats()
-            count = 10000 if name == "mnist_mlp" else 2000
-            with torch.inference_mode():
-                ann = max(
-                    _rate(lambda size=size: [model(chunk) for chunk in floats[:count].split(size)], count)
-                    for size in (64, 256, 1000)
-                )
-            spiking = _rate(lambda: golden.evaluate(network, bench.test.x[:count]), count)
-            rows.append({"network": name, "ann": ann, "golden": spiking, "ratio": spiking / ann})
+        rows = [_golden_row(bench, name, count) for name, count in (("mnist_mlp", 10000), ("mnist_cnn", 2000))]
     finally:
         torch.set_num_threads(threads)
     return {"unit": "images per CPU second, best of three", "timesteps": 4, "weight_bits": 6, "rows": rows}
+
+
+def _golden_row(bench: Bench, name: str, count: int) -> dict[str, Any]:
+    network, model = bench.converted(name, 4, 6), bench.trained(name)
+    floats, x = bench.floats()[:count], bench.test.x[:count]
+
+    def forward(size: int) -> None:
+        with torch.inference_mode():
+            for chunk in floats.split(size):
+                model(chunk)
+
+    ann = max(_rate(partial(forward, size), count) for size in (64, 256, 1000))
+    spiking = _rate(partial(golden.evaluate, network, x), count)
+    return {"network": name, "images": count, "ann": ann, "golden": spiking, "ratio": spiking / ann}
 
 
 def _rate(work: Callable[[], object], count: int) -> float:

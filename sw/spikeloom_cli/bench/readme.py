@@ -41,10 +41,11 @@ def render(conversion: dict, core: dict) -> list[str]:
             f"| {routed['lut']:,} | {routed['ram']} | {routed['fmax_mhz']:.1f} MHz "
             f"| {row['microseconds_per_image_at_fmax']:.1f} |"
         )
+    samples = ", ".join(str(row["simulated"]["samples"]) for row in core["rows"])
+    differ = sum(row["simulated"]["mismatches"] for row in core["rows"])
     lines += [
         "",
-        f"Accuracy over 10,000 test images. Gates: {', '.join(str(row['simulated']['samples']) for row in core['rows'])} "
-        f"test images, {sum(row['simulated']['mismatches'] for row in core['rows'])} integers differ from the golden "
+        f"Accuracy over 10,000 test images. Gates: {samples} test images, {differ} integers differ from the golden "
         "model. ECP5 LFE5U-85F, speed grade 6, nextpnr's own figures. Files: [docs/results](docs/results).",
     ]
     return lines
