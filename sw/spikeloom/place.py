@@ -23,6 +23,7 @@ class Capacity:
     name : board or device, for messages.
     lut : four-input look-up tables.
     ram_blocks, ram_block_bits, ram_width : block RAMs, bits of one, widest word of one.
+    lut_ram_depth : words up to which Yosys builds a memory from LUTs or flip-flops.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Capacity:
     ram_blocks: int
     ram_block_bits: int
     ram_width: int
+    lut_ram_depth: int = 32
 
 
 def require_chain(network: Network) -> None:
@@ -134,7 +136,7 @@ def core_luts(network: Network, plan: CorePlan) -> int:
     weight_bits = _connection(network, plan).weight_bits
     lane = shifts * (weight_bits + 2 * shifts) + 2 * plan.bits
     if plan.rows > 1:
-        lane += 4 * plan.bits
+        lane += 6 * plan.bits  # forwarding, bank selection
     population = network.source(plan.population)
     assert isinstance(population, Population)
     steps = population.neuron.timesteps if isinstance(population.neuron, Neuron) else 0
@@ -142,21 +144,19 @@ def core_luts(network: Network, plan: CorePlan) -> int:
 
 
 def core_blocks(network: Network, plan: CorePlan, capacity: Capacity) -> int:
-    """Estimated RAM blocks of a core: its weights and, with several rows, its two banks."""
-    source = network.source(plan.source)
-    target = network.source(plan.population).shape
-    connection = _connection(network, plan)
-    rows = connection.weights[0].size * plan.groups
-    if source.shape[0] > 1 and connection.geometry.kind == "conv2d":
-        rows = source.shape[0] * math.prod(connection.weights.shape[2:]) * plan.groups
-    del target
+    """Estimated RAM blocks of a core: its weights, its two banks if it has several rows, and its queue."""
+    source, connection = network.source(plan.source), _connection(network, plan)
+    kernel = math.prod(connection.weights.shape[2:]) if connection.geometry.kind == "conv2d" else None
+    rows = (connection.weights[0].size if kernel is None else source.shape[0] * kernel) * plan.groups
     blocks = ram_blocks(rows, plan.lanes * connection.weight_bits, capacity)
-    return blocks + (2 * ram_blocks(plan.rows, plan.lanes * plan.bits, capacity) if plan.rows > 1 else 0)
+    if plan.rows > 1:
+        blocks += 2 * ram_blocks(plan.rows, plan.lanes * plan.bits, capacity)
+    return blocks + ram_blocks(plan.queue_depth, _word_bits(network, plan), capacity)
 
 
 def ram_blocks(depth: int, width: int, capacity: Capacity) -> int:
-    """Block RAMs of a memory: the best aspect ratio; small ones go to LUTs."""
-    if depth * width < capacity.ram_block_bits // 16 or depth <= 16:
+    """Block RAMs of a memory: the best aspect ratio; shallow ones go to LUTs."""
+    if depth <= capacity.lut_ram_depth:
         return 0
     options = []
     word = capacity.ram_width
@@ -164,6 +164,14 @@ def ram_blocks(depth: int, width: int, capacity: Capacity) -> int:
         options.append(-(-width // word) * -(-depth * word // capacity.ram_block_bits))
         word //= 2
     return min(options)
+
+
+def _word_bits(network: Network, plan: CorePlan) -> int:
+    """Width of a word of the event queue: coordinates and the trains of one slot."""
+    population = network.source(plan.population)
+    assert isinstance(population, Population)
+    steps = population.neuron.timesteps if isinstance(population.neuron, Neuron) else 0
+    return sum((extent - 1).bit_length() for extent in population.shape) + steps * plan.generate_width + 1
 
 
 def _connection(network: Network, plan: CorePlan) -> Connection:
