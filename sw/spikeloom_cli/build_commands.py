@@ -1,0 +1,126 @@
+"""Commands on the hardware side of the integer line: generate, simulate, synth."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import BuildFolder, DataDir, Json, NetworkFile, Samples, Seed, Simulator, Source
+from .output import Answer, named_rows, percent, working
+
+if TYPE_CHECKING:
+    from spikeloom.network import Network
+
+
+def generate(
+    network: NetworkFile,
+    board: Annotated[str, typer.Option(metavar="B", help="A board of `spikeloom boards`, or none.")] = "none",
+    lanes: Annotated[int | None, typer.Option(metavar="N", help="Lanes of every core.  [default: chosen]")] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to make, or a build to replace.")
+    ] = Path("build"),
+    json: Json = False,
+) -> Answer:
+    """Generate the core of a network: Verilog, memories and a manifest.
+
+    \b
+    Example:
+      spikeloom generate mlp.loom --board ulx3s-85f -o build
+    """
+    from spikeloom.network import Network
+
+    return generated(Network.load(network), output, board=board, lanes=lanes)
+
+
+def generated(network: "Network", folder: Path, *, board: str, lanes: int | None = None) -> Answer:
+    """The answer of generate, which the demo gives too."""
+    from spikeloom_hw.build import generate as generate_build
+
+    with working(f"generating {folder}"):
+        build = generate_build(network, folder, board=board, lanes=lanes)
+    manifest = build.manifest
+    sizes = ("name", "population", "lanes", "groups", "rows", "bits", "generate_width")
+    cores = [{size: core[size] for size in sizes} for core in manifest["cores"]]
+    document = {
+        "build": str(build.folder),
+        "digest": manifest["digest"],
+        "board": manifest["board"],
+        "lanes": manifest["lanes_total"],
+        "cores": cores,
+    }
+    rows = {
+        "build": str(build.folder),
+        "digest": manifest["digest"][:16],
+        "board": manifest["board"],
+        "lanes": str(manifest["lanes_total"]),
+    }
+    heads = ("core", "population", "lanes", "groups", "rows", "bits", "neurons tested a cycle")
+    table = (heads, *(tuple(str(core[size]) for size in sizes) for core in cores))
+    return Answer(document, (named_rows("Generated", rows), table))
+
+
+def simulate(
+    build: BuildFolder,
+    data: Source,
+    samples: Samples = None,
+    simulator: Annotated[Simulator, typer.Option(help="cxxrtl is fastest; the others run under cocotb.")] = (
+        Simulator.VERILATOR
+    ),
+    seed: Seed = 0,
+    stalls: Annotated[bool, typer.Option(help="Hold both ends of the core back at random.")] = True,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> Answer:
+    """Simulate a build on the test split and compare every spike and potential with the golden model.
+
+    \b
+    Example:
+      spikeloom simulate build mnist --data-dir data --samples 20 --simulator verilator
+    """
+    from spikeloom import datasets
+
+    loaded = datasets.load(data, "test", data_dir).head(samples)
+    return simulated(build, loaded, simulator=simulator, seed=seed, stalls=stalls)
+
+
+def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls: bool = True) -> Answer:
+    """The answer of simulate, which the demo gives too."""
+    from dataclasses import asdict
+
+    from spikeloom_sim import simulate as simulate_build
+
+    with working(f"simulating {len(data)} samples on {simulator}") as progress:
+        result = simulate_build(
+            folder, data.x, data.y, simulator=simulator, seed=seed, stalls=stalls, progress=progress
+        )
+    rows = {
+        "simulator": result.simulator,
+        "samples": str(result.samples),
+        "mismatches": str(result.mismatches),
+        "accuracy": percent(result.accuracy),
+        "latency": f"{result.latency_cycles:,.0f} cycles",
+        "cycles per inference": f"{result.initiation_interval_cycles:,.1f}",
+        "lower bound": f"{result.lower_bound_cycles:,.1f} cycles",
+        "utilisation": percent(result.utilisation),
+        "seconds": f"{result.seconds:.1f}",
+    }
+    return Answer(asdict(result), (named_rows(f"Simulated {folder}", rows),))
+
+
+def synth(build: BuildFolder, seed: Seed = 1, json: Json = False) -> Answer:
+    """Synthesise, place and route a build for its board: a bitstream, what it uses, how fast it is.
+
+    \b
+    Example:
+      spikeloom synth build
+    """
+    return synthesised(build, seed=seed)
+
+
+def synthesised(folder: Path, *, seed: int = 1) -> Answer:
+    """The answer of synth, which the demo gives too."""
+    from spikeloom_hw.synth import synth as synth_build
+
+    with working(f"synthesising {folder}"):
+        result = synth_build(folder, seed=seed)
+    return Answer({}, ())

@@ -1,0 +1,279 @@
+"""Commands on the software side of the integer line: convert, show, run. All heavy imports wait for their command."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import DataDir, Json, NetworkFile, Samples, Seed, Source, require_writable
+from .output import Answer, named_rows, note, percent, working
+
+if TYPE_CHECKING:
+    from spikeloom.network import Network
+
+
+def convert(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments."),
+    ],
+    calibration: Annotated[
+        str,
+        typer.Option(metavar="DATA", help="As DATA of `spikeloom run`: its training split."),
+    ],
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="State dict: .safetensors, or .pt without code in it.")
+    ] = None,
+    method: Annotated[str, typer.Option(metavar="M", help="How thresholds are found.")] = "spikeconverter",
+    timesteps: Annotated[int, typer.Option(metavar="T", help="Time steps of every train, 1..16.")] = 4,
+    weight_bits: Annotated[int, typer.Option(metavar="B", help="Bits of a weight, 2..8.")] = 6,
+    input_timesteps: Annotated[
+        int | None,
+        typer.Option(metavar="T", help="Bits of a pixel.  [default: as --timesteps]"),
+    ] = None,
+    growth: Annotated[float, typer.Option(metavar="K", help="Growth of potentials: 2 (iLIF), 1 (IF), 1 + 2^-s.")] = 2.0,
+    mean: Annotated[
+        str | None,
+        typer.Option(metavar="A[,B,..]", help="Mean per channel, if the model does not subtract it."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(metavar="A[,B,..]", help="Deviation per channel, likewise.")] = None,
+    seed: Seed = 0,
+    data_dir: DataDir = None,
+    samples: Samples = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .loom file to write.")] = Path(
+        "net.loom"
+    ),
+    json: Json = False,
+) -> Answer:
+    """Convert a trained PyTorch model to a quantised spiking network, one .loom file.
+
+    \b
+    Example:
+      spikeloom convert spikeloom_convert.models:mnist_mlp --weights mlp.safetensors \\
+        --calibration mnist --data-dir data --timesteps 4 --weight-bits 6 -o mlp.loom
+    """
+    import os
+    import sys
+
+    from spikeloom import datasets
+    from spikeloom.errors import NotBuilt
+
+    if model.endswith(".nir"):
+        raise NotBuilt(f"Model '{model}': must be package.module:factory, not NIR, which is not read yet")
+    means, deviations = numbers("--mean", mean), numbers("--std", std)
+    require_writable(output, "a .loom file")
+    data = datasets.load(calibration, "train", data_dir).head(samples)
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)  # a console script does not see the modules of the current folder by itself
+    from spikeloom_convert import convert as convert_model
+    from spikeloom_convert.models import load_model
+
+    trained = load_model(model, weights)
+    with working(f"converting on {len(data)} samples") as progress:
+        network = convert_model(
+            trained,
+            data.x,
+            method=method,
+            timesteps=timesteps,
+            weight_bits=weight_bits,
+            input_timesteps=input_timesteps,
+            labels=data.y,
+            growth=growth,
+            mean=means,
+            std=deviations,
+            seed=seed,
+            progress=progress,
+        )
+    network.save(output)
+    return converted(network, output)
+
+
+def converted(network: "Network", path: Path) -> Answer:
+    """The answer of convert, which the demo gives too."""
+    provenance = network.provenance
+    for text in provenance.notes:
+        note(f"  note: {text}")
+    accuracy = {name: provenance.accuracy.get(name) for name in ("ann", "snn")}
+    document = {
+        "network": str(path),
+        "digest": network.digest,
+        "method": provenance.method,
+        "timesteps": timesteps_of(network),
+        "weight_bits": max(item.weight_bits for item in network.connections),
+        "input_timesteps": network.inputs[0].timesteps,
+        "accuracy_ann": accuracy["ann"],
+        "accuracy_snn": accuracy["snn"],
+        "notes": list(provenance.notes),
+    }
+    rows = {
+        "network": str(path),
+        "digest": network.digest[:16],
+        "accuracy of the model": percent(accuracy["ann"]),
+        "accuracy of the network": percent(accuracy["snn"]),
+    }
+    return Answer(document, (named_rows("Converted; accuracies on a held-back part of the calibration data", rows),))
+
+
+def timesteps_of(network: "Network") -> int:
+    """Time steps of the populations that fire, those of the input where none does."""
+    firing = [item.neuron.timesteps for item in network.populations if hasattr(item.neuron, "timesteps")]
+    return max(firing, default=network.inputs[0].timesteps)
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Numbers between commas; InvalidData where one is none."""
+    from spikeloom.errors import InvalidData
+
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidData(f"Option '{option}': must be numbers between commas, not '{text}'") from None
+
+
+def show(network: NetworkFile, json: Json = False) -> Answer:
+    """Show what a network consists of, with the proven width of every potential.
+
+    \b
+    Example:
+      spikeloom show mlp.loom
+    """
+    from dataclasses import asdict
+
+    from spikeloom.network import Network
+
+    loaded = Network.load(network)
+    populations = [_input(item) for item in loaded.inputs] + _populations(loaded)
+    connections = [
+        {
+            "name": item.name,
+            "source": item.source,
+            "target": item.target,
+            "kind": item.geometry.kind,
+            "geometry": asdict(item.geometry),
+            "weights": int(item.weights.size),
+            "weight_bits": item.weight_bits,
+        }
+        for item in loaded.connections
+    ]
+    provenance = asdict(loaded.provenance)
+    document = {
+        "network": loaded.name,
+        "digest": loaded.digest,
+        "schedule": loaded.schedule,
+        "populations": populations,
+        "connections": connections,
+        "readouts": [asdict(item) for item in loaded.readouts],
+        "provenance": provenance,
+    }
+    head = named_rows(
+        f"Network {loaded.name}",
+        {"digest": loaded.digest, "schedule": loaded.schedule}
+        | {name: str(provenance[name]) for name in ("model", "method") if provenance[name]}
+        | {f"accuracy {name}": percent(value) for name, value in loaded.provenance.accuracy.items()}
+        | {"note": "; ".join(loaded.provenance.notes) or "-"},
+    )
+    return Answer(document, (head, _population_table(populations), _connection_table(connections)))
+
+
+def _input(item: Any) -> dict[str, Any]:
+    values = ("timesteps", "growth", "activity")
+    return {"name": item.name, "shape": list(item.shape), "neuron": "input"} | {v: getattr(item, v) for v in values}
+
+
+def _populations(network: "Network") -> list[dict[str, Any]]:
+    from spikeloom.bounds import potential_bits, potential_bounds
+    from spikeloom.neuron import Neuron
+
+    bits, bounds = potential_bits(network), potential_bounds(network)
+    found = []
+    for item in network.populations:
+        low, high = bounds[item.name]
+        entry: dict[str, Any] = {"name": item.name, "shape": list(item.shape), "neuron": "readout"}
+        if isinstance(item.neuron, Neuron):
+            neuron, theta = item.neuron, item.neuron.theta
+            entry["neuron"] = "IF" if neuron.growth == 1 else "iLIF"
+            entry |= {"timesteps": neuron.timesteps, "growth": neuron.growth, "activity": item.activity}
+            entry["theta"] = [int(theta.min()), int(theta.max())]
+        found.append(entry | {"potential_bits": bits[item.name], "bounds": [int(low.min()), int(high.max())]})
+    return found
+
+
+def _population_table(populations: list[dict[str, Any]]) -> tuple[tuple[str, ...], ...]:
+    heads = ("population", "shape", "neuron", "T", "k", "theta", "bits", "proven range of V", "events/sample")
+    return (
+        heads,
+        *(
+            (
+                item["name"],
+                "x".join(map(str, item["shape"])),
+                item["neuron"],
+                str(item.get("timesteps", "")),
+                f"{item['growth']:g}" if "growth" in item else "",
+                "..".join(map(str, dict.fromkeys(item.get("theta", ())))),
+                str(item.get("potential_bits", "")),
+                " .. ".join(map(str, item.get("bounds", ()))),
+                f"{item['activity']:.1f}" if item.get("activity") else "",
+            )
+            for item in populations
+        ),
+    )
+
+
+def _connection_table(connections: list[dict[str, Any]]) -> tuple[tuple[str, ...], ...]:
+    heads = ("connection", "from", "to", "kind", "kernel", "stride", "padding", "pool", "weights", "bits")
+    rows = []
+    for item in connections:
+        pairs = ("x".join(map(str, item["geometry"].get(name, ()))) for name in ("kernel", "stride", "padding", "pool"))
+        ends = (str(item["weights"]), str(item["weight_bits"]))
+        rows.append((item["name"], item["source"], item["target"], item["kind"], *pairs, *ends))
+    return heads, *rows
+
+
+def run(
+    network: NetworkFile,
+    data: Source,
+    samples: Samples = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> Answer:
+    """Run the golden model over the test split: accuracy, synaptic operations, spikes per neuron, images per second.
+
+    \b
+    Example:
+      spikeloom run mlp.loom mnist --data-dir data
+    """
+    from spikeloom import datasets
+    from spikeloom.network import Network
+
+    loaded = Network.load(network)
+    return measured(loaded, datasets.load(data, "test", data_dir).head(samples))
+
+
+def measured(network: "Network", data: Any) -> Answer:
+    """The answer of run, which the demo gives too."""
+    from dataclasses import asdict
+
+    from spikeloom.measure import measure
+
+    network.require_built()
+    with working(f"running {len(data)} samples") as progress:
+        result = measure(network, data.x, data.y, progress=progress)
+    rows = {
+        "samples": str(result.samples),
+        "accuracy": percent(result.accuracy),
+        "SOPs per inference": f"{result.sops_per_inference:,.0f}",
+        "spikes per neuron": f"{result.spikes_per_neuron:.3f}",
+        "images per second": f"{result.images_per_second:,.0f}",
+    }
+    events = ("population", "events a sample")
+    sops = ("connection", "SOPs a sample")
+    return Answer(
+        asdict(result) | {"digest": network.digest},
+        (
+            named_rows(f"Network {network.name} on {data.name}", rows),
+            (events, *((name, f"{value:,.1f}") for name, value in result.spikes.items())),
+            (sops, *((name, f"{value:,.1f}") for name, value in result.sops.items())),
+        ),
+    )

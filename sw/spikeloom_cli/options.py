@@ -1,0 +1,57 @@
+"""Arguments and options that several commands share, and what is checked about them before any work is done."""
+
+import os
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# `app.respond` looks for it and prints the answer accordingly
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
+DataDir = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Folder of mnist, fashion-mnist, cifar10.  [default: $SPIKELOOM_DATA]"),
+]
+Source = Annotated[
+    str,
+    typer.Argument(metavar="DATA", help="digits, mnist, fashion-mnist, cifar10, an .npz file, a folder of IDX files."),
+]
+Samples = Annotated[int | None, typer.Option(metavar="N", help="The first N samples only.  [default: all]")]
+NetworkFile = Annotated[Path, typer.Argument(metavar="NETWORK", help="A .loom file, as `spikeloom convert` writes.")]
+BuildFolder = Annotated[Path, typer.Argument(metavar="BUILD", help="A folder, as `spikeloom generate` writes.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Start of every random choice; the same seed, the same result.")]
+
+
+class Simulator(StrEnum):
+    """What runs the generated Verilog."""
+
+    VERILATOR = "verilator"
+    ICARUS = "icarus"
+    CXXRTL = "cxxrtl"
+
+
+def require_writable(path: Path, what: str) -> None:
+    """Refuse an output file that could not be written, before the work for it is done.
+
+    Raises
+    ------
+    SpikeloomError
+        Its folder is missing or not writable, or the path is a folder.
+    """
+    from spikeloom.errors import SpikeloomError
+
+    who = f"Output '{path}'"
+    if path.is_dir():
+        raise SpikeloomError(f"{who}: must be {what}, not a folder; name the file in it")
+    if not path.parent.is_dir():
+        raise SpikeloomError(f"{who}: folder '{path.parent}' must exist; make it first")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".spikeloom.")
+        os.close(handle)
+        os.unlink(temporary)
+    except OSError as error:
+        raise SpikeloomError(
+            f"{who}: folder '{path.parent}' must be writable, not {error.strerror}; choose another with -o"
+        ) from None

@@ -1,0 +1,95 @@
+"""The commands one by one: what they answer to people and to programs."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Command
+
+NAMES = ("convert", "show", "run", "generate", "simulate", "synth", "boards", "doctor", "demo")
+
+
+def test_help_lists_what_there_is_and_nothing_else(spikeloom: Command) -> None:
+    text = spikeloom("--help").stdout
+    commands = text.split("Commands:")[1].splitlines()
+    listed = [line.split()[0] for line in commands if line.startswith("  ") and line.split()]
+    assert tuple(name for name in listed if name in NAMES) == NAMES
+    for name in ("flash", "infer", "report"):
+        assert name not in listed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_an_example_and_json_in_its_help(spikeloom: Command, name: str) -> None:
+    outcome = spikeloom(name, "--help")
+    assert outcome.code == 0
+    assert f"Example:\n    spikeloom {name}" in outcome.stdout
+    assert "--json" in outcome.stdout
+
+
+def test_help_boards_and_network_errors_do_not_wait_for_torch(program) -> None:  # type: ignore[no-untyped-def]
+    code = "import sys; from spikeloom_cli.app import respond; respond(sys.argv[1:]); assert 'torch' not in sys.modules"
+    import subprocess
+
+    for arguments in (["--help"], ["boards"], ["doctor"], ["show", "nowhere.loom"]):
+        start = time.monotonic()
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert time.monotonic() - start < 20
+
+
+def test_show_names_the_proven_width_of_every_potential(spikeloom: Command, loom: Path) -> None:
+    document = spikeloom("show", loom, "--json").document
+    assert [item["name"] for item in document["populations"]] == ["input", "l1", "readout"]
+    assert [item.get("potential_bits") for item in document["populations"]] == [None, 12, 17]
+    assert len(document["digest"]) == 64
+    text = spikeloom("show", loom).stdout
+    assert document["digest"] in text
+    assert "proven range of V" in text
+
+
+def test_run_measures_the_test_split(spikeloom: Command, loom: Path) -> None:
+    document = spikeloom("run", loom, "digits", "--json").document
+    assert document["samples"] == 364
+    keys = {"accuracy", "samples", "sops_per_inference", "spikes_per_neuron", "images_per_second"}
+    assert keys <= document.keys()
+    assert 0 <= document["accuracy"] <= 1
+    few = spikeloom("run", loom, "digits", "--samples", 7, "--json").document
+    assert few["samples"] == 7
+
+
+def test_run_without_labels_has_no_accuracy(spikeloom: Command, loom: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    np.savez(tmp_path / "x.npz", x=np.zeros((3, 1, 8, 8), np.uint8))
+    assert spikeloom("run", loom, tmp_path / "x.npz", "--json").document["accuracy"] is None
+    assert "  accuracy            -\n" in spikeloom("run", loom, tmp_path / "x.npz").stdout
+
+
+def test_generate_says_what_it_made_and_replaces_a_build(spikeloom: Command, loom: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    first = spikeloom("generate", loom, "-o", folder, "--lanes", 2, "--json")
+    assert first.code == 0
+    assert first.document["build"] == str(folder)
+    assert first.document["digest"] == json.loads((folder / "manifest.json").read_text())["digest"]
+    assert first.document["lanes"] == sum(core["lanes"] for core in first.document["cores"]) == 4
+    second = spikeloom("generate", loom, "-o", folder, "--lanes", 1, "--json")
+    assert (second.code, second.document["lanes"]) == (0, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_boards_lists_what_their_devices_hold(spikeloom: Command) -> None:
+    boards = {board["name"]: board for board in spikeloom("boards", "--json").document["boards"]}
+    assert {"ulx3s-85f", "ulx3s-25f", "icebreaker", "ice40-hx8k"} <= boards.keys()
+    assert boards["ulx3s-85f"]["lut"] == 83640
+    assert boards["ulx3s-85f"]["ram_kbit"] == 3744
+    assert "ulx3s-85f" in spikeloom("boards").stdout
+
+
+def test_doctor_finds_every_tool_of_this_environment(spikeloom: Command) -> None:
+    outcome = spikeloom("doctor", "--json")
+    assert outcome.code == 0
+    assert outcome.document["ok"] is True
+    assert {"torch", "verilator", "g++", "pyosys"} <= {tool["name"] for tool in outcome.document["tools"]}
