@@ -24,9 +24,8 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
     levels = 1 << source.timesteps
     if x.dtype == np.uint8:
         if (source.low, source.high) != (0.0, 1.0):
-            raise InvalidData(
-                f"Input '{source.name}': data must be floats in [{source.low}, {source.high}], as in calibration, not uint8"
-            )
+            expected = f"floats in [{source.low}, {source.high}], as in calibration"
+            raise InvalidData(f"Data for '{source.name}': must be {expected}, not uint8; convert it in the same way")
         steps = source.timesteps
         return x >> np.uint8(8 - steps) if steps <= 8 else x.astype(np.uint16) << np.uint16(steps - 8)
     scaled = (x.astype(np.float64) - source.low) / (source.high - source.low) * levels
@@ -36,6 +35,7 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
 def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = None) -> np.ndarray:
     """View x as samples [N, C, H, W] and check type, shape and finiteness; InvalidData where it is not so."""
     x = np.asarray(x)
+    got = x.shape
     if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
         raise InvalidData(f"Data for '{name}': must be uint8 or float, not {x.dtype}; convert it with astype")
     if x.ndim == 2:
@@ -44,7 +44,7 @@ def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = No
         x = x[:, :, None, :]
     if x.ndim != 4 or (shape is not None and x.shape[1:] != shape):
         expected = "(N, C, H, W), (N, C, L) or (N, F)" if shape is None else f"(N, {', '.join(map(str, shape))})"
-        raise InvalidData(f"Data for '{name}': must have shape {expected}, not {x.shape}")
+        raise InvalidData(f"Data for '{name}': must have shape {expected}, not {got}")
     if x.dtype != np.uint8 and not np.isfinite(x).all():
         bad = int((~np.isfinite(x)).sum())
         raise InvalidData(f"Data for '{name}': must be finite, not NaN or infinite ({bad} values)")

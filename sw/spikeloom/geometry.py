@@ -9,8 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from .checks import MAX_NEURONS, is_integer
+from .errors import shown
+
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]
+
+MAX_EXTENT = 1 << 16  # of kernels, strides, paddings and windows
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Axis:
 
     @classmethod
     def sliding(cls, *, size: int, pool: int, kernel: int, stride: int, padding: int, outputs: int) -> "Axis":
-        """Landing of a sliding window over `size` source coordinates, found from pooled + padding = output*stride + k."""
+        """Landing of a sliding window on `size` source coordinates: pooled + padding = output*stride + kernel index."""
         pooled = np.arange(size) // pool
         place = pooled + padding
         lowest = np.maximum(place - (outputs - 1) * stride, place % stride)
@@ -68,7 +73,7 @@ class Dense:
 
     def violations(self, source: Shape, target: Shape) -> list[str]:
         """What is wrong with this geometry between these shapes, as a list of sentences."""
-        found = _pool_violations(source, self.pool)
+        found = _pair_violations("pool", self.pool, 1) or _pool_violations(source, self.pool)
         if target[1:] != (1, 1):
             found.append(f"the target of a dense connection must have shape (O, 1, 1), not {target}")
         return found
@@ -107,22 +112,28 @@ class Conv2d:
 
     def weight_shape(self, source: Shape, target: Shape) -> tuple[int, ...]:
         """Shape the integer weights must have."""
-        return (target[0], source[0] // max(self.groups, 1), *self.kernel)
+        return (target[0], source[0] // self.groups, *self.kernel)
 
     def output_size(self, source: Shape) -> Pair:
         """(H', W') of the target."""
-        _, height, width = _pooled(source, self.pool)
+        pooled = _pooled(source, self.pool)[1:]
         vertical, horizontal = (
-            (size + 2 * padding - kernel) // stride + 1
-            for size, padding, kernel, stride in zip((height, width), self.padding, self.kernel, self.stride, strict=True)
+            (pooled[i] + 2 * self.padding[i] - self.kernel[i]) // self.stride[i] + 1 for i in range(2)
         )
         return vertical, horizontal
 
     def violations(self, source: Shape, target: Shape) -> list[str]:
         """What is wrong with this geometry between these shapes, as a list of sentences."""
+        found = [
+            sentence
+            for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("pool", 1))
+            for sentence in _pair_violations(name, getattr(self, name), least)
+        ]
+        if not is_integer(self.groups, 1, MAX_NEURONS):
+            found.append(f"groups must be an integer of at least 1, not {shown(self.groups)}")
+        if found:
+            return found
         found = _pool_violations(source, self.pool)
-        if min(*self.kernel, *self.stride, self.groups) < 1 or min(self.padding) < 0:
-            return [*found, "kernel, stride and groups must be at least 1 and padding at least 0"]
         if source[0] % self.groups or target[0] % self.groups:
             found.append(f"groups must divide {source[0]} source and {target[0]} target channels, not {self.groups}")
         if not found and self.output_size(source) != target[1:]:
@@ -171,16 +182,28 @@ class Diagonal:
 
     def violations(self, source: Shape, target: Shape) -> list[str]:
         """What is wrong with this geometry between these shapes, as a list of sentences."""
-        if not 0 <= self.channel_offset <= target[0] - source[0]:
-            return [f"channel_offset must lie in 0..{target[0] - source[0]}, not {self.channel_offset}"]
-        return []
+        if found := _pair_violations("stride", self.stride, 1):
+            return found
+        room = target[0] - source[0]
+        if not is_integer(self.channel_offset, 0, room):
+            found.append(f"channel_offset must be in 0..{room}, not {shown(self.channel_offset)}")
+        expected = tuple(-(-size // stride) for size, stride in zip(source[1:], self.stride, strict=True))
+        if target[1:] != expected:
+            found.append(f"the target must be {expected} high and wide, not {target[1:]}")
+        return found
 
 
 Geometry = Dense | Conv2d | Diagonal
 GEOMETRIES: dict[str, type] = {kind.kind: kind for kind in (Dense, Conv2d, Diagonal)}
 
 
+def _pair_violations(name: str, pair: object, least: int) -> list[str]:
+    if isinstance(pair, tuple) and len(pair) == 2 and all(is_integer(extent, least, MAX_EXTENT) for extent in pair):
+        return []
+    return [f"{name} must be two integers in {least}..{MAX_EXTENT}, not {shown(pair)}"]
+
+
 def _pool_violations(source: Shape, pool: Pair) -> list[str]:
-    if min(pool) < 1 or pool[0] > source[1] or pool[1] > source[2]:
+    if pool[0] > source[1] or pool[1] > source[2]:
         return [f"pool must be between 1 and the source's {source[1:]}, not {pool}"]
     return []

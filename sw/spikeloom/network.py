@@ -139,7 +139,8 @@ class Network:
 
     def source(self, name: str) -> Input | Population:
         """The input or population of that name."""
-        return next(item for item in (*self.inputs, *self.populations) if item.name == name)
+        every: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
+        return next(item for item in every if item.name == name)
 
     def incoming(self, name: str) -> tuple[Connection, ...]:
         """The connections that end in the population of that name."""

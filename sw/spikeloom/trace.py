@@ -27,22 +27,23 @@ class Trace:
 
 
 def mismatches(expected: Trace, got: Trace) -> int:
-    """Number of integers that differ, over the fields and populations present in `got`; Divergence where shapes differ."""
+    """Number of integers that differ, over the fields and populations in `got`; Divergence where shapes differ."""
     return sum(int(np.count_nonzero(want != have)) for _, _, want, have in _pairs(expected, got))
 
 
 def first_divergence(expected: Trace, got: Trace) -> str | None:
     """Sentence naming the first difference (sample, time step, population, neuron, field, expected, got) or None.
 
-    Order: earliest sample first, then the populations in the order of `got` (topological), so that the name is
-    that of the cause rather than of what it led to downstream.
+    Order: earliest sample first, then the populations in the order of `expected` (topological), then potentials
+    before the spikes they lead to, so that the name is that of the cause rather than of what came of it downstream.
     """
-    order = {name: rank for rank, name in enumerate((*got.accumulated, *got.spikes))}
+    # spikes name the input and all that fires, in order; nothing hears the readouts, which only accumulate
+    order = {name: rank for rank, name in enumerate(dict.fromkeys((*expected.spikes, *expected.accumulated)))}
     found: list[tuple[int, int, int, str]] = []
     for field_name, name, want, have in _pairs(expected, got):
-        different = np.argwhere(want != have)
-        if len(different):
-            at = tuple(int(i) for i in different[0])
+        different = want != have
+        if different.any():
+            at = tuple(int(i) for i in np.unravel_index(different.argmax(), different.shape))
             sample, *step, channel, y, x = at
             when = f"time step {step[0] + 1}, " if step else ""
             found.append(

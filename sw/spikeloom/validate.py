@@ -1,164 +1,149 @@
-"""The checks every `Network` passes when it is made: all violations are listed in one `InvalidNetwork`."""
+"""The rules every `Network` keeps, checked when it is made: all violations are listed in one `InvalidNetwork`."""
 
-import math
 import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import InvalidNetwork, listed
-from .neuron import Neuron, Silent, growth_shift
+from .bounds import potential_bits
+from .checks import (
+    MAX_POTENTIAL_BITS,
+    input_violations,
+    is_finite,
+    is_integer,
+    population_violations,
+    provenance_violations,
+    schedule_violations,
+)
+from .errors import InvalidNetwork, listed, shown
+from .geometry import GEOMETRIES
+from .neuron import Silent
 
 if TYPE_CHECKING:
-    from .network import Connection, Input, Network, Population
+    from .network import Connection, Network
 
-MAX_TIMESTEPS = 16
+MAX_SHIFT = 15
 WEIGHT_BITS = range(2, 9)
-MAX_POTENTIAL_BITS = 48
-MAX_NEURONS = 1 << 24
+MAX_PARTS = 1024
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-SCHEDULES = ("two-phase", "synchronous")
 
 
 def validate(network: "Network") -> None:
     """Raise `InvalidNetwork` listing everything that is wrong with the network."""
-    found: list[str] = []
-    names = [item.name for item in (*network.inputs, *network.populations)]
-    for name in (network.name, *names, *(item.name for item in network.connections)):
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            found.append(f"name {name!r} must match {NAME.pattern}")
-    if len(set(names)) != len(names):
-        found.append("names of inputs and populations must differ from each other")
-    if len({item.name for item in network.connections}) != len(network.connections):
-        found.append("names of connections must differ from each other")
-    if network.schedule not in SCHEDULES:
-        found.append(f"schedule must be one of {SCHEDULES}, not {network.schedule!r}")
-    if len(network.inputs) != 1:
-        found.append(f"a network must have one input, not {len(network.inputs)}")
-    for source in network.inputs:
-        found += [f"input '{source.name}': {what}" for what in _input(source)]
-    for population in network.populations:
-        found += [f"population '{population.name}': {what}" for what in _population(population)]
-    if not found:
-        found += _wiring(network)
-    if not found:
-        for connection in network.connections:
-            found += [f"connection '{connection.name}': {what}" for what in _connection(network, connection)]
-    if not found:
-        found += _widths(network)
+    # each stage relies on the ones before it: kinds, names, values by themselves, wiring, synapses, widths
+    stages = (_kinds, _names, _values, _wiring, _synapses, _widths)
+    found = next(filter(None, (stage(network) for stage in stages)), None)
     if found:
-        raise InvalidNetwork(f"Network '{network.name}': {listed(found)}")
+        raise InvalidNetwork(f"Network {shown(network.name)}: {listed(found)}")
 
 
-def _shape(shape: object) -> list[str]:
-    if (
-        not isinstance(shape, tuple)
-        or len(shape) != 3
-        or not all(type(extent) is int and extent >= 1 for extent in shape)
-        or math.prod(shape) > MAX_NEURONS
-    ):
-        return [f"shape must be three positive integers of at most {MAX_NEURONS} neurons together, not {shape!r}"]
-    return []
+def _kinds(network: "Network") -> list[str]:
+    from .network import Connection, Input, Population, Provenance, Readout
 
-
-def _timesteps(timesteps: object) -> list[str]:
-    if type(timesteps) is not int or not 1 <= timesteps <= MAX_TIMESTEPS:
-        return [f"timesteps must be an integer in 1..{MAX_TIMESTEPS}, not {timesteps!r}"]
-    return []
-
-
-def _input(source: "Input") -> list[str]:
-    found = _shape(source.shape) + _timesteps(source.timesteps)
-    if not all(map(math.isfinite, (source.scale, source.zero, source.low, source.high, source.activity))):
-        found.append("scale, zero, low, high and activity must be finite")
-    elif source.scale <= 0 or source.high <= source.low:
-        found.append("scale must be positive and high above low")
+    kinds = {"inputs": Input, "populations": Population, "connections": Connection, "readouts": Readout}
+    found = []
+    for name, kind in kinds.items():
+        parts = getattr(network, name)
+        if not isinstance(parts, tuple) or not all(isinstance(part, kind) for part in parts):
+            found.append(f"{name} must be a tuple of {kind.__name__}, not {shown(parts)}")
+        elif len(parts) > MAX_PARTS:
+            found.append(f"{name} must be at most {MAX_PARTS}, not {len(parts)}")
+    if not isinstance(network.provenance, Provenance):
+        found.append(f"provenance must be a Provenance, not {shown(network.provenance)}")
     return found
 
 
-def _vector(name: str, value: object, channels: int, *, least: int | None = None) -> list[str]:
-    if not isinstance(value, np.ndarray) or value.dtype != np.int64 or value.ndim != 2 or value.shape[1] != channels:
-        return [f"{name} must be int64 [border classes, {channels} channels]"]
-    if least is not None and (value < least).any():
-        return [f"{name} must be at least {least}, not {int(value.min())} ({int((value < least).sum())} channels)"]
-    if (np.abs(value) >= 1 << (MAX_POTENTIAL_BITS - 1)).any():
-        return [f"{name} must fit {MAX_POTENTIAL_BITS} bits"]
-    return []
-
-
-def _population(population: "Population") -> list[str]:
-    found = _shape(population.shape)
+def _names(network: "Network") -> list[str]:
+    trains = [item.name for item in network.inputs] + [item.name for item in network.populations]
+    synapses = [item.name for item in network.connections]
+    ends = [name for item in network.connections for name in (item.source, item.target)]
+    found = [
+        f"name {shown(name)} must match {NAME.pattern}"
+        for name in (network.name, *trains, *synapses, *ends, *(item.population for item in network.readouts))
+        if not isinstance(name, str) or not NAME.fullmatch(name)
+    ]
     if found:
         return found
-    neuron, channels = population.neuron, population.shape[0]
-    found += _vector("initial", neuron.initial, channels)
-    if isinstance(neuron, Silent):
-        return found
-    found += _timesteps(neuron.timesteps) + _vector("theta", neuron.theta, channels, least=1)
-    try:
-        growth_shift(neuron.growth)
-    except ValueError as error:
-        found.append(str(error))
-    for name in ("fire_pos", "fire_neg", "reset", "drive", "step_gamma"):
-        if getattr(neuron, name) is not None:
-            found += _vector(name, getattr(neuron, name), channels)
-    if neuron.reset_kind not in ("soft", "hard"):
-        found.append(f"reset_kind must be soft or hard, not {neuron.reset_kind!r}")
-    if neuron.code not in ("plain", "naf"):
-        found.append(f"code must be plain or naf, not {neuron.code!r}")
+    if len(set(trains)) != len(trains):
+        found.append("names of inputs and populations must differ from each other")
+    if len(set(synapses)) != len(synapses):
+        found.append("names of connections must differ from each other")
+    return found
+
+
+def _values(network: "Network") -> list[str]:
+    found = provenance_violations(network.provenance) + schedule_violations(network.schedule)
+    if len(network.inputs) != 1:
+        found.append(f"a network must have one input, not {len(network.inputs)}")
+    for source in network.inputs:
+        found += [f"input '{source.name}': {what}" for what in input_violations(source)]
+    for population in network.populations:
+        found += [f"population '{population.name}': {what}" for what in population_violations(population)]
+    for readout in network.readouts:
+        if not is_finite(readout.scale) or readout.scale <= 0:
+            scale = shown(readout.scale)
+            found.append(f"readout '{readout.population}': scale must be positive and finite, not {scale}")
     return found
 
 
 def _wiring(network: "Network") -> list[str]:
     found = []
     seen = {source.name for source in network.inputs}
+    populations = {item.name for item in network.populations}
     readouts = {readout.population for readout in network.readouts}
     silent = {item.name for item in network.populations if isinstance(item.neuron, Silent)}
     if not network.readouts or readouts != silent or len(readouts) != len(network.readouts):
-        found.append(f"readouts {sorted(readouts)} must name every silent population {sorted(silent)} once, at least one")
-    for readout in network.readouts:
-        if not math.isfinite(readout.scale) or readout.scale <= 0:
-            found.append(f"readout '{readout.population}': scale must be positive and finite, not {readout.scale}")
+        expected = f"every silent population {sorted(silent)} once, at least one"
+        found.append(f"readouts must name {expected}, not {sorted(readouts)}")
     for population in network.populations:
         incoming = network.incoming(population.name)
         if not incoming:
             found.append(f"population '{population.name}': must have an incoming connection")
         for connection in incoming:
+            who = f"connection '{connection.name}': source '{connection.source}'"
             if connection.source not in seen:
-                found.append(
-                    f"connection '{connection.name}': source '{connection.source}' must be an input or an earlier population"
-                )
+                found.append(f"{who} must be an input or an earlier population")
             elif connection.source in silent:
-                found.append(f"connection '{connection.name}': source '{connection.source}' must fire, it is a readout")
+                found.append(f"{who} must fire, it is a readout")
         seen.add(population.name)
     for connection in network.connections:
-        if connection.target not in {item.name for item in network.populations}:
+        if connection.target not in populations:
             found.append(f"connection '{connection.name}': target '{connection.target}' must be a population")
     return found
 
 
+def _synapses(network: "Network") -> list[str]:
+    return [
+        f"connection '{connection.name}': {what}"
+        for connection in network.connections
+        for what in _connection(network, connection)
+    ]
+
+
 def _connection(network: "Network", connection: "Connection") -> list[str]:
-    source, target = network.source(connection.source), network.source(connection.target)
-    found = connection.geometry.violations(source.shape, target.shape)
+    geometry, weights, bits = connection.geometry, connection.weights, connection.weight_bits
+    if not isinstance(geometry, tuple(GEOMETRIES.values())):
+        return [f"geometry must be one of {', '.join(GEOMETRIES)}, not {shown(geometry)}"]
+    source, target = network.source(connection.source).shape, network.source(connection.target).shape
+    found = geometry.violations(source, target)
+    if not is_integer(bits, WEIGHT_BITS.start, WEIGHT_BITS.stop - 1):
+        found.append(f"weight_bits must be in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {shown(bits)}")
+    if not is_integer(connection.shift, 0, MAX_SHIFT):
+        found.append(f"shift must be in 0..{MAX_SHIFT}, not {shown(connection.shift)}")
     if found:
         return found
-    weights, bits = connection.weights, connection.weight_bits
-    if type(bits) is not int or bits not in WEIGHT_BITS:
-        return [f"weight_bits must be in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {bits!r}"]
-    if type(connection.shift) is not int or not 0 <= connection.shift <= 15:
-        return [f"shift must be in 0..15, not {connection.shift!r}"]
-    expected = connection.geometry.weight_shape(source.shape, target.shape)
-    if not isinstance(weights, np.ndarray) or weights.dtype != np.int8 or weights.shape != expected:
-        return [f"weights must be int8 {expected}, not {getattr(weights, 'dtype', type(weights))} {np.shape(weights)}"]
-    over = np.abs(weights.astype(np.int16)) >= 1 << (bits - 1)
-    if over.any():
-        return [f"weights must be symmetric {bits}-bit integers; {int(over.sum())} are beyond +-{(1 << (bits - 1)) - 1}"]
+    expected, limit = geometry.weight_shape(source, target), (1 << (bits - 1)) - 1
+    if not isinstance(weights, np.ndarray):
+        return [f"weights must be int8 {expected}, not {shown(weights)}"]
+    if weights.dtype != np.int8 or weights.shape != expected:
+        return [f"weights must be int8 {expected}, not {weights.dtype} {weights.shape}"]
+    if weights.min() < -limit or weights.max() > limit:
+        over = int(((weights < -limit) | (weights > limit)).sum())
+        return [f"weights must be symmetric {bits}-bit integers; {over} are beyond +-{limit}"]
     return []
 
 
 def _widths(network: "Network") -> list[str]:
-    from .bounds import potential_bits
-
     return [
         f"population '{name}': potentials must fit {MAX_POTENTIAL_BITS} bits, not {bits}"
         for name, bits in potential_bits(network).items()

@@ -30,7 +30,7 @@ def exact_arithmetic() -> Iterator[None]:
 
     Off are NNPACK's Winograd convolution, bfloat16 and TF32 inside oneDNN, and autocast: they round what float32 holds.
     """
-    matmul, conv = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv
+    matmul, conv = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv  # type: ignore[attr-defined]
     before = matmul.fp32_precision, conv.fp32_precision
     matmul.fp32_precision = conv.fp32_precision = "ieee"
     try:

@@ -4,7 +4,7 @@ For growth 1 and 2 a train is its value, a layer is one matrix product, and gene
 facts 1 to 3). Other growths are not linear and run step by step here too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +116,7 @@ def forward(network: Network, x: np.ndarray, *, keep: bool = False) -> Iterator[
     source = network.inputs[0]
     x = as_samples(source.name, x, source.shape)
     layers = [_Layer(network, population) for population in network.populations]
-    largest = max(int(np.prod(item.shape)) for item in (source, *network.populations))
+    largest = max(int(np.prod(shape)) for shape in (source.shape, *(item.shape for item in network.populations)))
     chunk = max(1, min(1024, _CHUNK_NEURONS // largest))
     for start in range(0, max(len(x), 1), chunk):
         part = slice(start, min(start + chunk, len(x)))
@@ -152,11 +152,14 @@ def run_values(network: Network, x: np.ndarray) -> Trace:
     chunks: list[Trace] = []
     for _, activities in forward(network, x, keep=True):
         chunks.append(_trace(network, activities))
+
+    def joined(parts: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
     return Trace(
-        *(
-            {name: np.concatenate([getattr(chunk, field)[name] for chunk in chunks]) for name in getattr(chunks[0], field)}
-            for field in ("spikes", "accumulated", "remainder")
-        )
+        joined([chunk.spikes for chunk in chunks]),
+        joined([chunk.accumulated for chunk in chunks]),
+        joined([chunk.remainder for chunk in chunks]),
     )
 
 

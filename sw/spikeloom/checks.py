@@ -1,0 +1,131 @@
+"""Checks of the values in a network, each by itself; they take anything, for a file may hold anything."""
+
+import math
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import shown
+from .neuron import OPTIONAL_VECTORS, Neuron, Silent, growth_shift
+
+if TYPE_CHECKING:
+    from .network import Input, Population, Provenance
+
+MAX_TIMESTEPS = 16
+MAX_POTENTIAL_BITS = 48
+MAX_NEURONS = 1 << 24
+
+
+def is_integer(value: object, least: int, most: int) -> bool:
+    """A Python int in [least, most]; True and False are none."""
+    return type(value) is int and least <= value <= most
+
+
+def is_finite(value: object) -> bool:
+    """A Python number that a float can hold, neither NaN nor infinite; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _all_positive(extents: tuple[Any, ...]) -> bool:
+    return all(is_integer(extent, 1, MAX_NEURONS) for extent in extents)
+
+
+def _shape(shape: object) -> list[str]:
+    if isinstance(shape, tuple) and len(shape) == 3 and _all_positive(shape) and math.prod(shape) <= MAX_NEURONS:
+        return []
+    return [f"shape must be three positive integers of at most {MAX_NEURONS} neurons together, not {shown(shape)}"]
+
+
+def _timesteps(timesteps: object) -> list[str]:
+    if is_integer(timesteps, 1, MAX_TIMESTEPS):
+        return []
+    return [f"timesteps must be an integer in 1..{MAX_TIMESTEPS}, not {shown(timesteps)}"]
+
+
+def _flag(name: str, value: object) -> list[str]:
+    return [] if isinstance(value, bool) else [f"{name} must be true or false, not {shown(value)}"]
+
+
+def _activity(activity: Any) -> list[str]:
+    fine = is_finite(activity) and activity >= 0
+    return [] if fine else [f"activity must be finite and not negative, not {shown(activity)}"]
+
+
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> list[str]:
+    fine = isinstance(value, str) and value in choices
+    return [] if fine else [f"{name} must be {' or '.join(choices)}, not {shown(value)}"]
+
+
+def provenance_violations(provenance: "Provenance") -> list[str]:
+    """What is wrong with the type of a provenance; what it says is free."""
+    texts: list[Any] = [provenance.model, provenance.method]
+    tables = provenance.accuracy, provenance.versions
+    kinds = isinstance(provenance.notes, tuple) and all(isinstance(table, dict) for table in tables)
+    if kinds:
+        texts += [*provenance.notes, *provenance.accuracy, *provenance.versions, *provenance.versions.values()]
+    if not kinds or not all(isinstance(text, str) for text in texts):
+        return ["provenance must be text, a tuple of notes, and tables of accuracies and versions"]
+    wrong = [(name, value) for name, value in provenance.accuracy.items() if not is_finite(value)]
+    return [f"provenance: accuracy {shown(name)} must be a finite number, not {shown(value)}" for name, value in wrong]
+
+
+def schedule_violations(schedule: object) -> list[str]:
+    """What is wrong with a schedule."""
+    return _choice("schedule", schedule, ("two-phase", "synchronous"))
+
+
+def input_violations(source: "Input") -> list[str]:
+    """What is wrong with an input."""
+    found = _shape(source.shape) + _timesteps(source.timesteps) + _flag("signed", source.signed)
+    numbers = (source.scale, source.zero, source.low, source.high)
+    if not all(map(is_finite, numbers)):
+        found.append(f"scale, zero, low and high must be finite, not {', '.join(map(shown, numbers))}")
+    elif source.scale <= 0 or source.high <= source.low or not is_finite(source.high - source.low):
+        found.append("scale must be positive and high above low")
+    return found + _activity(source.activity)
+
+
+def _vectors(vectors: Iterable[tuple[str, Any]], channels: int) -> list[str]:
+    found, classes = [], set()
+    limit = 1 << (MAX_POTENTIAL_BITS - 1)
+    for name, value in vectors:
+        if not isinstance(value, np.ndarray):
+            found.append(f"{name} must be int64 [border classes, {channels} channels], not {shown(value)}")
+        elif value.dtype != np.int64 or value.shape[1:] != (channels,) or not len(value):
+            kind = f"{value.dtype} {list(value.shape)}"
+            found.append(f"{name} must be int64 [border classes, {channels} channels], not {kind}")
+        elif name == "theta" and (value < 1).any():
+            found.append(f"theta must be at least 1, not {int(value.min())} ({int((value < 1).sum())} channels)")
+        elif value.min() < -limit or value.max() >= limit:
+            found.append(f"{name} must fit {MAX_POTENTIAL_BITS} bits")
+        else:
+            classes.add(len(value))
+    if len(classes) > 1:
+        found.append(f"all vectors must have the same number of border classes, not {sorted(classes)}")
+    return found
+
+
+def population_violations(population: "Population") -> list[str]:
+    """What is wrong with a population and its neurons."""
+    found = _shape(population.shape) + _activity(population.activity)
+    neuron = population.neuron
+    if not isinstance(neuron, Neuron | Silent):
+        return [*found, f"neuron must be a Neuron or Silent, not {shown(neuron)}"]
+    if found:
+        return found
+    if isinstance(neuron, Silent):
+        return _vectors([("initial", neuron.initial)], population.shape[0])
+    optional = [(name, getattr(neuron, name)) for name in OPTIONAL_VECTORS if getattr(neuron, name) is not None]
+    found += _vectors([("initial", neuron.initial), ("theta", neuron.theta), *optional], population.shape[0])
+    found += _timesteps(neuron.timesteps) + _flag("signed", neuron.signed)
+    if not is_finite(neuron.growth):
+        found.append(f"growth must be a number, not {shown(neuron.growth)}")
+    else:
+        try:
+            growth_shift(neuron.growth)
+        except ValueError as error:
+            found.append(str(error))
+    found += _choice("reset_kind", neuron.reset_kind, ("soft", "hard"))
+    return found + _choice("code", neuron.code, ("plain", "naf"))
