@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MAX_TIMESTEPS = 16
 MAX_POTENTIAL_BITS = 48
 MAX_NEURONS = 1 << 24
+MAX_TEXT = 1 << 20
 
 
 def is_integer(value: object, least: int, most: int) -> bool:
@@ -67,6 +68,8 @@ def provenance_violations(provenance: "Provenance") -> list[str]:
         texts += [*provenance.notes, *provenance.accuracy, *provenance.versions, *provenance.versions.values()]
     if not kinds or not all(isinstance(text, str) for text in texts):
         return ["provenance must be text, a tuple of notes, and tables of accuracies and versions"]
+    if sum(map(len, texts)) > MAX_TEXT:
+        return [f"provenance must have at most {MAX_TEXT} characters, not {sum(map(len, texts))}"]
     wrong = [(name, value) for name, value in provenance.accuracy.items() if not is_finite(value)]
     return [f"provenance: accuracy {shown(name)} must be a finite number, not {shown(value)}" for name, value in wrong]
 

@@ -1,12 +1,15 @@
 """A network on disk: one .loom file, safetensors for the arrays and canonical JSON for the rest.
 
-Loading runs no code from the file, refuses what it does not know, and checks the digest that the file carries.
+Loading runs no code from the file and refuses what it does not know. The digest covers arrays and behaviour, the seal
+covers every letter of the JSON, the provenance too: no bit of the file can change unnoticed.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
-import tempfile
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +17,19 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from .errors import InvalidNetwork, SpikeloomError
+from .checks import is_integer
+from .errors import InvalidNetwork, SpikeloomError, shown
 from .geometry import GEOMETRIES, Geometry
 from .network import Connection, Input, Network, Population, Provenance, Readout
 from .neuron import Neuron, Silent
 
 FORMAT_VERSION = 1
-_KEY = "spikeloom"
+MAX_DOCUMENT = 1 << 23
+_ALTERED = "must be as it was written, not altered; convert the model again"
+_KEY, _SEAL = "spikeloom", "spikeloom.sha256"
 _NEURONS = {"firing": Neuron, "silent": Silent}
+# what a document of another shape than ours runs into while it is taken apart
+_MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def save(network: Network, path: Path) -> None:
@@ -35,26 +43,24 @@ def save(network: Network, path: Path) -> None:
     document, arrays = _describe(network)
     document |= {"format": FORMAT_VERSION, "digest": network.digest}
     document["provenance"] = dataclasses.asdict(network.provenance)
-    write_whole(path, to_safetensors(arrays, metadata={_KEY: canonical(document)}))
+    text = canonical(document)
+    write_whole(path, to_safetensors(arrays, metadata={_KEY: text, _SEAL: _sha256(text)}))
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it appears whole or not at all; SpikeloomError naming the path where that fails."""
-    temporary = None
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise SpikeloomError(f"File '{path}': cannot be written: {error.strerror}; choose a folder with room") from None
+    except (OSError, ValueError) as error:
+        raise SpikeloomError(f"File '{path}': cannot be written ({_reason(error)}); choose another folder") from None
+    finally:
+        with suppress(OSError, ValueError):
+            temporary.unlink(missing_ok=True)
 
 
 def behaviour_bytes(network: Network) -> bytes:
@@ -63,7 +69,7 @@ def behaviour_bytes(network: Network) -> bytes:
     parts = [canonical(document).encode()]
     for name in sorted(arrays):
         array = arrays[name]
-        parts += [f"\n{name} {array.dtype.str} {array.shape}\n".encode(), np.ascontiguousarray(array).tobytes()]
+        parts += [f"\n{name} {array.dtype.str} {array.shape}\n".encode(), array.tobytes()]
     return b"".join(parts)
 
 
@@ -80,45 +86,57 @@ def load(path: Path) -> Network:
     InvalidNetwork
         Not a .loom file, truncated, of another version, altered, or against the contract.
     """
-    arrays: dict[str, np.ndarray] = {}
-    try:
-        with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            if text is not None:
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is not a dict
-    except FileNotFoundError:
-        raise InvalidNetwork(f"File '{path}': does not exist; `spikeloom convert ... -o {path}` writes one") from None
-    except (OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise InvalidNetwork(f"File '{path}': is not a whole .loom file ({reason}); convert the model again") from None
-    if text is None:
-        raise InvalidNetwork(f"File '{path}': is a safetensors file but not a .loom network; convert the model first")
-    return _restore(path, text, arrays)
-
-
-def _restore(path: Path, text: str, arrays: dict[str, np.ndarray]) -> Network:
+    text, seal, arrays = _read(path)
     try:
         document = json.loads(text)
         version = document.pop("format")
-        if version != FORMAT_VERSION:
-            raise InvalidNetwork(
-                f"File '{path}': format version must be {FORMAT_VERSION}, not {version!r}; convert the model again or "
-                "install the Spikeloom that wrote it"
-            )
+        if not is_integer(version, FORMAT_VERSION, FORMAT_VERSION):
+            again = "convert the model again or install the Spikeloom that wrote it"
+            raise InvalidNetwork(f"format version must be {FORMAT_VERSION}, not {shown(version)}; {again}")
+        if seal != _sha256(text):
+            raise InvalidNetwork(_ALTERED)
         digest = document.pop("digest")
-        provenance = document.pop("provenance")
-        provenance["notes"] = tuple(provenance["notes"])
-        network = _build(document, arrays, Provenance(**provenance))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise InvalidNetwork(f"File '{path}': holds fields this version does not know ({reason})") from None
+        network = _build(document, arrays)
+        if digest != network.digest:
+            raise InvalidNetwork(_ALTERED)
+        return network
+    except _MISFITS as error:
+        expected = f"must hold the fields of format {FORMAT_VERSION}"
+        raise InvalidNetwork(f"File '{path}': {expected} ({_reason(error)}); convert the model again") from None
     except InvalidNetwork as error:
-        raise error if str(error).startswith("File ") else InvalidNetwork(f"File '{path}': {error}") from None
-    if network.digest != digest:
-        raise InvalidNetwork(
-            f"File '{path}': was altered: its content has digest {network.digest[:16]}, not {str(digest)[:16]}; convert again"
-        )
-    return network
+        raise InvalidNetwork(f"File '{path}': {error}") from None
+
+
+def _read(path: Path) -> tuple[str, str | None, dict[str, np.ndarray]]:
+    """Text, seal and arrays of a file."""
+    who = f"File '{path}'"
+    try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for a writer for ever
+            raise InvalidNetwork(f"{who}: must be a .loom file, not a {'folder' if path.is_dir() else 'device'}")
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if _KEY not in metadata:
+                raise InvalidNetwork(f"{who}: must be a .loom file, not other safetensors; convert the model first")
+            if len(metadata[_KEY]) > MAX_DOCUMENT:
+                raise InvalidNetwork(f"{who}: must hold at most {MAX_DOCUMENT} characters, not {len(metadata[_KEY])}")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is not a dict
+    except FileNotFoundError:
+        raise InvalidNetwork(f"{who}: does not exist; `spikeloom convert ... -o {path}` writes one") from None
+    except OSError as error:
+        raise InvalidNetwork(f"{who}: cannot be read ({_reason(error)}); give rights or choose another") from None
+    except (SafetensorError, *_MISFITS) as error:
+        raise InvalidNetwork(f"{who}: must be a whole .loom file ({_reason(error)}); convert the model again") from None
+    return metadata[_KEY], metadata.get(_SEAL), arrays
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    """An exception as one short line."""
+    words = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    return f"{type(error).__name__}: {words if len(words) <= 160 else words[:160] + '...'}"
 
 
 def _describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -131,22 +149,21 @@ def _describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             value = getattr(item, field.name)
             if isinstance(value, np.ndarray):
                 arrays[f"{prefix}.{field.name}"] = value
-            elif value is not None:
+            elif field.type is float:
+                result[field.name] = float(value) or 0.0  # 2 as 2.0 and -0.0 as 0.0: one text for one meaning
+            elif value is not None and not dataclasses.is_dataclass(value):
                 result[field.name] = value
         return result
 
     populations = []
     for population in network.populations:
         kind = "firing" if isinstance(population.neuron, Neuron) else "silent"
-        neuron = plain(population.neuron, f"population.{population.name}") | {"kind": kind}
-        populations.append(
-            {"name": population.name, "shape": population.shape, "activity": population.activity, "neuron": neuron}
-        )
+        prefix = f"population.{population.name}"
+        populations.append(plain(population, prefix) | {"neuron": plain(population.neuron, prefix) | {"kind": kind}})
     connections = []
     for connection in network.connections:
-        entry = plain(connection, f"connection.{connection.name}")
-        entry["geometry"] = dataclasses.asdict(connection.geometry) | {"kind": connection.geometry.kind}
-        connections.append(entry)
+        geometry = dataclasses.asdict(connection.geometry) | {"kind": connection.geometry.kind}
+        connections.append(plain(connection, f"connection.{connection.name}") | {"geometry": geometry})
     document = {
         "name": network.name,
         "inputs": [plain(item, "") for item in network.inputs],
@@ -158,11 +175,13 @@ def _describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return document, arrays
 
 
-def _build(document: dict[str, Any], arrays: dict[str, np.ndarray], provenance: Provenance) -> Network:
-    arrays = dict(arrays)
+def _build(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
+    """The network of a document and its arrays; takes the document apart and wants nothing to be left."""
 
-    def take(prefix: str) -> dict[str, np.ndarray]:
-        return {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
+    owned: dict[str, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        owner, _, field = name.rpartition(".")
+        owned.setdefault(owner, {})[field] = array
 
     def tuples(entry: dict[str, Any]) -> dict[str, Any]:
         return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
@@ -171,21 +190,21 @@ def _build(document: dict[str, Any], arrays: dict[str, np.ndarray], provenance: 
     for entry in document.pop("populations"):
         fields = dict(entry.pop("neuron"))
         kind = _NEURONS[fields.pop("kind")]
-        neuron = kind(**fields, **take(f"population.{entry['name']}."))
+        neuron = kind(**fields, **owned.pop(f"population.{entry['name']}", {}))
         populations.append(Population(**tuples(entry), neuron=neuron))
     connections = []
     for entry in document.pop("connections"):
         fields = tuples(entry.pop("geometry"))
         geometry: Geometry = GEOMETRIES[fields.pop("kind")](**fields)
-        connections.append(Connection(**entry, geometry=geometry, **take(f"connection.{entry['name']}.")))
+        connections.append(Connection(**entry, geometry=geometry, **owned.pop(f"connection.{entry['name']}", {})))
     network = Network(
         inputs=tuple(Input(**tuples(entry)) for entry in document.pop("inputs")),
         populations=tuple(populations),
         connections=tuple(connections),
         readouts=tuple(Readout(**entry) for entry in document.pop("readouts")),
-        provenance=provenance,
+        provenance=Provenance(**tuples(document.pop("provenance"))),
         **document,
     )
-    if arrays:
-        raise KeyError(f"arrays {sorted(arrays)}")
+    if owned:
+        raise LookupError(f"arrays of unknown {', '.join(sorted(owned))}")
     return network
