@@ -172,12 +172,12 @@ class Walker(wiring.Component):
     def _ending(self, m: Module, job: dict[str, Signal]) -> Signal:
         """After an end mark: wait for the lanes, then for the swap."""
         ending = Signal()
-        wait = Signal(range(DRAIN_CYCLES + 1))
-        m.d.comb += self.finish.eq(ending & (wait == 0))
+        drain = Signal(range(DRAIN_CYCLES + 1))
+        m.d.comb += self.finish.eq(ending & (drain == 0))
         with m.If(job["ready"] & job["valid"] & job["end"]):
-            m.d.sync += [ending.eq(1), wait.eq(DRAIN_CYCLES)]
+            m.d.sync += [ending.eq(1), drain.eq(DRAIN_CYCLES)]
         with m.Elif(ending):
-            m.d.sync += wait.eq(Mux(wait == 0, 0, wait - 1))
+            m.d.sync += drain.eq(Mux(drain == 0, 0, drain - 1))
             with m.If(self.swap):
                 m.d.sync += ending.eq(0)
         return ending
