@@ -50,12 +50,12 @@ def _contribution(network: "Network", connection: "Connection") -> Interval:
     code = network.largest_code(connection.source) * window << connection.shift
     least = np.minimum(rows, 0).sum(1, dtype=np.int64) * float(code)
     largest = np.maximum(rows, 0).sum(1, dtype=np.int64) * float(code)
-    neuron = getattr(network.source(connection.source), "neuron", None)
-    if isinstance(neuron, Neuron) and neuron.growth not in (1.0, 2.0):
+    growth, timesteps = network.train(connection.source)
+    if growth not in (1.0, 2.0):
         # potentials grow every time step, and so does one unit for each floor that rounds towards minus infinity
-        powers = [neuron.growth**t for t in range(neuron.timesteps)]
-        least = np.floor(least * (sum(powers) / neuron.timesteps)) - np.ceil(sum(powers))
-        largest = np.ceil(largest * (sum(powers) / neuron.timesteps))
+        powers = sum(growth**t for t in range(timesteps))
+        least = np.floor(least * (powers / timesteps)) - np.ceil(powers)
+        largest = np.ceil(largest * (powers / timesteps))
     return least, largest
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from .encoding import as_samples
 from .errors import InvalidData
 from .geometry import Conv2d, Dense
 from .golden import forward
-from .network import Connection, Input, Network
+from .network import Connection, Network
 from .neuron import Neuron
 from .trace import Trace
 
@@ -38,19 +39,11 @@ def fan_out(network: Network, connection: Connection) -> np.ndarray:
     return connection.geometry.fan_out(source.shape, target.shape)
 
 
-def growth_of(source: Input | object) -> float:
-    """Growth of the train that an input or population sends."""
-    return source.growth if isinstance(source, Input) else source.neuron.growth  # type: ignore[attr-defined]
-
-
 def sops(network: Network, trace: Trace) -> dict[str, np.ndarray]:
     """Synaptic operations of every connection for each sample of a trace: name -> int64 [N]."""
-    return {
-        connection.name: (
-            trace.spikes[connection.source].sum(1, dtype=np.int64) * fan_out(network, connection)
-        ).sum((1, 2, 3))
-        for connection in network.connections
-    }
+    network.require_built()
+    counts = {name: train.sum(1, dtype=np.int64) for name, train in trace.spikes.items()}
+    return {item.name: (counts[item.source] * fan_out(network, item)).sum((1, 2, 3)) for item in network.connections}
 
 
 def measure(
@@ -73,17 +66,22 @@ def measure(
     ------
     InvalidData
         No samples, or labels that do not match them.
+    NotBuilt
+        As `spikeloom.golden.run`.
     """
+    network.require_built()
+    source = network.inputs[0]
+    x, labels = as_samples(source.name, x, source.shape), None if y is None else np.asarray(y)
     if len(x) == 0:
         raise InvalidData("Data: must have at least one sample, not none")
-    if y is not None and len(y) != len(x):
-        raise InvalidData(f"Data: must have one label a sample, not {len(y)} for {len(x)}")
+    if labels is not None and (labels.shape != (len(x),) or labels.dtype.kind not in "iu"):
+        raise InvalidData(f"Labels: must be {len(x)} integers, one a sample, not {labels.dtype} {labels.shape}")
     readout = network.readouts[0].population
     firing = [item for item in network.populations if isinstance(item.neuron, Neuron)]
-    trains = {item.name: growth_of(item) for item in (*network.inputs, *firing)}
+    trains = {name: network.train(name)[0] for name in (source.name, *(item.name for item in firing))}
     spikes = dict.fromkeys(trains, 0.0)
     work = {connection.name: 0.0 for connection in network.connections}
-    fans = {item.name: torch.from_numpy(fan_out(network, item).astype(np.float32)) for item in network.connections}
+    fans = {item.name: torch.from_numpy(fan_out(network, item).astype(np.float64)) for item in network.connections}
     right, busy, started = 0, 0.0, time.perf_counter()
     for part, activities in forward(network, x):
         busy += time.perf_counter() - started
@@ -93,17 +91,17 @@ def measure(
             spikes[name] += float(count.sum())
         for connection in network.connections:
             work[connection.name] += float((means[connection.source] * fans[connection.name]).sum())
-        if y is not None:
+        if labels is not None:
             potential = activities[readout].potential
             assert potential is not None
-            right += int((potential.flatten(1).argmax(1).numpy() == np.asarray(y[part])).sum())
+            right += int((potential.flatten(1).argmax(1).numpy() == labels[part]).sum())
         if progress:
             progress(part.stop, len(x))
         started = time.perf_counter()
     neurons = sum(int(np.prod(item.shape)) for item in firing)
     return Measurement(
         samples=len(x),
-        accuracy=None if y is None else right / len(x),
+        accuracy=None if labels is None else right / len(x),
         sops_per_inference=sum(work.values()) / len(x),
         spikes_per_neuron=sum(spikes[item.name] for item in firing) / max(neurons, 1) / len(x),
         images_per_second=len(x) / busy,

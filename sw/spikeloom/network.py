@@ -146,13 +146,16 @@ class Network:
         """The connections that end in the population of that name."""
         return tuple(item for item in self.connections if item.target == name)
 
+    def train(self, name: str) -> tuple[float, int]:
+        """Growth and time steps of the train that the input or population of that name sends."""
+        source = self.source(name)
+        sender = source if isinstance(source, Input) else source.neuron
+        assert isinstance(sender, Input | Neuron)  # a readout has no outgoing connection, see validate
+        return sender.growth, sender.timesteps
+
     def largest_code(self, name: str) -> int:
         """Largest value the train of that input or population carries at the integer line."""
-        source = self.source(name)
-        if isinstance(source, Input):
-            return largest_code(source.growth, source.timesteps)
-        assert isinstance(source.neuron, Neuron)  # a readout has no outgoing connection, see validate
-        return largest_code(source.neuron.growth, source.neuron.timesteps)
+        return largest_code(*self.train(name))
 
     def require_built(self) -> None:
         """Raise `NotBuilt` listing every field this version can hold but not run."""

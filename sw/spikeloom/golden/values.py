@@ -61,8 +61,7 @@ class _Layer:
         self.initial = per_channel(population.neuron.initial, self.dtype)
         self.incoming: list[tuple[Connection, torch.Tensor, float]] = []
         for connection in network.incoming(population.name):
-            source = network.source(connection.source)
-            growth = source.neuron.growth if isinstance(source, Population) else source.growth  # type: ignore[union-attr]
+            growth, _ = network.train(connection.source)
             self.incoming.append((connection, weight_tensor(connection, self.dtype), growth))
         if isinstance(self.neuron, Neuron):
             theta, steps = self.neuron.theta, self.neuron.timesteps
