@@ -28,7 +28,8 @@ SOURCES = sorted(path for room, folder in FOLDERS.items() for path in (ROOT / fo
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # importing one of these, or from it, runs code that came with data
 CODE_IN_DATA = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}
-FORBIDDEN_CALLS = {"eval", "exec"}
+FORBIDDEN_CALLS = {"eval", "exec", "os.system", "os.popen"}
+CATCH_ALL = {"Exception", "BaseException"}
 
 
 def name_of(path: Path) -> str:
@@ -73,43 +74,27 @@ def wrong_imports(path: Path, room: str) -> list[str]:
 
 def forbidden(tree: ast.Module) -> list[str]:
     """What no source file may hold, as sentences with their line."""
-    found = []
+    found = [f"{line}: import {name}" for line, name in imported_modules(tree) if name.split(".")[0] in CODE_IN_DATA]
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Name) and node.id in ("NotImplementedError", "NotImplemented"):
             found.append(f"{line}: {node.id}")
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
-            found.append(f"{line}: {node.func.id}()")
-        if isinstance(node, ast.Call) and any(
-            keyword.arg == "shell" and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
-            for keyword in node.keywords
-        ):
-            found.append(f"{line}: shell=")
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("os.system", "os.popen"):
-            found.append(f"{line}: {ast.unparse(node.func)}()")
-        if isinstance(node, ast.Call) and any(
-            keyword.arg == "allow_pickle"
-            and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
-            for keyword in node.keywords
-        ):
-            found.append(f"{line}: allow_pickle")
-        if (
-            isinstance(node, ast.Call)
-            and ast.unparse(node.func) == "torch.load"
-            and not any(
-                keyword.arg == "weights_only" and ast.unparse(keyword.value) == "True" for keyword in node.keywords
-            )
-        ):
-            found.append(f"{line}: torch.load without weights_only=True")
-        if isinstance(node, ast.ExceptHandler):
-            kinds = (
-                []
-                if node.type is None
-                else [ast.unparse(item) for item in ast.walk(node.type) if isinstance(item, ast.Name)]
-            )
-            if node.type is None or "Exception" in kinds:
+        elif isinstance(node, ast.ExceptHandler):
+            kinds = ast.walk(node.type) if node.type else ()
+            if node.type is None or any(isinstance(kind, ast.Name) and kind.id in CATCH_ALL for kind in kinds):
                 found.append(f"{line}: except that catches everything")
-    found += [f"{line}: import {name}" for line, name in imported_modules(tree) if name.split(".")[0] in CODE_IN_DATA]
+        elif isinstance(node, ast.Call):
+            found += [f"{line}: {what}" for what in forbidden_call(node)]
+    return found
+
+
+def forbidden_call(node: ast.Call) -> list[str]:
+    """What is wrong with a call."""
+    name, options = ast.unparse(node.func), {item.arg: ast.unparse(item.value) for item in node.keywords}
+    found = [f"{name}()"] if name in FORBIDDEN_CALLS else []
+    found += [f"{option}=" for option in ("shell", "allow_pickle") if options.get(option, "False") != "False"]
+    if name == "torch.load" and options.get("weights_only") != "True":
+        found.append("torch.load without weights_only=True")
     return found
 
 
@@ -173,7 +158,7 @@ torch.load(path)
 """
     assert sorted(item.split(": ", 1)[1] for item in forbidden(ast.parse(bad))) == [
         "NotImplementedError",
-        "allow_pickle",
+        "allow_pickle=",
         "eval()",
         "except that catches everything",
         "except that catches everything",

@@ -5,12 +5,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
-Progress = Callable[[int, int], None]
+
+class Progress(Protocol):
+    """Told how much is done, of how much, and of what; from any thread."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None: ...
+
+
 Cells = Sequence[str]
 PATIENCE_SECONDS = 8.0
 
@@ -95,8 +101,7 @@ def reserved_stdout(reserve: bool) -> Iterator[TextIO]:
 def working(title: str) -> Iterator[Progress]:
     """Show on stderr that something is going on, for as long as it does.
 
-    On a terminal a bar that vanishes at the end; elsewhere a line every eight seconds. The value is called with how
-    much is done, and of how much; it need not be called at all, and may be from another thread.
+    On a terminal a bar that vanishes at the end; elsewhere a line every eight seconds, whether progress is told or not.
     """
     with _bar(title) if sys.stderr.isatty() else _lines(title) as progress:
         yield progress
@@ -116,7 +121,11 @@ def _bar(title: str) -> Iterator[Progress]:
     )
     with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+        def progress(done: int, total: int, what: str = "") -> None:
+            bars.update(task, completed=done, total=total, description=f"{title}: {what}" if what else title)
+
+        yield progress
 
 
 @contextmanager
@@ -125,9 +134,9 @@ def _lines(title: str) -> Iterator[Progress]:
     start = time.monotonic()
     ended = threading.Event()
 
-    def progress(done: int, total: int) -> None:
+    def progress(done: int, total: int, what: str = "") -> None:
         nonlocal state
-        state = f", {done} of {total}"
+        state = f"{': ' if what else ''}{what}, {done} of {total}"
 
     def tell() -> None:
         while not ended.wait(PATIENCE_SECONDS):
