@@ -1,0 +1,265 @@
+"""From a build to a bitstream: Yosys, nextpnr and the packer, what they used of the board, and how fast it is."""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spikeloom.errors import DoesNotFit, SpikeloomError, ToolError, listed
+
+from . import toolchain
+from .board_top import BAUD, BoardTop
+from .boards import DEVICES, Board, find
+from .build import Build
+
+RESULT = "synth.json"
+REPORT = "report.json"
+LOG = "synth.log"
+SPEAK_SECONDS = 5.0
+
+CELLS = {
+    # family: (look-up table, block RAM, multiplier, suffix of the bitstream)
+    "ecp5": ("TRELLIS_COMB", "DP16KD", "MULT18X18D", "bit"),
+    "ice40": ("ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_DSP", "bin"),
+}
+
+
+@dataclass(frozen=True)
+class SynthResult:
+    """What a bitstream uses and how fast it may run; plain values, so that `asdict` gives JSON.
+
+    Members
+    -------
+    board, digest, seed : what was built, and nextpnr's seed.
+    clock_mhz : of the board's oscillator, which clocks the design.
+    fmax_mhz : the fastest clock that nextpnr's timing analysis allows.
+    timing_met : fmax_mhz is at least clock_mhz.
+    lut, ram, dsp, and the same with _available : four-input look-up tables, block RAMs, multipliers.
+    ff : flip-flops.
+    bitstream : path, None where timing was not met.
+    baud : of the serial line.
+    seconds : wall-clock time it took.
+    log : path of everything the tools said.
+    critical_path : names of the signals along the slowest path, from flip-flop to flip-flop.
+    utilisation : cell type -> {"used", "available"}, every type in nextpnr's report that is used.
+    """
+
+    board: str
+    clock_mhz: float
+    fmax_mhz: float
+    timing_met: bool
+    lut: int
+    lut_available: int
+    ram: int
+    ram_available: int
+    dsp: int
+    dsp_available: int
+    ff: int
+    critical_path: tuple[str, ...]
+    utilisation: dict[str, dict[str, int]]
+    digest: str = ""
+    seed: int = 1
+    baud: int = BAUD
+    bitstream: str | None = None
+    log: str = ""
+    seconds: float = 0.0
+
+
+def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], None] | None = None) -> SynthResult:
+    """Synthesise, place and route a build for the board of its manifest.
+
+    Works in `<build>/synth/<board>`; on success the bitstream is `<build>/<network>-<board>.bit` (ECP5) or `.bin`
+    (iCE40), and the result is in `synth.json` beside the log. Where the board's clock is not met there is a result
+    without a bitstream. A bitstream of an earlier run never stays behind.
+
+    Parameters
+    ----------
+    build_dir : folder that `spikeloom generate` made.
+    seed : for nextpnr's placer.
+    progress : called with a short text for every stage, and at least every five seconds or so.
+
+    Raises
+    ------
+    SpikeloomError
+        No build, one without a board, one that was altered, or one that cannot be written.
+    DoesNotFit
+        The board is too small; names every resource that is.
+    ToolError
+        A tool is missing or failed.
+    """
+    start = time.monotonic()
+    build = Build.load(build_dir)
+    name = build.manifest["board"]
+    if name == "none":
+        raise SpikeloomError(
+            f"Build '{build.folder}': board must be one that `spikeloom boards` lists, not none; "
+            "generate it again with --board"
+        )
+    board = find(name)
+    digest = build.network.digest  # and refuses a network that is not the one in the manifest
+    family = DEVICES[board.device].family
+    folder = build.folder / "synth" / board.name
+    log = folder / LOG
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", build.manifest["network"])
+    bitstream = build.folder / f"{stem}-{board.name}.{CELLS[family][3]}"
+    try:
+        bitstream.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _write_plan(build, board, folder, seed)
+        _run(folder, progress)
+        report = json.loads((folder / REPORT).read_text())
+        result = _result(board, report, log.read_text(errors="replace"))
+        if result.timing_met:
+            os.replace(shutil.copy(folder / f"top.{CELLS[family][3]}", folder / "delivered"), bitstream)
+            result = replace(result, bitstream=str(bitstream))
+        result = replace(result, digest=digest, seed=seed, log=str(log), seconds=round(time.monotonic() - start, 1))
+        (folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
+    except OSError as error:
+        raise SpikeloomError(
+            f"Build '{build.folder}': must be writable, not {error.strerror} ({error.filename}); make room or copy it"
+        ) from None
+    return result
+
+
+def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
+    """Write the files and the script that Amaranth's platform makes of the top."""
+    plan = board.platform().prepare(
+        BoardTop(folder=build.folder, manifest=build.manifest),
+        "top",
+        verbose=True,  # the log shows where the tools are
+        nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail",  # we judge, and say it better
+    )
+    for name, content in plan.files.items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _run(folder: Path, progress: Callable[[str], None] | None) -> None:
+    """Run the script; DoesNotFit where that is why it failed."""
+    stages = Stages(progress)
+    try:
+        toolchain.run("sh", ["build_top.sh"], cwd=folder, log=folder / LOG, on_line=stages.hear, on_wait=stages.speak)
+    except ToolError as error:
+        log = folder / LOG
+        text = log.read_text(errors="replace") if log.exists() else ""
+        reasons = overused(text)
+        if not reasons and not re.search(r"no BELs remaining|legal placement|utili[sz]ation limit", text):
+            raise ToolError(str(error).replace("Tool 'sh'", f"Synthesis, stage {stages.stage}")) from None
+        reasons = reasons or [f"{name} {used}/{available}" for name, used, available in _usage(text) if used]
+        raise DoesNotFit(
+            f"Board '{folder.name}': must have room for the design, but has not: {listed(reasons)} (used/available); "
+            f"use fewer lanes or a larger board"
+        ) from None
+
+
+class Stages:
+    """Turns the tools' output into a few words for people: which stage, what of it, how long it has been going on.
+
+    Parameters
+    ----------
+    progress : called with these words when a stage begins, and every few seconds within it; or None.
+
+    Members
+    -------
+    stage : name of the stage the tools are in.
+    """
+
+    BEGINS = (
+        (re.compile(r"^\++ \S*yosys\b"), "synthesise"),
+        (re.compile(r"^\++ \S*nextpnr-"), "pack"),
+        (re.compile(r"^Info: Creating initial .*placement"), "place"),
+        (re.compile(r"^Info: Routing( globals)?\.\."), "route"),
+        (re.compile(r"^\++ \S*(ecppack|icepack)\b"), "write bitstream"),
+    )
+    DETAIL = re.compile(r"^(?:\d+(?:\.\d+)*\. Executing (?P<pass>[A-Z0-9_]+)|Info:\s+at iteration (?P<iteration>#\d+))")
+
+    def __init__(self, progress: Callable[[str], None] | None) -> None:
+        self.stage = "start"
+        self._detail = ""
+        self._progress = progress
+        self._spoken = time.monotonic()
+
+    def hear(self, line: str) -> None:
+        """Take a line of the tools' output."""
+        for pattern, stage in self.BEGINS:
+            if stage != self.stage and pattern.match(line):
+                self.stage, self._detail = stage, ""
+                self._say(stage)
+        match = self.DETAIL.match(line)
+        if match:
+            self._detail = match["pass"] or f"iteration {match['iteration']}"
+
+    def speak(self, seconds: float) -> None:
+        """Say where we are, if nothing was said for a while; `seconds` since the tools began."""
+        if time.monotonic() - self._spoken >= SPEAK_SECONDS:
+            self._say(f"{self.stage}{f' ({self._detail})' if self._detail else ''}, {seconds:.0f} s")
+
+    def _say(self, text: str) -> None:
+        self._spoken = time.monotonic()
+        if self._progress is not None:
+            self._progress(text)
+
+
+def _usage(log: str) -> list[tuple[str, int, int]]:
+    """(cell type, used, available) of nextpnr's list of the device's use."""
+    rows = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", log, re.MULTILINE)
+    return [(name, int(used), int(available)) for name, used, available in rows]
+
+
+def overused(log: str) -> list[str]:
+    """`name used/available` of every resource of which nextpnr's log says that the design needs more than there is."""
+    return [f"{name} {used}/{available}" for name, used, available in _usage(log) if used > available]
+
+
+def _result(board: Board, report: Mapping[str, Any], log: str) -> SynthResult:
+    """What the report and the log of the tools say."""
+    lut, ram, dsp, _ = CELLS[DEVICES[board.device].family]
+    usage = report["utilization"]
+    fmax = min(clock["achieved"] for clock in report["fmax"].values())
+    packed = re.findall(r"^Info:\s+(\d+) LCs used as (?:LUT4 and DFF|DFF only)", log, re.MULTILINE)
+    flip_flops = usage["TRELLIS_FF"]["used"] if "TRELLIS_FF" in usage else sum(map(int, packed))
+    return SynthResult(
+        board=board.name,
+        clock_mhz=board.clock_mhz,
+        fmax_mhz=round(fmax, 2),
+        timing_met=fmax >= board.clock_mhz,
+        lut=usage[lut]["used"],
+        lut_available=usage[lut]["available"],
+        ram=usage[ram]["used"],
+        ram_available=usage[ram]["available"],
+        dsp=usage.get(dsp, {"used": 0})["used"],
+        dsp_available=usage.get(dsp, {"available": 0})["available"],
+        ff=flip_flops,
+        critical_path=critical_path(report),
+        utilisation={name: dict(cells) for name, cells in usage.items() if cells["used"]},
+    )
+
+
+def critical_path(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Signals along the slowest path between flip-flops in nextpnr's report, by the names of the design.
+
+    Yosys names what it makes after the signal it belongs to; these additions are cut off, and repetitions dropped.
+    """
+    paths = [
+        path["path"]
+        for path in report["critical_paths"]
+        if path["from"].startswith("posedge") and path["to"].startswith("posedge")
+    ]
+    if not paths:
+        return ()
+    slowest = max(paths, key=lambda path: sum(step["delay"] for step in path))
+    names: list[str] = []
+    for step in slowest:
+        for cell in (step["from"]["cell"], step["to"]["cell"]):
+            plain = re.split(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD|MULT18|RAM|LC)(?:_|\d|$)|\$nextpnr", cell)[
+                0
+            ]
+            plain = re.sub(r"^serial\.core\.core\.", "", plain).rstrip("_")
+            if plain and plain not in names:
+                names.append(plain)
+    return tuple(names)
