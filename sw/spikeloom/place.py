@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from .bounds import signed_bits
 from .errors import DoesNotFit, NotBuilt, listed
+from .geometry import Conv2d
 from .measure import fan_out
 from .network import Connection, Network, Population
 from .neuron import Neuron, Silent
@@ -77,7 +78,8 @@ def place(network: Network, *, lanes: int | None = None, capacity: Capacity | No
         program = Program(network, tuple(plan_core(network, i, lanes) for i in range(count)))
         found = [] if capacity is None else shortages(program, capacity)
         if found:
-            raise DoesNotFit(f"Network '{network.name}' on '{capacity.name}': {listed(found)}")  # type: ignore[union-attr]
+            fix = f"with {lanes} lanes a core; choose fewer lanes or a larger board"
+            raise DoesNotFit(f"Network '{network.name}' on '{capacity.name}': {listed(found)}, {fix}")  # type: ignore[union-attr]
         return program
     most = MAX_LANES
     while True:
@@ -114,8 +116,9 @@ def cycles(network: Network, plan: CorePlan) -> float:
     connection = _connection(network, plan)
     source = network.source(connection.source)
     events = source.activity or math.prod(source.shape) / 2
-    rows = float(fan_out(network, connection).mean()) / network.source(plan.population).shape[0] * plan.groups
-    return max(events * rows, plan.rows * plan.lanes / max(plan.generate_width, 1))
+    outputs, reach = _outputs_reached(network, plan)
+    positions = float(fan_out(network, connection).mean()) / outputs
+    return max(events * positions * reach, plan.rows * plan.lanes / max(plan.generate_width, 1))
 
 
 def shortages(program: Program, capacity: Capacity) -> list[str]:
@@ -145,9 +148,8 @@ def core_luts(network: Network, plan: CorePlan) -> int:
 
 def core_blocks(network: Network, plan: CorePlan, capacity: Capacity) -> int:
     """Estimated RAM blocks of a core: its weights, its two banks if it has several rows, and its queue."""
-    source, connection = network.source(plan.source), _connection(network, plan)
-    kernel = math.prod(connection.weights.shape[2:]) if connection.geometry.kind == "conv2d" else None
-    rows = (connection.weights[0].size if kernel is None else source.shape[0] * kernel) * plan.groups
+    connection, (outputs, reach) = _connection(network, plan), _outputs_reached(network, plan)
+    rows = connection.weights.size // outputs * reach  # every weight once, those of a source channel side by side
     blocks = ram_blocks(rows, plan.lanes * connection.weight_bits, capacity)
     if plan.rows > 1:
         blocks += 2 * ram_blocks(plan.rows, plan.lanes * plan.bits, capacity)
@@ -172,6 +174,14 @@ def _word_bits(network: Network, plan: CorePlan) -> int:
     assert isinstance(population, Population)
     steps = population.neuron.timesteps if isinstance(population.neuron, Neuron) else 0
     return sum((extent - 1).bit_length() for extent in population.shape) + steps * plan.generate_width + 1
+
+
+def _outputs_reached(network: Network, plan: CorePlan) -> tuple[int, int]:
+    """Output channels that a source channel reaches, and the groups of lanes these lie in: rows at every position."""
+    geometry, channels = _connection(network, plan).geometry, network.source(plan.population).shape[0]
+    outputs = channels // (geometry.groups if isinstance(geometry, Conv2d) else 1)
+    firsts = range(0, channels, outputs)
+    return outputs, max((first + outputs - 1) // plan.lanes - first // plan.lanes + 1 for first in firsts)
 
 
 def _connection(network: Network, plan: CorePlan) -> Connection:
