@@ -1,0 +1,77 @@
+"""Stimulus: samples as beats of the input port, and the integers that must come of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from spikeloom import Trace, golden
+from spikeloom.encoding import encode, spikes_of
+
+from .design import Design
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Samples on their way into the input port.
+
+    Members
+    -------
+    beats : uint64 [B], payload words, sample after sample; the last of each sample is its end mark.
+    stops : int64 [N], index one past the end mark of each sample.
+    """
+
+    beats: np.ndarray
+    stops: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.stops)
+
+    def sample(self, first: int, stop: int | None = None) -> np.ndarray:
+        """Beats of sample `first`, or of samples first..stop-1."""
+        start = self.stops[first - 1] if first else 0
+        return self.beats[start : self.stops[(first + 1 if stop is None else stop) - 1]]
+
+
+def vectors(design: Design, x: np.ndarray, rng: np.random.Generator | None = None) -> Vectors:
+    """Beats of samples: every spike of the input train once, then an end mark.
+
+    Parameters
+    ----------
+    design : Design
+    x : samples [N, ...] as `spikeloom.encoding.encode` takes them.
+    rng : order of the events within a sample, which is free; None sends them by time step, then by address. Address
+        and step of end marks mean nothing and are random too.
+    """
+    source, port = design.network.inputs[0], design.ports["i"]
+    trains = spikes_of(encode(source, x), source.timesteps).reshape(len(x), source.timesteps, -1)
+    sample, step, address = np.nonzero(trains)
+    if rng is not None:
+        order = np.lexsort((rng.random(len(sample)), sample))
+        step, address = step[order], address[order]
+    events = port.pack({"address": address, "step": step})
+    stops = np.cumsum(np.bincount(sample, minlength=len(x)) + 1)
+    beats = np.zeros(int(stops[-1]) if len(x) else 0, np.uint64)
+    ends = np.zeros(len(beats), bool)
+    ends[stops - 1] = True
+    beats[~ends] = events
+    noise = np.zeros(len(x), np.int64) if rng is None else rng.integers(0, 1 << port.fields["end"][0], len(x))
+    beats[ends] = noise.astype(np.uint64) | port.pack({"end": np.ones(1)})
+    return Vectors(beats, stops)
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """What the golden model says.
+
+    `trace` of all populations; `potentials` int64 [N, O] and `classes` int64 [N] at the ports, ties to the lowest index.
+    """
+
+    trace: Trace
+    potentials: np.ndarray
+    classes: np.ndarray
+
+
+def expected(design: Design, x: np.ndarray) -> Expected:
+    """Run the golden model, value domain, on samples."""
+    trace = golden.run_values(design.network, x)
+    potentials = trace.accumulated[design.manifest["readout"]["population"]].reshape(len(x), -1)
+    return Expected(trace, potentials, potentials.argmax(1))
