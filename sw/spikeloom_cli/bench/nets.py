@@ -116,7 +116,7 @@ class Bench:
 
     def floats(self) -> torch.Tensor:
         """Test images as the float network sees them, [N, 1, 28, 28]."""
-        return torch.from_numpy(np.asarray(self.test.x)).to(torch.float32) / 255
+        return torch.from_numpy(self.test.x.astype(np.float32)) / 255
 
 
 def write(folder: Path, name: str, content: dict) -> None:
