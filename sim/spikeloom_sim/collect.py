@@ -126,7 +126,8 @@ def _spikes(stream: Stream, population: Population, words: np.ndarray, where: _W
     for n, step, c, y, x in np.argwhere(train > 1)[:1]:
         count = int(train[n, step, c, y, x])
         where.fault(
-            int(n), f"spikes: neuron (c={c}, y={y}, x={x}) at time step {step + 1} sent {count} events, at most one may be"
+            int(n),
+            f"spikes: neuron (c={c}, y={y}, x={x}) at time step {step + 1} sent {count} events, at most one may be",
         )
     return np.minimum(train, 1)
 
@@ -138,7 +139,8 @@ def _potentials(design: Design, words: np.ndarray, where: _Where) -> np.ndarray:
     last = port.field(beats, "last") != 0
     for n in np.flatnonzero((last != (np.arange(outputs) == outputs - 1)).any(1))[:1]:
         where.fault(
-            int(n), f"port 'o': 'last' must mark output {outputs - 1} alone, not outputs {np.flatnonzero(last[n]).tolist()}"
+            int(n),
+            f"port 'o': 'last' must mark output {outputs - 1} alone, not outputs {np.flatnonzero(last[n]).tolist()}",
         )
     bits = design.manifest["readout"]["potential_bits"]
     low = port.field(beats, "potential").astype(np.uint64)

@@ -141,7 +141,9 @@ def _digest(*texts: str) -> str:
 
 def _script(design: Design, passes: Sequence[str]) -> list[str]:
     """Yosys passes from Verilog to C++."""
-    probes = [path for core in design.cores for path in (core.swap, core.filled, core.retire_valid, core.retire_remainder)]
+    probes = [
+        path for core in design.cores for path in (core.swap, core.filled, core.retire_valid, core.retire_remainder)
+    ]
     probes += [core.banks[0] for core in design.cores if len(core.banks) == 1]
     probes += [path for core in design.cores if (s := core.spike) for path in (s.valid, s.ready, s.payload)]
     kept = " ".join(f"w:{path}" for path in probes if path)

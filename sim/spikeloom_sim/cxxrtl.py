@@ -3,6 +3,7 @@
 import ctypes
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,8 @@ from .design import Design
 from .vectors import Vectors
 
 SLICE_CYCLES = 1 << 18  # a call into the library returns after so many, to notice an interrupt
+SETTLE_CYCLES = 64
+NOTHING = np.zeros(0, np.uint64)
 _HANDLE, _INT, _POINTER = ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p
 _RESULTS = {
     "sim_new": _HANDLE, "sim_free": None, "sim_fault": ctypes.c_char_p, "sim_cycle": _INT, "sim_clear": None,
@@ -93,31 +96,47 @@ class Model:
         called every quarter of a million cycles with the class beats seen.
         """
         beats = np.ascontiguousarray(beats, np.uint64)
-        sent, patience = _INT(0), _INT(self.design.patience_cycles)
+        sent, patience, sample = _INT(0), self.design.patience_cycles, self.design.sample_cycles
         left = limit
         while self._hang is None and left != 0:
             slice_cycles = SLICE_CYCLES if left is None else min(left, SLICE_CYCLES)
             code = self._library.sim_run(
                 self._handle, beats.ctypes.data_as(_POINTER), _INT(len(beats)), ctypes.byref(sent), _INT(classes),
-                _INT(slice_cycles), patience,
+                _INT(slice_cycles), _INT(patience), _INT(sample),
             )  # fmt: skip
             left = None if left is None else left - slice_cycles
             if code == 0:
                 return True
             if code == 2:
-                self._hang = f"nothing moved for {patience.value} cycles up to cycle {self.cycle}"
+                self._hang = f"nothing moved for {patience} cycles up to cycle {self.cycle}"
+            if code == 3:
+                self._hang = f"no sample moved on for {sample} cycles up to cycle {self.cycle}"
             if on_slice:
                 on_slice(len(self._beats(2).cycles))
         return False
 
-    def run(self, stimulus: Vectors, *, alone: int = 0, on_slice: Callable[[int], None] | None = None) -> Capture:
-        """Send samples, the first `alone` each into an idle design, the others back to back, until all are out."""
-        self.clear()
+    def run(
+        self,
+        stimulus: Vectors,
+        *,
+        seed: int | None = None,
+        alone: int = 0,
+        abort_cycles: int | None = None,
+        on_samples: Callable[[int], None] | None = None,
+    ) -> Capture:
+        """Reset, send samples until all are out, and hand over what was seen; see `cocotb_run.run`."""
+        self.stall(0 if seed is None else seed + 1)
+        self.reset()
+        if abort_cycles is not None:
+            self.send(stimulus.beats, classes=len(stimulus), limit=abort_cycles)
+            self.reset()
+        started = self.cycle
         for n in range(min(alone, len(stimulus))):
             self.send(stimulus.sample(n), classes=n + 1)
         if alone < len(stimulus):
-            self.send(stimulus.sample(alone, len(stimulus)), classes=len(stimulus), on_slice=on_slice)
-        return self.capture()
+            self.send(stimulus.sample(alone, len(stimulus)), classes=len(stimulus), on_slice=on_samples)
+        self.send(NOTHING, classes=len(stimulus) + 1, limit=SETTLE_CYCLES)  # for beats that should not be there
+        return replace(self.capture(), cycles=self.cycle - started)
 
     def capture(self) -> Capture:
         """What was seen since the last clear; copies."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spikeloom import Network
+from spikeloom import Conv2d, Dense, Network, Population
 from spikeloom_hw.build import Build
 
 Fields = dict[str, tuple[int, int]]
@@ -122,9 +122,22 @@ class Design:
 
     @property
     def patience_cycles(self) -> int:
-        """Cycles in which something must move, or the design hangs: far more than its slowest step takes."""
-        scans = sum(core.rows * core.lanes + core.reset_cycles for core in self.cores)
-        return 2000 + 4 * scans
+        """Cycles in which something must move, or the design hangs: more than the slowest scan of a bank takes."""
+        return 2000 + 4 * sum(core.rows * core.lanes + core.reset_cycles for core in self.cores)
+
+    @property
+    def sample_cycles(self) -> int:
+        """Cycles in which some core must finish a sample: more than any sample takes, stalls included."""
+        work = 0
+        for core in self.cores:
+            connection = next(item for item in self.network.connections if item.name == core.connection)
+            source, target = self.network.source(connection.source), self.network.source(connection.target)
+            assert isinstance(connection.geometry, Dense | Conv2d)  # a build has no other
+            timesteps = source.neuron.timesteps if isinstance(source, Population) else source.timesteps  # type: ignore[union-attr]
+            vertical, horizontal = connection.geometry.axes(source.shape, target.shape)
+            rows = int(vertical.count.max() * horizontal.count.max()) * core.groups
+            work += int(np.prod(source.shape)) * timesteps * max(rows, 1) + core.rows * core.lanes
+        return self.patience_cycles + 8 * work
 
 
 def _port(name: str, width: int, fields: dict[str, list[int]]) -> Stream:

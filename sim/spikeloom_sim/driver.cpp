@@ -75,7 +75,7 @@ struct Simulation {
     std::vector<std::pair<Probe, std::vector<uint32_t>>> images;  // contents of memories after configuration
     Stalls stalls[3];
     bool offered = false;
-    int64_t cycle = 0, moved = 0;
+    int64_t cycle = 0, moved = 0, advanced = 0;
     std::string fault, memories;
 
     Probe find(const std::string &path, bool needed = true) {
@@ -143,7 +143,7 @@ struct Simulation {
             }
         }
         for (Core &core : cores) {
-            if (core.swap.high()) core.swaps.add(core.banks[core.filled.high()], cycle), moved = cycle;
+            if (core.swap.high()) core.swaps.add(core.banks[core.filled.high()], cycle), moved = advanced = cycle;
             if (core.retire_valid.high()) core.retires.add(core.retire_remainder, cycle), moved = cycle;
         }
     }
@@ -203,17 +203,20 @@ void sim_reset(void *handle, int64_t cycles) {
     s->rst.set(1);
     while (cycles--) s->tick();
     s->rst.set(0);
-    s->moved = s->cycle;
+    s->moved = s->advanced = s->cycle;
 }
 
 // Send beats *sent..count-1; ends when all are taken and `classes` beats of o_class were seen since the last clear
-// (returns 0), after `limit` cycles (1: call again to go on), or when nothing moved for `patience` cycles (2).
-int sim_run(void *handle, const uint64_t *beats, int64_t count, int64_t *sent, int64_t classes, int64_t limit, int64_t patience) {
+// (returns 0), after `limit` cycles (1: call again to go on), when nothing moved for `patience` cycles (2), or when no
+// core swapped for `sample` cycles (3).
+int sim_run(void *handle, const uint64_t *beats, int64_t count, int64_t *sent, int64_t classes, int64_t limit,
+            int64_t patience, int64_t sample) {
     auto s = simulation(handle);
     Stream &i = s->streams[0], &o = s->streams[1], &o_class = s->streams[2];
     while (*sent < count || (int64_t)o_class.beats.size() < classes) {
         if (limit-- == 0) return 1;
         if (s->cycle - s->moved > patience) return 2;
+        if (s->cycle - s->advanced > sample) return 3;
         bool pause = s->stalls[0].pause();
         s->offered = *sent < count && (s->offered || !pause);
         i.valid.set(s->offered);
@@ -233,7 +236,7 @@ void sim_clear(void *handle) {
     for (Stream &stream : s->streams) stream.beats.clear(), stream.cycles.clear();
     for (Core &core : s->cores) core.swaps = core.retires = Words();
     s->fault.clear();
-    s->moved = s->cycle;
+    s->moved = s->advanced = s->cycle;
 }
 
 // Beats of a stream: their number; *beats and *cycles are valid until the next run.

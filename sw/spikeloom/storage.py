@@ -26,7 +26,7 @@ from .neuron import Neuron, Silent
 FORMAT_VERSION = 1
 MAX_DOCUMENT = 1 << 23
 _ALTERED = "must be as it was written, not altered; convert the model again"
-_KEY, _SEAL = "spikeloom", "spikeloom.sha256"
+_KEY = "spikeloom"
 _NEURONS = {"firing": Neuron, "silent": Silent}
 # what a document of another shape than ours runs into while it is taken apart
 _MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -43,8 +43,7 @@ def save(network: Network, path: Path) -> None:
     document, arrays = _describe(network)
     document |= {"format": FORMAT_VERSION, "digest": network.digest}
     document["provenance"] = dataclasses.asdict(network.provenance)
-    text = canonical(document)
-    write_whole(path, to_safetensors(arrays, metadata={_KEY: text, _SEAL: _sha256(text)}))
+    write_whole(path, to_safetensors(arrays, metadata={_KEY: canonical(_sealed(document))}))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -86,15 +85,17 @@ def load(path: Path) -> Network:
     InvalidNetwork
         Not a .loom file, truncated, of another version, altered, or against the contract.
     """
-    text, seal, arrays = _read(path)
+    text, arrays = _read(path)
     try:
         document = json.loads(text)
-        version = document.pop("format")
+        version = document["format"]
         if not is_integer(version, FORMAT_VERSION, FORMAT_VERSION):
             again = "convert the model again or install the Spikeloom that wrote it"
             raise InvalidNetwork(f"format version must be {FORMAT_VERSION}, not {shown(version)}; {again}")
-        if seal != _sha256(text):
+        del document["seal"]
+        if canonical(_sealed(document)) != text:
             raise InvalidNetwork(_ALTERED)
+        del document["format"]
         digest = document.pop("digest")
         network = _build(document, arrays)
         if digest != network.digest:
@@ -107,8 +108,8 @@ def load(path: Path) -> Network:
         raise InvalidNetwork(f"File '{path}': {error}") from None
 
 
-def _read(path: Path) -> tuple[str, str | None, dict[str, np.ndarray]]:
-    """Text, seal and arrays of a file."""
+def _read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
+    """JSON and arrays of a file."""
     who = f"File '{path}'"
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for a writer for ever
@@ -126,11 +127,12 @@ def _read(path: Path) -> tuple[str, str | None, dict[str, np.ndarray]]:
         raise InvalidNetwork(f"{who}: cannot be read ({_reason(error)}); give rights or choose another") from None
     except (SafetensorError, *_MISFITS) as error:
         raise InvalidNetwork(f"{who}: must be a whole .loom file ({_reason(error)}); convert the model again") from None
-    return metadata[_KEY], metadata.get(_SEAL), arrays
+    return metadata[_KEY], arrays
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _sealed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with a hash over all of it."""
+    return document | {"seal": hashlib.sha256(canonical(document).encode()).hexdigest()}
 
 
 def _reason(error: Exception) -> str:

@@ -79,6 +79,10 @@ class Journal:
         self.steps.append(Step(name, seconds, False, result))
         return result
 
+    def known(self, name: str) -> dict[str, Any]:
+        """Result of a step as the journal has it, whether still right or not; empty where it was never done."""
+        return self.entries.get(name, {}).get("result", {})
+
     def _prints(self, files: list[Path]) -> dict[str, str | None]:
         return {str(path.relative_to(self.folder)): fingerprint(path) if path.exists() else None for path in files}
 

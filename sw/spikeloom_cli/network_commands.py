@@ -52,9 +52,6 @@ def convert(
       spikeloom convert spikeloom_convert.models:mnist_mlp --weights mlp.safetensors \\
         --calibration mnist --data-dir data --timesteps 4 --weight-bits 6 -o mlp.loom
     """
-    import os
-    import sys
-
     from spikeloom import datasets
     from spikeloom.errors import NotBuilt
 
@@ -63,8 +60,6 @@ def convert(
     means, deviations = numbers("--mean", mean), numbers("--std", std)
     require_writable(output, "a .loom file")
     data = datasets.load(calibration, "train", data_dir).head(samples)
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.insert(0, here)  # a console script does not see the modules of the current folder by itself
     from spikeloom_convert import convert as convert_model
     from spikeloom_convert.models import load_model
 
@@ -82,10 +77,19 @@ def convert(
             mean=means,
             std=deviations,
             seed=seed,
+            name=network_name(model),
             progress=progress,
         )
     network.save(output)
     return converted(network, output)
+
+
+def network_name(model: str) -> str:
+    """Name of the network of a model package.module:factory: the factory's, as far as a network may be called so."""
+    from spikeloom.validate import NAME
+
+    name = model.rpartition(":")[2].lower().lstrip("_")
+    return name if NAME.fullmatch(name) else "net"
 
 
 def converted(network: "Network", path: Path) -> Answer:
@@ -103,6 +107,7 @@ def converted(network: "Network", path: Path) -> Answer:
         "input_timesteps": network.inputs[0].timesteps,
         "accuracy_ann": accuracy["ann"],
         "accuracy_snn": accuracy["snn"],
+        "agreement": provenance.accuracy.get("agreement"),
         "notes": list(provenance.notes),
     }
     rows = {

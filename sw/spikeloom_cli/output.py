@@ -12,9 +12,9 @@ from typing import Any, Protocol, TextIO
 
 
 class Progress(Protocol):
-    """Told how much is done, of how much, and of what; from any thread."""
+    """Told how much is done, of how much (0: unknown), and of what; from any thread."""
 
-    def __call__(self, done: int, total: int, what: str = "") -> None: ...
+    def __call__(self, done: int = 0, total: int = 0, what: str = "") -> None: ...
 
 
 Cells = Sequence[str]
@@ -122,8 +122,8 @@ def _bar(title: str) -> Iterator[Progress]:
     with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task(title, total=None)
 
-        def progress(done: int, total: int, what: str = "") -> None:
-            bars.update(task, completed=done, total=total, description=f"{title}: {what}" if what else title)
+        def progress(done: int = 0, total: int = 0, what: str = "") -> None:
+            bars.update(task, completed=done, total=total or None, description=f"{title}: {what}" if what else title)
 
         yield progress
 
@@ -134,9 +134,9 @@ def _lines(title: str) -> Iterator[Progress]:
     start = time.monotonic()
     ended = threading.Event()
 
-    def progress(done: int, total: int, what: str = "") -> None:
+    def progress(done: int = 0, total: int = 0, what: str = "") -> None:
         nonlocal state
-        state = f"{': ' if what else ''}{what}, {done} of {total}"
+        state = (f": {what}" if what else "") + (f", {done} of {total}" if total else "")
 
     def tell() -> None:
         while not ended.wait(PATIENCE_SECONDS):

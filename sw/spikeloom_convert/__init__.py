@@ -1,1 +1,13 @@
-"""Trained models in: trace, fold, calibrate, convert, quantise."""
+"""Trained PyTorch models in, spiking networks on the integer line out."""
+
+from .convert import METHODS, convert
+from .float_network import FloatLayer, FloatNetwork
+from .fold import fold
+from .models import load_model
+from .quantise import quantise
+from .trace import trace
+from .training import Training, train
+
+__all__ = [
+    "METHODS", "FloatLayer", "FloatNetwork", "Training", "convert", "fold", "load_model", "quantise", "trace", "train",
+]  # fmt: skip

@@ -1,0 +1,54 @@
+"""The process in which cocotb's runner builds and runs a simulator: `python -m spikeloom_sim.cocotb_child job.json`.
+
+A process of its own, because the runner talks on standard output, ends the process it happens in, and behaves
+differently under pytest; started and ended as a group by `spikeloom_hw.toolchain.run`.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+# Warnings are errors, but for two kinds. Yosys writes its cells as Verilog operators and leaves it to the language's
+# rules to extend and cut operands (WIDTH); a wire of which one bit depends on another looks like a loop (UNOPTFLAT) and
+# only costs speed.
+BUILD_ARGS = {
+    "verilator": ["-Wwarn-UNDRIVEN", "-Wwarn-IMPORTSTAR", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-UNOPTFLAT"],
+    "icarus": ["-g2005", "-Wall", "-Wno-timescale"],
+}
+
+
+def main(path: Path) -> None:
+    """Do what the job file says: `build` a simulator from `sources`, or `test` it in folder `job`."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+    from cocotb_tools.runner import get_results, get_runner
+
+    job = json.loads(path.read_text())
+    runner = get_runner(job["simulator"])
+    if job["action"] == "build":
+        runner.build(
+            sources=job["sources"],
+            hdl_toplevel=job["top"],
+            build_dir=job["build_dir"],
+            build_args=BUILD_ARGS[job["simulator"]],
+            timescale=("1ns", "1ps"),
+            always=True,
+        )
+        return
+    results = Path(job["job"]) / "results.xml"
+    runner.test(
+        test_module="spikeloom_sim.tb_stream",
+        hdl_toplevel=job["top"],
+        hdl_toplevel_lang="verilog",
+        build_dir=job["build_dir"],
+        test_dir=job["job"],
+        results_xml=str(results),
+        extra_env={"SPIKELOOM_JOB": job["job"]},
+    )
+    tests, failed = get_results(results)
+    if failed or tests != 1:
+        raise SystemExit(f"ERROR: the bench failed ({failed} of {tests})")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,186 @@
+"""Runs a design under cocotb: builds the simulator (once for each Verilog), hands it a job, brings back a capture."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spikeloom import ToolError
+from spikeloom_hw import toolchain
+
+from .capture import Capture, pieces_of
+from .cocotb_child import BUILD_ARGS
+from .design import Design
+from .harness import TOP, Harness, bank_name, harness
+from .vectors import Vectors
+
+SIMULATORS = ("verilator", "icarus")
+KEPT_BUILDS = 16
+_TOLD = re.compile(r"samples (\d+)")
+_NEEDS = {"verilator": ("verilator", "make", "g++"), "icarus": ("iverilog", "vvp")}
+
+
+def require(simulator: str) -> None:
+    """Raise ToolError where a tool that the simulator needs is missing; the message says what to install."""
+    for tool in _NEEDS[simulator]:
+        if toolchain.find(tool) is None:
+            mend = toolchain.MENDS.get(tool, toolchain.REINSTALL)
+            raise ToolError(f"Tool '{tool}': must be on PATH, not missing; {mend}")
+
+
+def simulator_of(
+    design: Design,
+    simulator: str,
+    *,
+    edit: Callable[[str], str] | None = None,
+    on_wait: Callable[[float], None] | None = None,
+) -> Path:
+    """Folder of the compiled simulator; compiled now unless it is there. Memory contents are no part of it.
+
+    Parameters
+    ----------
+    design : Design
+    simulator : one of `SIMULATORS`.
+    edit : changes the Verilog first, for mutants.
+    on_wait : called about once a second with the seconds a compiler has been running.
+
+    Raises
+    ------
+    ToolError
+        A tool is missing or failed, or warned of something that matters.
+    """
+    require(simulator)
+    source = design.verilog.read_text()
+    source = edit(source) if edit else source
+    bench = harness(design).text
+    versions = importlib.metadata.version("cocotb"), importlib.metadata.version("verilator"), sys.prefix
+    key = hashlib.sha256("\0".join([source, bench, *BUILD_ARGS[simulator], *versions]).encode()).hexdigest()[:24]
+    root = toolchain.cache_dir() / simulator
+    folder = root / key
+    if folder.is_dir():
+        os.utime(folder)
+        return folder
+    with _cache_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=root, prefix=f"{key}."))
+        sources = {"spikeloom.v": source, "harness.v": bench}
+        for name, text in sources.items():
+            (work / name).write_text(text)
+        job = {
+            "action": "build", "simulator": simulator, "top": TOP, "build_dir": str(work),
+            "sources": [str(work / name) for name in sources],
+        }  # fmt: skip
+        _child(job, work, simulator, on_wait=on_wait)
+        for path in work.glob("*.o"):
+            path.unlink()
+        try:
+            work.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # somebody else's, finished meanwhile, is as good
+                raise
+            shutil.rmtree(work, ignore_errors=True)
+        for _, path in sorted((path.stat().st_mtime, path) for path in root.iterdir())[:-KEPT_BUILDS]:
+            shutil.rmtree(path, ignore_errors=True)
+    return folder
+
+
+def run(
+    design: Design,
+    simulator: str,
+    build: Path,
+    stimulus: Vectors,
+    *,
+    seed: int | None = None,
+    alone: int = 0,
+    abort_cycles: int | None = None,
+    on_samples: Callable[[int], None] | None = None,
+) -> Capture:
+    """Send samples through a simulated design.
+
+    Parameters
+    ----------
+    design, simulator, build : what to run; `build` from `simulator_of`.
+    stimulus : Vectors
+    seed : of random pauses on all three ports; None: no pauses.
+    alone : so many samples go one by one into an idle design, the others back to back.
+    abort_cycles : first run for so many cycles, then reset, and only then send and watch the samples.
+    on_samples : called with the number of samples that are out.
+
+    Raises
+    ------
+    ToolError
+        The simulator failed; the message names its log. A design that hangs does not raise: its capture says so.
+    """
+    root = toolchain.cache_dir() / "jobs"
+    with _cache_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=root, prefix=f"{simulator}."))
+        for name in design.manifest["memories"]:
+            (folder / name).symlink_to((design.folder / name).resolve())
+        np.savez(folder / "stimulus.npz", beats=stimulus.beats, stops=stimulus.stops)
+        options = {"seed": seed, "alone": alone, "abort_cycles": abort_cycles}
+        limits = {"patience_cycles": design.patience_cycles, "sample_cycles": design.sample_cycles}
+        (folder / "job.json").write_text(json.dumps(options | limits | layout(design, harness(design))))
+
+    def listen(line: str) -> None:
+        told = _TOLD.fullmatch(line.strip())
+        if told and on_samples:
+            on_samples(int(told[1]))
+
+    job = {"action": "test", "simulator": simulator, "top": TOP, "build_dir": str(build), "job": str(folder)}
+    try:
+        _child(job, folder, simulator, on_line=listen)
+        capture = Capture.load(folder / "capture.npz")
+    except ToolError:
+        raise  # leaves the folder: the message names the log in it
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    return capture
+
+
+def layout(design: Design, bench: Harness) -> dict[str, Any]:
+    """What the bench must know of the harness, as plain JSON."""
+    return {
+        "streams": [{"name": slot.name, "offset": slot.offset, "width": slot.width} for slot in bench.streams],
+        "cores": [
+            {
+                "name": slot.name, "offset": slot.offset, "width": slot.width, "bank": bank_name(index),
+                "rows": core.rows, "row_pieces": pieces_of(core.row_bits), "retire_pieces": pieces_of(core.retire_bits),
+            }
+            for index, (slot, core) in enumerate(zip(bench.cores, design.cores, strict=True))
+        ],
+    }  # fmt: skip
+
+
+def _child(job: dict[str, Any], folder: Path, simulator: str, **callbacks: Any) -> None:
+    """Run cocotb's runner in a process of its own; everything it says goes to a log in `folder`."""
+    path = folder / f"{job['action']}.json"
+    path.write_text(json.dumps(job))
+    arguments = ["-m", "spikeloom_sim.cocotb_child", path]
+    try:
+        toolchain.run("python", arguments, cwd=folder, log=folder / f"{job['action']}.log", **callbacks)
+    except ToolError as error:
+        # the process is ours, what failed in it is the simulator
+        raise ToolError(str(error).replace("Tool 'python'", f"Simulator '{simulator}', {job['action']}", 1)) from None
+
+
+@contextmanager
+def _cache_errors(root: Path):  # type: ignore[no-untyped-def]
+    """Say a cache that cannot be written in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise ToolError(
+            f"Cache '{root}': must be writable, not {error.strerror}; set SPIKELOOM_CACHE to a folder that is"
+        ) from None

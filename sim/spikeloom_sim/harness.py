@@ -1,0 +1,124 @@
+"""The Verilog around a design under cocotb: gathers everything a bench watches into one word a cycle.
+
+Reading a signal through a simulator's interface costs microseconds, so the bench reads one word instead of dozens. It
+is sampled at the rising edge with the values before it, so that it says what was transferred at that edge, and
+whether the simulator calls the bench before or after its registers change makes no difference. Banks are copied at the
+same edge. The design itself is what ships; it is observed by hierarchical names.
+"""
+
+import re
+from dataclasses import dataclass
+
+from .capture import pieces_of
+from .design import Core, Design, Stream
+
+TOP = "spikeloom_bench"
+_PLAIN = re.compile(r"[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a stream or core sits in the word: offset of its flags, and of its payload of `width` bits.
+
+    A stream has two flags: taken, waits. A core has swap, and retire where it fires; its payload is the remainders.
+    """
+
+    name: str
+    offset: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Harness:
+    """Verilog text, and the layout of its word `seen` of `width` bits, lowest first."""
+
+    text: str
+    width: int
+    streams: tuple[Slot, ...]
+    cores: tuple[Slot, ...]
+
+
+def harness(design: Design) -> Harness:
+    """Write the harness of a design."""
+    parts: list[str] = []
+    streams, cores, offset = [], [], 0
+
+    for stream in design.streams:
+        valid, ready, payload = _signals(stream, design)
+        streams.append(Slot(stream.name, offset, stream.width))
+        parts += [f"{valid} & {ready} & ~rst", f"{valid} & ~{ready} & ~rst"]
+        parts += [f"{payload} & {{{stream.width}{{{valid}}}}}"] if stream.width else []  # idle ones may be unknown
+        offset += 2 + stream.width
+    for core in design.cores:
+        cores.append(Slot(core.name, offset, core.retire_bits))
+        parts.append(f"{_path(core.swap)} & ~rst")
+        offset += 1
+        if core.retire_valid and core.retire_remainder:
+            retire = _path(core.retire_valid)
+            parts += [f"{retire} & ~rst", f"{_path(core.retire_remainder)} & {{{core.retire_bits}{{{retire}}}}}"]
+            offset += 1 + core.retire_bits
+    lines = [
+        "// Written by spikeloom_sim.harness for one simulation.",
+        f"module {TOP}(clk, rst, i__valid, i__payload, o__ready, o_class__ready, seen);",
+        "  input clk, rst, i__valid, o__ready, o_class__ready;",
+        f"  input [{design.ports['i'].width - 1}:0] i__payload;",
+        f"  output reg [{offset - 1}:0] seen = 0;",
+        *_wires(design),
+        f"  always @(posedge clk) seen <= {{{', '.join(f'({part})' for part in reversed(parts))}}};",
+        *(line for index, core in enumerate(design.cores) for line in _bank(index, core)),
+        "endmodule",
+    ]
+    return Harness("\n".join(lines) + "\n", offset, tuple(streams), tuple(cores))
+
+
+def bank_name(index: int) -> str:
+    """Name of the copy of a core's bank: a register for one row, an array for more."""
+    return f"bank_{index}"
+
+
+def row_pieces(core: Core) -> int:
+    """32-bit pieces in a row of a bank."""
+    return pieces_of(core.row_bits)
+
+
+def _wires(design: Design) -> list[str]:
+    """The design and the wires at its ports."""
+    outputs = {"i__ready": 1, "o__valid": 1, "o__payload": design.ports["o"].width, "o_class__valid": 1}
+    outputs["o_class__payload"] = design.ports["o_class"].width
+    names = ["clk", "rst", "i__valid", "i__payload", "o__ready", "o_class__ready", *(n for n in outputs if outputs[n])]
+    return [
+        *(f"  wire [{width - 1}:0] {name};" for name, width in outputs.items() if width),
+        f"  {design.manifest['top']} dut({', '.join(f'.{name}({name})' for name in names)});",
+    ]
+
+
+def _bank(index: int, core: Core) -> list[str]:
+    """The copy of a core's bank at its swap."""
+    name, swap = bank_name(index), _path(core.swap)
+    if core.rows == 1 and len(core.banks) == 1:
+        return [
+            f"  reg [{core.row_bits - 1}:0] {name} = 0;",
+            f"  always @(posedge clk) if ({swap}) {name} <= {_path(core.banks[0])};",
+        ]
+    first, second = (_path(bank) for bank in core.banks)
+    assert core.filled is not None
+    return [
+        f"  reg [{core.row_bits - 1}:0] {name} [0:{core.rows - 1}];",
+        f"  integer row_{index};",
+        f"  always @(posedge clk) if ({swap})",
+        f"    for (row_{index} = 0; row_{index} < {core.rows}; row_{index} = row_{index} + 1)",
+        # a blocking assignment reads the memory before its own writes of this edge, which are non-blocking, arrive
+        f"      {name}[row_{index}] = {_path(core.filled)} ? {second}[row_{index}] : {first}[row_{index}];",
+    ]
+
+
+def _signals(stream: Stream, design: Design) -> tuple[str, str, str]:
+    """Valid, ready and payload of a stream as the harness names them."""
+    if stream.name in design.ports:
+        return stream.valid, stream.ready, stream.payload
+    return _path(stream.valid), _path(stream.ready), _path(stream.payload)
+
+
+def _path(path: str) -> str:
+    """Hierarchical name below the design, escaped where it must be."""
+    return ".".join(part if _PLAIN.fullmatch(part) else f"\\{part} " for part in ("dut", *path.split(".")))

@@ -1,0 +1,216 @@
+"""Simulate a build on samples and compare every spike, potential and readout with the golden model."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from spikeloom import SpikeloomError
+from spikeloom.encoding import as_samples
+
+from . import cocotb_run
+from .capture import Capture
+from .compiled import compile_library
+from .cxxrtl import Model
+from .design import Design
+from .scoreboard import judge
+from .timing import Timing, timing
+from .vectors import Vectors, expected, vectors
+
+SIMULATORS = (*cocotb_run.SIMULATORS, "cxxrtl")
+CHUNK_SAMPLES = 500  # compared at once
+TIMED_SAMPLES = 16  # of the pass without stalls under cocotb
+ALONE_SAMPLES = 4  # of a pass without stalls, for the latency
+STALLED_SAMPLES = 1000  # at most, of the pass with stalls on the compiled design
+
+
+class Progress(Protocol):
+    """Told how far a simulation is: `done` of `total` samples, and what is going on."""
+
+    def __call__(self, done: int, total: int, what: str = "") -> None: ...
+
+
+class Runner(Protocol):
+    """Sends samples through a design that was reset; `seed` None: no stalls; see `cocotb_run.run`."""
+
+    def __call__(
+        self, stimulus: Vectors, *, seed: int | None, alone: int, on_samples: Callable[[int], None]
+    ) -> Capture: ...
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What a simulation found; plain values, ready for JSON.
+
+    `mismatches` integers that differ, in all passes, and `first_divergence`, a sentence. `accuracy` None without
+    labels. `latency_cycles` of a sample that meets an idle design; `initiation_interval_cycles` between samples back to
+    back; `lower_bound_cycles` the mean SOPs over physical lanes of the core with the largest, `busiest`; `utilisation`
+    that over the interval; None where the design hangs or too few samples ran. `cycles` in all passes.
+    """
+
+    samples: int
+    mismatches: int
+    accuracy: float | None
+    latency_cycles: float | None
+    initiation_interval_cycles: float | None
+    lower_bound_cycles: float | None
+    utilisation: float | None
+    simulator: str
+    seconds: float
+    first_divergence: str | None = None
+    busiest: str | None = None
+    cycles: int = 0
+
+
+def simulate(
+    folder: str | Path,
+    x: np.ndarray,
+    y: np.ndarray | None = None,
+    *,
+    simulator: str = "verilator",
+    seed: int = 0,
+    stalls: bool = True,
+    progress: Progress | None = None,
+) -> SimulationResult:
+    """Send samples through a build, back to back, and compare with the golden model bit by bit.
+
+    Under cocotb (verilator, icarus) the first sixteen samples go through without stalls, for the cycles, then all with
+    random stalls on all ports and the events of a sample in random order. Compiled (cxxrtl) all go through without
+    stalls, then the first thousand with them.
+
+    Parameters
+    ----------
+    folder : a build.
+    x : samples as `spikeloom.encoding.encode` takes them.
+    y : labels [N], or None.
+    simulator : one of `SIMULATORS`.
+    seed : of stalls and orders.
+    stalls : False leaves out the second pass; then the first has all samples.
+    progress : told about samples done.
+
+    Raises
+    ------
+    SpikeloomError
+        No build, not its network, no samples, wrong labels, or an unknown simulator.
+    ToolError
+        A tool is missing or failed; the message names its log.
+    """
+    started = time.monotonic()
+    if simulator not in SIMULATORS:
+        raise SpikeloomError(f"Simulator '{simulator}': must be one of {', '.join(SIMULATORS)}")
+    design = Design.load(folder)
+    x = as_samples(design.network.inputs[0].name, x, design.network.inputs[0].shape)
+    if len(x) == 0:
+        raise SpikeloomError("Data: must have at least one sample, not none")
+    if y is not None and len(y) != len(x):
+        raise SpikeloomError(f"Data: must have one label a sample, not {len(y)} for {len(x)}")
+    compiled = simulator == "cxxrtl"
+    timed = len(x) if compiled or not stalls else min(len(x), TIMED_SAMPLES)
+    stalled = 0 if not stalls else min(len(x), STALLED_SAMPLES) if compiled else len(x)
+    session = _Session(design, x, y, seed, timed + stalled, progress)
+    with _runner(design, simulator, session.compiling) as runner:
+        session.run_pass(runner, timed, stalls=False)
+        session.run_pass(runner, stalled, stalls=True)
+    return session.result(simulator, time.monotonic() - started)
+
+
+@contextmanager
+def _runner(design: Design, simulator: str, on_wait: Callable[[float], None]) -> Iterator[Runner]:
+    """Compile for a simulator and hand out what runs samples on it."""
+    if simulator != "cxxrtl":
+        build = cocotb_run.simulator_of(design, simulator, on_wait=on_wait)
+        yield partial(cocotb_run.run, design, simulator, build)
+        return
+    with Model(design, compile_library(design, on_wait=on_wait)) as model:
+        yield model.run
+
+
+def _shifted(sentence: str, start: int) -> str:
+    """A divergence of a chunk, with the sample counted from the first of all."""
+    return re.sub(r"^sample (\d+)", lambda found: f"sample {int(found[1]) + start}", sentence)
+
+
+@dataclass(eq=False)
+class _Session:
+    """Runs the passes of one simulation and gathers what they find."""
+
+    design: Design
+    x: np.ndarray
+    y: np.ndarray | None
+    seed: int
+    total: int
+    progress: Progress | None
+    done: int = 0
+    mismatches: int = 0
+    first: str | None = None
+    cycles: int = 0
+    hangs: bool = False
+    timing: Timing | None = None
+    classes: list[np.ndarray] = field(default_factory=list)
+
+    def compiling(self, seconds: float) -> None:
+        """Tell that a compiler is at work."""
+        self.tell(0, f"compiling, {seconds:.0f} s")
+
+    def tell(self, samples: int, what: str = "") -> None:
+        """Tell how many samples of this chunk are out."""
+        if self.progress:
+            self.progress(self.done + samples, self.total, what)
+
+    def run_pass(self, runner: Runner, samples: int, *, stalls: bool) -> None:
+        """Send the first samples through, chunk by chunk, and compare; a pass after a hang does nothing."""
+        classes = []
+        what = "with stalls" if stalls else "without stalls"
+        for start in range(0, samples, CHUNK_SAMPLES):
+            if self.hangs:
+                return
+            x = self.x[start : min(start + CHUNK_SAMPLES, samples)]
+            seed = self.seed + start + 1 if stalls else None
+            alone = 0 if stalls or start else ALONE_SAMPLES
+            stimulus = vectors(self.design, x, np.random.default_rng(seed) if stalls else None)
+            want = expected(self.design, x)
+            capture = runner(stimulus, seed=seed, alone=alone, on_samples=partial(self.tell, what=what))
+            verdict = judge(self.design, want, capture)
+            self.mismatches += verdict.mismatches
+            self.cycles += capture.cycles
+            if verdict.first and not self.first:
+                self.first = f"{_shifted(verdict.first, start)} ({what}, seed {self.seed})"
+            self.hangs = capture.fault is not None
+            if not stalls and not self.hangs and verdict.mismatches == 0:
+                found = timing(self.design, stimulus, capture, want.trace, alone)
+                self.timing = found if self.timing is None else self.timing + found
+            classes.append(capture.beats["o_class"].words.astype(np.int64))
+            self.done += len(x)
+            self.tell(0, what)
+        if len(found := np.concatenate([*classes, np.zeros(0, np.int64)])) == len(self.x):
+            self.classes = [found]
+
+    def result(self, simulator: str, seconds: float) -> SimulationResult:
+        """Everything in one value."""
+        accuracy = latency = interval = bound = busiest = None
+        if self.y is not None and self.classes:
+            accuracy = float((self.classes[0] == np.asarray(self.y)).mean())
+        if self.timing:
+            latency, interval = self.timing.latency_cycles, self.timing.initiation_interval_cycles
+            bounds = self.timing.lower_bound_cycles
+            if bounds is not None:
+                bound, busiest = float(bounds.max()), self.design.cores[int(bounds.argmax())].population
+        return SimulationResult(
+            samples=len(self.x),
+            mismatches=self.mismatches,
+            accuracy=accuracy,
+            latency_cycles=latency,
+            initiation_interval_cycles=interval,
+            lower_bound_cycles=bound,
+            utilisation=bound / interval if bound is not None and interval else None,
+            simulator=simulator,
+            seconds=seconds,
+            first_divergence=self.first,
+            busiest=busiest,
+            cycles=self.cycles,
+        )

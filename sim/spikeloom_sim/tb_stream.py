@@ -1,0 +1,227 @@
+"""The cocotb bench: drives samples into the harness, watches every word it shows, writes a capture.
+
+Runs inside the simulator and imports neither torch nor the network: stimulus and layout come from the job's files, and
+the comparison is made by whoever started it. One loop a cycle, at the falling edge: look at what the last rising edge
+transferred, then set the inputs for the next.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+from spikeloom_sim.capture import Capture, Recorder
+
+RESET_CYCLES = 2
+SETTLE_CYCLES = 64  # after the last class, for beats that should not be there
+
+
+@cocotb.test()
+async def stream(dut: Any) -> None:
+    """Run the job whose folder is in SPIKELOOM_JOB."""
+    folder = Path(os.environ["SPIKELOOM_JOB"])
+    job = json.loads((folder / "job.json").read_text())
+    arrays = np.load(folder / "stimulus.npz")
+    bench = Bench(dut, job, arrays["beats"].tolist(), arrays["stops"].tolist())
+    await bench.run()
+    bench.capture().save(folder / "capture.npz")
+
+
+def pauses(seed: int | None, port: int) -> Iterator[bool]:
+    """Random pauses of a port: a fresh probability every 64 cycles, so that both long and short ones happen."""
+    rng = np.random.default_rng((seed or 0, port))
+    while seed is not None:
+        probability = rng.choice([0.0, 0.25, 0.5, 0.75, 0.94], (64, 1))
+        yield from (rng.random((64, 64)) < probability).ravel().tolist()
+    while True:
+        yield False
+
+
+class Monitor:
+    """Records the payload of a slot whenever its flag is up."""
+
+    def __init__(self, *, flag: int, offset: int, width: int, pieces: int | None = None) -> None:
+        self.flag, self.offset, self.mask = 1 << flag, offset, (1 << width) - 1
+        self.recorder = Recorder(pieces)
+
+    def see(self, word: int, cycle: int) -> None:
+        """Take the payload out of the word."""
+        self.recorder.values.append(word >> self.offset & self.mask)
+        self.recorder.cycles.append(cycle)
+
+
+class BankMonitor:
+    """Records the copy of a bank whenever its core swaps, row by row."""
+
+    def __init__(self, handle: Any, *, flag: int, rows: int, pieces: int) -> None:
+        self.flag = 1 << flag
+        self.rows = [handle] if rows == 1 else [handle[row] for row in range(rows)]
+        self.recorder = Recorder(pieces)
+
+    def see(self, word: int, cycle: int) -> None:
+        """Read the rows."""
+        self.recorder.values.extend(row.value.to_unsigned() for row in self.rows)
+        self.recorder.cycles.append(cycle)
+
+
+class HoldRule:
+    """A beat that is offered stays, payload and all, until it is taken."""
+
+    def __init__(self, slots: list[dict[str, Any]]) -> None:
+        self.slots = [(slot["name"], slot["offset"], (1 << slot["width"]) - 1) for slot in slots]
+        self.waits = sum(2 << offset for _, offset, _ in self.slots)
+        self.before = 0
+
+    def broken(self, word: int) -> tuple[str, str] | None:
+        """Name of a stream that broke the rule since the last word, and what it did not hold."""
+        before, self.before = self.before, word & self.waits and word
+        for name, offset, mask in self.slots if before else ():
+            if before >> offset & 2:
+                if not word >> offset & 3:
+                    return name, "valid"
+                if (word ^ before) >> (offset + 2) & mask:
+                    return name, "payload"
+        return None
+
+
+class Bench:
+    """One run of a job: `alone` samples into an idle design, the others back to back, perhaps with a reset on the way.
+
+    Parameters
+    ----------
+    dut : the harness.
+    job : see `spikeloom_sim.cocotb_job.Job`.
+    beats, stops : stimulus, see `spikeloom_sim.vectors.Vectors`.
+    """
+
+    def __init__(self, dut: Any, job: dict[str, Any], beats: list[int], stops: list[int]) -> None:
+        self.dut, self.job, self.beats, self.stops = dut, job, beats, stops
+        self.cycle = self.moved = self.advanced = 0
+        self.fault: str | None = None
+        self.start()
+        self.pauses = [pauses(job["seed"], port) for port in range(3)]
+        self.inputs = {name: -1 for name in ("rst", "i__valid", "i__payload", "o__ready", "o_class__ready")}
+
+    def start(self) -> None:
+        """Forget what was seen; the next sample is the first."""
+        self.beats_seen = {
+            slot["name"]: Monitor(flag=slot["offset"], offset=slot["offset"] + 2, width=slot["width"])
+            for slot in self.job["streams"]
+        }
+        self.swaps, self.retires = {}, {}
+        for core in self.job["cores"]:
+            bank, flag, name = getattr(self.dut, core["bank"]), core["offset"], core["name"]
+            self.swaps[name] = BankMonitor(bank, flag=flag, rows=core["rows"], pieces=core["row_pieces"])
+            if core["width"]:
+                self.retires[name] = Monitor(
+                    flag=flag + 1, offset=flag + 2, width=core["width"], pieces=core["retire_pieces"]
+                )
+        self.slow = [*self.swaps.values(), self.beats_seen["o_class"]]
+        self.watched = [*self.beats_seen.values(), *self.swaps.values(), *self.retires.values()]
+        self.any_flag = sum(monitor.flag for monitor in self.watched)
+        self.any_slow = sum(monitor.flag for monitor in self.slow)
+        self.rule = HoldRule(self.job["streams"])
+        self.sent, self.offered = 0, False
+        self.taken = self.beats_seen["i"].flag
+        self.classes = self.beats_seen["o_class"].recorder.cycles
+
+    async def run(self) -> None:
+        """The whole job; ends early, with `fault` set, where the design hangs or breaks a stream's rule."""
+        Clock(self.dut.clk, 10, "ns").start()
+        await self.reset(RESET_CYCLES)
+        if self.job["abort_cycles"] is not None:
+            await self.cycles(until=lambda: False, limit=self.job["abort_cycles"])
+            self.start()
+            await self.reset(1)
+        await self.cycles(until=lambda: len(self.classes) >= len(self.stops))
+        if self.fault is None:
+            await self.cycles(until=lambda: False, limit=SETTLE_CYCLES)
+
+    async def reset(self, cycles: int) -> None:
+        """Hold rst for some rising edges, with all inputs idle."""
+        edge = FallingEdge(self.dut.clk)
+        await edge
+        self.set(rst=1, i__valid=0, i__payload=0, o__ready=0, o_class__ready=0)
+        for _ in range(cycles):
+            await edge
+        self.set(rst=0)
+        self.moved = self.advanced = self.cycle
+
+    async def cycles(self, until: Callable[[], bool], limit: int | None = None) -> None:
+        """Run until a condition holds, for a number of cycles, or until a fault."""
+        edge, seen, told = FallingEdge(self.dut.clk), self.dut.seen, 0
+        self.drive()
+        while limit != 0 and not until():
+            await edge
+            self.cycle += 1
+            try:
+                self.look(seen.value.to_unsigned())
+            except ValueError:
+                self.fault = f"a watched signal is unknown (X) in cycle {self.cycle}: {seen.value}"
+            if self.fault:
+                return
+            if len(self.classes) != told:
+                told = len(self.classes)
+                print(f"samples {told}", flush=True)
+            self.drive()
+            limit = None if limit is None else limit - 1
+
+    def look(self, word: int) -> None:
+        """Record what the last rising edge did."""
+        if word & self.any_flag:
+            for monitor in self.watched:
+                if word & monitor.flag:
+                    monitor.see(word, self.cycle)
+            self.moved = self.cycle
+            if word & self.any_slow:
+                self.advanced = self.cycle
+        elif self.cycle - self.moved > self.job["patience_cycles"]:
+            self.fault = f"nothing moved for {self.job['patience_cycles']} cycles up to cycle {self.cycle}"
+        if self.cycle - self.advanced > self.job["sample_cycles"]:
+            self.fault = f"no sample moved on for {self.job['sample_cycles']} cycles up to cycle {self.cycle}"
+        if word & self.taken:
+            self.sent, self.offered = self.sent + 1, False
+        if broken := self.rule.broken(word):
+            name, what = broken
+            self.fault = (
+                f"stream '{name}': {what} must hold until the beat is taken, but changed before cycle {self.cycle}"
+            )
+
+    def drive(self) -> None:
+        """Set the inputs for the next rising edge."""
+        pause, pause_o, pause_class = (next(port) for port in self.pauses)
+        alone = len(self.classes) < self.job["alone"]
+        allowed = self.stops[len(self.classes)] if alone else len(self.beats)
+        self.offered = self.sent < allowed and (self.offered or not pause)
+        if self.offered:
+            self.set(i__payload=self.beats[self.sent])
+        self.set(i__valid=int(self.offered), o__ready=int(not pause_o), o_class__ready=int(not pause_class))
+
+    def set(self, **values: int) -> None:
+        """Write the inputs that change."""
+        for name, value in values.items():
+            if self.inputs[name] != value:
+                self.inputs[name] = value
+                getattr(self.dut, name).value = value
+
+    def capture(self) -> Capture:
+        """What was seen."""
+        rows = {core["name"]: core["rows"] for core in self.job["cores"]}
+        return Capture(
+            {name: monitor.recorder.done() for name, monitor in self.beats_seen.items()},
+            {name: monitor.recorder.done(rows[name]) for name, monitor in self.swaps.items()},
+            {name: monitor.recorder.done() for name, monitor in self.retires.items()},
+            self.cycle,
+            self.fault,
+        )
+
+
+if "torch" in sys.modules:  # would cost seconds in every simulation
+    raise ImportError("tb_stream: must not import torch")

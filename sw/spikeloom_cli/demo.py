@@ -1,0 +1,188 @@
+"""The whole way in six steps, from a network that is trained here to a bitstream, on scikit-learn's digits."""
+
+import importlib.metadata
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spikeloom import SpikeloomError, datasets
+from spikeloom.datasets import Data
+from spikeloom.network import Network
+
+from . import build_commands, network_commands, plot
+from .journal import Journal, Step, fingerprint, sources
+from .output import Answer, named_rows, percent, working
+
+MODEL = "spikeloom_convert.models:digits_cnn"
+SIMULATOR = "verilator"
+TIMESTEPS, WEIGHT_BITS, EPOCHS = 4, 6, 30
+LOSS_ALLOWED = 0.02  # in accuracy, of the spiking network against the one it comes from
+
+
+class Demo:
+    """The six steps in one folder.
+
+    Parameters
+    ----------
+    folder : for all results; made where it is missing.
+    board : name of a board.
+    samples : digits of the test split to simulate.
+    seed : start of every random choice.
+    """
+
+    def __init__(self, folder: Path, *, board: str, samples: int, seed: int) -> None:
+        self.folder, self.board, self.samples, self.seed = folder, board, samples, seed
+        self.weights = folder / "digits_cnn.safetensors"
+        self.loom = folder / "digits.loom"
+        self.picture = folder / "digits.png"
+        self.build = folder / "build"
+
+    @cached_property
+    def train_split(self) -> Data:
+        """Digits to train on and to calibrate with."""
+        return datasets.load("digits", "train")
+
+    @cached_property
+    def test_split(self) -> Data:
+        """Digits that neither training nor conversion sees."""
+        return datasets.load("digits", "test")
+
+    def run(self) -> Answer:
+        """Do what is left to do of the six steps; SpikeloomError where one cannot be done."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SpikeloomError(f"Output '{self.folder}': cannot be made: {error.strerror}; choose another") from None
+        self.test_split.head(self.samples)  # too many are refused before anything is trained
+        journal = Journal(self.folder, total=6)
+        trained = journal.step("train", self._on("spikeloom_convert"), [self.weights], self._train)
+        weights = fingerprint(self.weights)
+        on = self._on("spikeloom_convert", weights=weights)
+        converted = journal.step("convert", on, [self.loom], self._convert)
+        network = Network.load(self.loom)
+        on = self._on(network=network.digest, picture=fingerprint(Path(plot.__file__)))
+        measured = journal.step("measure", on, [self.picture], lambda: self._measure(network))
+        on = self._on("spikeloom_hw", network=network.digest, board=self.board)
+        designs = [self.build / name for name in ("manifest.json", "spikeloom.v", "network.loom")]
+        generated = journal.step("generate", on, designs, lambda: self._generate(network))
+        design = generated["design"]
+        on = self._on("spikeloom_hw", "spikeloom_sim", design=design, samples=self.samples)
+        simulated = journal.step("simulate", on, [], self._simulate)
+        on = self._on("spikeloom_hw", design=design)
+        bitstream = Path(journal.known("synthesise").get("bitstream", self.folder / "none"))
+        synthesised = journal.step("synthesise", on, [bitstream], self._synthesise)
+        results = {"train": trained, "convert": converted, "measure": measured}
+        results |= {"generate": generated, "simulate": simulated, "synth": synthesised}
+        return self._summary(journal.steps, results)
+
+    def _on(self, *rooms: str, **values: Any) -> dict[str, Any]:
+        """What a step depends on: sources of the contract and of `rooms`, tools, this file, the seed, and `values`."""
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "amaranth", "pyosys", "verilator")}
+        code = [sources("spikeloom", *rooms), fingerprint(Path(__file__))]
+        return {"code": code, "versions": versions, "seed": self.seed, "values": values}
+
+    def _train(self) -> dict[str, Any]:
+        from safetensors.torch import save
+        from spikeloom.storage import write_whole
+        from spikeloom_convert.models import load_model
+        from spikeloom_convert.training import train
+
+        model = load_model(MODEL, None)
+        validation = datasets.load("digits", "validation")
+        with working("training") as progress:
+            train(
+                model,
+                self.train_split.x,
+                self.train_split.y,
+                validation.x,
+                validation.y,
+                epochs=EPOCHS,
+                seed=self.seed,
+                progress=progress,
+            )
+        write_whole(self.weights, save(model.state_dict()))
+        parts = {"train": self.train_split, "validation": validation, "test": self.test_split}
+        return {f"accuracy_{name}": _accuracy(model, part) for name, part in parts.items()}
+
+    def _convert(self) -> dict[str, Any]:
+        from spikeloom_convert import convert
+        from spikeloom_convert.models import load_model
+
+        with working("converting") as progress:
+            network = convert(
+                load_model(MODEL, self.weights),
+                self.train_split.x,
+                labels=self.train_split.y,
+                timesteps=TIMESTEPS,
+                weight_bits=WEIGHT_BITS,
+                seed=self.seed,
+                name="digits",
+                progress=progress,
+            )
+        network.save(self.loom)
+        return network_commands.converted(network, self.loom).document
+
+    def _measure(self, network: Network) -> dict[str, Any]:
+        from spikeloom.bounds import potential_bits
+
+        result = network_commands.measured(network, self.test_split).document
+        assert self.test_split.y is not None  # digits have labels
+        plot.draw(self.picture, network, self.test_split.x, self.test_split.y)
+        return result | {"potential_bits": potential_bits(network)}
+
+    def _generate(self, network: Network) -> dict[str, Any]:
+        document = build_commands.generated(network, self.build, board=self.board).document
+        return document | {"design": fingerprint(self.build)}
+
+    def _simulate(self) -> dict[str, Any]:
+        data = self.test_split.head(self.samples)
+        return build_commands.simulated(self.build, data, simulator=SIMULATOR, seed=self.seed).document
+
+    def _synthesise(self) -> dict[str, Any]:
+        return build_commands.synthesised(self.build).document
+
+    def _summary(self, steps: list[Step], results: dict[str, dict[str, Any]]) -> Answer:
+        train, measured, simulated, synth = (results[name] for name in ("train", "measure", "simulate", "synth"))
+        lost = train["accuracy_test"] - measured["accuracy"]
+        checks = {
+            f"accuracy lost in conversion at most {percent(LOSS_ALLOWED)}": lost <= LOSS_ALLOWED,
+            "gates equal to the golden model": simulated["mismatches"] == 0,
+            f"clock of the {self.board} reached": synth["timing_met"],
+        }
+        times = [(step.name, "reused" if step.reused else f"{step.seconds:.1f} s") for step in steps]
+        rows = {
+            "accuracy of the trained network": percent(train["accuracy_test"]),
+            f"accuracy of the spiking network, T={TIMESTEPS}": percent(measured["accuracy"]),
+            "spikes per neuron": f"{measured['spikes_per_neuron']:.2f}",
+            "SOPs per inference": f"{measured['sops_per_inference']:,.0f}",
+            "proven bits of the potentials": ", ".join(f"{k} {v}" for k, v in measured["potential_bits"].items()),
+            "lanes": f"{results['generate']['lanes']} in {len(results['generate']['cores'])} cores",
+            "mismatches, gates against golden": f"{simulated['mismatches']} in {simulated['samples']} samples",
+            "cycles per inference": f"{simulated['initiation_interval_cycles']:,.0f}",
+            "utilisation of the lanes": percent(simulated["utilisation"]),
+            "LUTs": f"{synth['lut']:,} of {synth['lut_available']:,}",
+            "RAM blocks": f"{synth['ram']} of {synth['ram_available']}",
+            "Fmax": f"{synth['fmax_mhz']:.1f} MHz",
+            "bitstream": synth["bitstream"],
+            "picture": str(self.picture),
+        }
+        failed = [check for check, holds in checks.items() if not holds]
+        document = {
+            "steps": [{"name": step.name, "seconds": step.seconds, "reused": step.reused} for step in steps],
+            "checks": checks,
+            **results,
+        }
+        tables = (
+            named_rows("Time", dict(times)),
+            named_rows(f"Digits on the {self.board}; accuracies on {len(self.test_split)} test samples", rows),
+        )
+        return Answer(document, tables, f"Demo: {'; '.join(failed)}: does not hold" if failed else None)
+
+
+def _accuracy(model: Any, data: Data) -> float:
+    """Share of samples whose class the model's largest output names."""
+    import torch
+    from spikeloom_convert.training import evaluate
+
+    assert data.y is not None  # digits have labels
+    return evaluate(model, torch.from_numpy(data.x).float() / 255, torch.from_numpy(data.y))[0]

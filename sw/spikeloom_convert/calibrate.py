@@ -1,0 +1,86 @@
+"""Thresholds of least expected conversion error, found on calibration activations.
+
+A population's train carries a code y in 0..top; what it stands for is step * y. The best step of a channel is the one
+whose expected error E|U_in - U_out| is least (Ref: SpikeConverter, Eq. 13), with U_in the activation of the trained
+model and U_out = step * y, where y comes from the quantised network's own potential, rounding included.
+
+Potentials are integers in units of `unit`. A step of an even number of units, step = 2 * half * unit, rounds exactly:
+y = floor((V + half) / (2 * half)). So the search runs over the integers `half`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+_GRID = 48
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How thresholds are chosen: one step a layer or one a channel, by the mean error to this power (1: Eq. 13)."""
+
+    per_channel: bool
+    power: int = 1
+
+    def __str__(self) -> str:
+        error = "expected conversion error" if self.power == 1 else "expected squared conversion error"
+        return f"thresholds per {'channel' if self.per_channel else 'layer'} by the least {error}"
+
+
+RULES = (Rule(True, 1), Rule(False, 1), Rule(True, 2), Rule(False, 2))
+
+
+def codes(potentials: torch.Tensor, half: torch.Tensor, top: int) -> torch.Tensor:
+    """Codes [C, M] of potentials [C, M] for steps of 2*half units, [C]: rounded, clipped to 0..top."""
+    half = half[:, None]
+    return ((potentials + half) / (2 * half)).floor().clamp(0, top)
+
+
+def conversion_errors(
+    potentials: torch.Tensor,
+    activations: torch.Tensor,
+    unit: torch.Tensor,
+    half: torch.Tensor,
+    top: int,
+    power: int = 1,
+) -> torch.Tensor:
+    """E|U_in - U_out|^power of every channel, float64 [C].
+
+    Parameters
+    ----------
+    potentials : [C, M], integers without the rounding offset.
+    activations : [C, M], U_in: what the trained model has in their place, after its ReLU.
+    unit : [C], value of one unit of potential.
+    half : [C], integers; step = 2 * half * unit.
+    top : largest code.
+    """
+    out = 2 * (half * unit)[:, None] * codes(potentials, half, top)
+    return (activations - out).abs().pow(power).mean(1)
+
+
+def half_steps(
+    potentials: torch.Tensor,
+    activations: torch.Tensor,
+    unit: torch.Tensor,
+    top: int,
+    rule: Rule,
+    most: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Half the step of every channel in units of potential, integers [C], at least 1 and at most `most` [C].
+
+    Searched from a twentieth of what reaches the largest activation to a little beyond it. A channel that was never
+    active takes the layer's range.
+    """
+    reach = activations.amax(1)
+    layer = reach.max()
+    reach = torch.where(reach > 0, reach, layer) if rule.per_channel else layer.expand(len(unit))
+    best, least = torch.ones_like(unit), torch.full_like(unit, torch.inf)
+    for ratio in torch.logspace(-1.3, 0.05, _GRID, dtype=torch.float64).tolist():
+        half = (reach * ratio / (top * 2 * unit)).round().clamp(min=1)
+        if most is not None:
+            half = torch.minimum(half, most)
+        error = conversion_errors(potentials, activations, unit, half, top, rule.power)
+        if not rule.per_channel:
+            error = error.sum().expand(len(unit))
+        best, least = torch.where(error < least, half, best), torch.minimum(error, least)
+    return best

@@ -1,0 +1,149 @@
+"""The whole conversion: a trained module and calibration samples in, a spiking network on the integer line out."""
+
+from collections.abc import Callable
+
+import numpy as np
+from spikeloom.checks import MAX_TIMESTEPS
+from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, listed
+from spikeloom.geometry import Conv2d
+from spikeloom.network import Network
+from spikeloom.validate import NAME, WEIGHT_BITS
+from torch import nn
+
+from .calibrate import RULES
+from .float_network import FloatNetwork
+from .prepare import Norm, prepare
+from .quantise import Settings, quantise
+from .samples import Samples, check, code_input, codes_of, split
+from .selection import Candidate, Reference, choose, with_provenance
+
+Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
+METHODS = ("spikeconverter",)
+_BUDGET_MACS = 20_000_000_000  # of one pass over the calibration samples
+_BUDGET_VALUES = 1 << 24  # activations of a layer kept at once
+_LEAST_SAMPLES = 32
+
+
+def convert(
+    model: nn.Module,
+    calibration: np.ndarray,
+    *,
+    method: str = "spikeconverter",
+    timesteps: int = 4,
+    weight_bits: int = 6,
+    input_timesteps: int | None = None,
+    labels: np.ndarray | None = None,
+    growth: float = 2.0,
+    mean: Norm = None,
+    std: Norm = None,
+    seed: int = 0,
+    name: str = "net",
+    progress: Progress | None = None,
+) -> Network:
+    """Convert a trained model; the model itself is not changed.
+
+    Parameters
+    ----------
+    model : Linear, Conv2d, BatchNorm, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d and the like, in a chain.
+    calibration : samples (N, C, H, W), (N, C, L) or (N, F); uint8, which the model sees as x/255, or float. A quarter,
+        at most 1000, is held back to choose between thresholds and to measure; at most 1500 others are fitted on.
+    method : "spikeconverter": two-phase iLIF, thresholds of least expected conversion error.
+    timesteps : T of every hidden train, 1..16.
+    weight_bits : 2..8.
+    input_timesteps : bits of an input code, 1..16; default `timesteps`, at most 8 for uint8.
+    labels : classes int [N]: the accuracy of both networks is measured and recorded.
+    growth : of the hidden trains, 2 (iLIF) or 1 (IF).
+    mean, std : normalisation the model expects but does not hold, one value or one a channel.
+    seed : of the split and of every random choice; the same seed gives the same digest.
+    name : of the network, [a-z][a-z0-9_]*.
+    progress : called with steps done, steps in all, and what is being done.
+
+    Returns
+    -------
+    Network
+        Its provenance tells model, method, notes, versions, agreement of both networks on the held-back samples, and
+        the accuracy of both there (ann, snn) where labels are given.
+
+    Raises
+    ------
+    UnsupportedLayer
+        Naming the first layer that has no spiking counterpart, and what to use instead.
+    InvalidData, InvalidNetwork, NotBuilt
+        Calibration data, weights or settings that cannot be used.
+
+    Ref: SpikeConverter, Eq. 10 and 13, Algorithm 1.
+    """
+    report = progress or (lambda done, total, what: None)
+    _check_settings(method, timesteps, weight_bits, input_timesteps, growth, seed, name)
+    samples = check(calibration, labels)
+    if input_timesteps is None:
+        input_timesteps = min(timesteps, 8) if samples.x.dtype == np.uint8 else timesteps
+
+    report(0, 1, "tracing")
+    prepared = prepare(model, samples, mean, std)
+    network = prepared.network
+    _check_labels(samples, network)
+    fit, held = split(samples, seed, _affordable(network))
+    reference = Reference(held, prepared.logits(held))
+
+    first = network.layers[0].geometry
+    padded = isinstance(first, Conv2d) and first.padding != (0, 0)
+    source = code_input(fit, network.input_shape, int(input_timesteps), padded=padded)
+    codes, values = codes_of(fit, source), fit.seen.reshape(-1, *network.input_shape)
+    rules = RULES if len(network.layers) > 1 else RULES[:1]
+    done, steps = 0, len(rules) * len(network.layers)
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        report(done, steps, "calibrating")
+
+    candidates = []
+    for rule in rules:
+        settings = Settings(int(timesteps), int(weight_bits), float(growth), rule, int(seed))
+        spiking = quantise(network, source, codes, values, settings, name=name, advance=advance)
+        candidates.append(Candidate.measure(rule, spiking, reference))
+    return with_provenance(choose(candidates), reference, method, len(fit))
+
+
+def _check_settings(
+    method: str, timesteps: int, weight_bits: int, input_timesteps: int | None, growth: float, seed: int, name: str
+) -> None:
+    """One error that lists everything that is out of range."""
+    if method not in METHODS:
+        raise NotBuilt(f"Convert: method must be one of {', '.join(METHODS)}, not '{method}'")
+    if growth not in (1, 2):
+        raise NotBuilt(f"Convert: growth must be 1 (IF) or 2 (iLIF), not {growth}")
+    found = []
+    for what, value in (("timesteps", timesteps), ("input_timesteps", input_timesteps)):
+        if value is not None and (not _integer(value) or not 1 <= value <= MAX_TIMESTEPS):
+            found.append(f"{what} must be an integer in 1..{MAX_TIMESTEPS}, not {value}")
+    if not _integer(weight_bits) or weight_bits not in WEIGHT_BITS:
+        found.append(
+            f"weight_bits must be an integer in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {weight_bits}"
+        )
+    if not _integer(seed) or seed < 0:
+        found.append(f"seed must be an integer of at least 0, not {seed}")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        found.append(f"name must match {NAME.pattern}, not {name!r}")
+    if found:
+        raise InvalidNetwork(f"Convert: {listed(found)}")
+
+
+def _integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _check_labels(samples: Samples, network: FloatNetwork) -> None:
+    outputs = int(np.prod(network.layers[-1].shape))
+    if samples.y is not None and not (samples.y.min() >= 0 and samples.y.max() < outputs):
+        raise InvalidData(
+            f"Labels: must lie in 0..{outputs - 1}, the model's outputs, not {samples.y.min()}..{samples.y.max()}"
+        )
+
+
+def _affordable(network: FloatNetwork) -> int:
+    """Most calibration samples that are worth their time and memory."""
+    macs = sum(layer.macs for layer in network.layers)
+    values = max(int(np.prod(shape)) for shape in (network.input_shape, *(layer.shape for layer in network.layers)))
+    return max(_LEAST_SAMPLES, min(_BUDGET_MACS // macs, _BUDGET_VALUES // values))

@@ -1,0 +1,111 @@
+"""From a trained model and samples to its FloatNetwork, checked against the model's own outputs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from spikeloom.encoding import as_samples
+from spikeloom.errors import InvalidData, InvalidNetwork
+from spikeloom.geometry import Shape
+from torch import nn
+
+from .float_network import FloatNetwork
+from .fold import fold
+from .operations import Flatten, Operation, Softmax
+from .samples import Samples, normalisation, value_range
+from .trace import TracedModel, model_dtype, trace
+
+_CHUNK = 256
+_TOLERANCE = 1e-2  # of the largest output: rounding of float32 is far below, a wrong fold far above
+Norm = float | Sequence[float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedModel:
+    """A traced model, its float network, and how samples are shown to it: normalised, flattened where it wants that."""
+
+    traced: TracedModel
+    network: FloatNetwork
+    mean: Norm
+    std: Norm
+    flat: bool
+
+    def outputs(self, samples: Samples) -> np.ndarray:
+        """What the model itself gives, float64 [N, outputs]."""
+        dtype, parts = model_dtype(self.traced.model), []
+        with torch.no_grad():
+            for start in range(0, len(samples), _CHUNK):
+                part = samples.take(np.arange(start, min(start + _CHUNK, len(samples))))
+                x = torch.from_numpy(_shown(part, self.mean, self.std, self.flat)).to(dtype)
+                parts.append(self.traced.model(x).flatten(1).double())
+        return torch.cat(parts).numpy()
+
+    def logits(self, samples: Samples) -> np.ndarray:
+        """What the float network gives, float64 [N, outputs]; before a final softmax."""
+        x = torch.from_numpy(samples.seen.reshape(-1, *self.network.input_shape))
+        with torch.no_grad():
+            return torch.cat([self.network.forward(part) for part in x.split(_CHUNK)]).numpy()
+
+
+def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> PreparedModel:
+    """Trace and fold a model.
+
+    Raises
+    ------
+    UnsupportedLayer, InvalidData, InvalidNetwork
+        As `trace`, `fold` and `normalisation` say; InvalidNetwork where the folded network is not the model.
+    """
+    shape: Shape = as_samples("calibration", samples.x[:1]).shape[1:]
+    first, flat = samples.take(np.arange(1)), False
+    try:
+        traced = trace(model, _shown(first, mean, std, False))
+    except InvalidData as error:
+        # images for a model that takes vectors: show them flattened if that is what it wants
+        if samples.x.ndim < 3:
+            raise
+        try:
+            traced, flat = trace(model, _shown(first, mean, std, True)), True
+        except InvalidData:
+            raise error from None
+    operations: list[Operation] = list(traced.operations)
+    if flat:
+        size = int(np.prod(shape))
+        operations.insert(0, Flatten("Flatten", "", shape, (size,)))
+    if traced.input_shape is not None:
+        shape = traced.input_shape
+    if (normalise := normalisation(mean, std, shape[0])) is not None:
+        operations.insert(0, normalise)
+    low, high = value_range(samples)
+    prepared = PreparedModel(traced, fold(traced.name, shape, operations, low=low, high=high), mean, std, flat)
+    _check(prepared, samples.take(np.arange(min(len(samples), 32))))
+    return prepared
+
+
+def _shown(samples: Samples, mean: Norm, std: Norm, flat: bool) -> np.ndarray:
+    """Samples as the model sees them, float64."""
+    x = samples.seen
+    if (normalise := normalisation(mean, std, x.shape[1])) is not None:
+        along = (1, -1, *[1] * (x.ndim - 2))
+        x = x * normalise.scale.reshape(along) + normalise.shift.reshape(along)
+    return x.reshape(len(x), -1) if flat else x
+
+
+def _check(prepared: PreparedModel, samples: Samples) -> None:
+    """InvalidNetwork where the float network does not give the model's outputs."""
+    expected, got = prepared.outputs(samples), prepared.logits(samples)
+    last = next((item for item in prepared.traced.operations if isinstance(item, Softmax)), None)
+    if last is not None:
+        softmax = torch.log_softmax if last.log else torch.softmax
+        got = softmax(torch.from_numpy(got), 1).numpy()
+    who = f"Model '{prepared.traced.name}'"
+    if not np.isfinite(expected).all():
+        raise InvalidNetwork(f"{who}: outputs must be finite, not NaN or infinite on the calibration samples")
+    if expected.shape != got.shape:
+        raise InvalidNetwork(f"{who}: must give {got.shape[1]} outputs as its layers say, not {expected.shape[1]}")
+    difference, largest = float(np.abs(expected - got).max()), float(np.abs(expected).max())
+    if not difference <= _TOLERANCE * max(largest, 1e-6):
+        raise InvalidNetwork(
+            f"{who}: must give the outputs its layers say, not others (up to {difference:.3g} off, of {largest:.3g}); "
+            f"remove hooks and changes of the layers in forward"
+        )

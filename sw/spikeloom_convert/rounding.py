@@ -1,0 +1,123 @@
+"""Rounding of weights: a scale of least error, then integers that feed each error on to the weights not yet rounded."""
+
+from dataclasses import dataclass
+
+import torch
+from spikeloom.geometry import Conv2d, Dense
+
+from .float_network import FloatLayer
+
+MOST_ROWS = 20_000  # patches a covariance is estimated from
+BLOCK_COLUMNS = 1024  # columns whose errors are fed on together; longer rows are cut into blocks
+_DAMPING = 0.01  # of the mean variance, added to every variance
+_RATIOS = torch.linspace(0.4, 1.0, 25, dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Covariance of what meets some columns of some rows of the weight matrix: `rows`, `columns`, float64 [n, n]."""
+
+    rows: slice
+    columns: slice
+    covariance: torch.Tensor
+
+
+def covariances(layer: FloatLayer, codes: torch.Tensor, seed: int) -> list[Columns]:
+    """Covariances of a layer's inputs, a group and a block of columns each, from codes [N, C, H, W].
+
+    Constant inputs cost nothing: a bias makes up for what their rounding does. Variances are damped, so that inputs
+    that never varied in calibration keep weights close to their own.
+    """
+    groups = layer.geometry.groups if isinstance(layer.geometry, Conv2d) else 1
+    inputs = _inputs(layer.geometry, codes, seed)  # [groups, M, n]
+    rows, width = len(layer.weights) // groups, inputs.shape[2]
+    found = []
+    for group in range(groups):
+        for start in range(0, width, BLOCK_COLUMNS):
+            part = inputs[group, :, start : start + BLOCK_COLUMNS]
+            part = part - part.mean(0)
+            covariance = part.T @ part / len(part)
+            damping = _DAMPING * float(covariance.diagonal().mean()) or 1.0
+            covariance.diagonal().add_(damping)
+            found.append(
+                Columns(slice(group * rows, (group + 1) * rows), slice(start, start + part.shape[1]), covariance)
+            )
+    return found
+
+
+def _inputs(geometry: Dense | Conv2d, codes: torch.Tensor, seed: int) -> torch.Tensor:
+    """What the rows of the weight matrix are multiplied with, [groups, M, n], a random part of the places."""
+    if geometry.pool != (1, 1):
+        codes = torch.nn.functional.avg_pool2d(codes, geometry.pool, divisor_override=1)
+    if isinstance(geometry, Dense):
+        return codes.flatten(1)[None]
+    generator = torch.Generator().manual_seed(seed)
+    chunks = codes.split(64)
+    parts = []
+    for chunk in chunks:
+        patches = torch.nn.functional.unfold(chunk, geometry.kernel, padding=geometry.padding, stride=geometry.stride)
+        patches = patches.reshape(len(chunk), geometry.groups, -1, patches.shape[2])
+        patches = patches.permute(1, 0, 3, 2).flatten(1, 2)
+        keep = max(1, MOST_ROWS * len(chunk) // len(codes))
+        parts.append(patches[:, torch.randperm(patches.shape[1], generator=generator)[:keep]])
+    return torch.cat(parts, 1)
+
+
+def weight_scales(weights: torch.Tensor, blocks: list[Columns], largest: int, *, shared: bool) -> torch.Tensor:
+    """Scale of each row, [O], of least expected error when weights [O, n] are rounded to -largest..largest times it.
+
+    `shared`: one for all rows. A row of zeros gets the scale 0.
+    """
+    variance = torch.zeros_like(weights)
+    for block in blocks:
+        variance[block.rows, block.columns] = block.covariance.diagonal()
+    top = weights.abs().amax(1)
+    if shared:
+        top = top.max().expand(len(weights))
+    best, least = torch.zeros_like(top), torch.full_like(top, torch.inf)
+    for ratio in _RATIOS.tolist():
+        scale = top * ratio / largest
+        error = (variance * (weights - nearest(weights, scale, largest) * scale[:, None]).square()).sum(1)
+        if shared:
+            error = error.sum().expand(len(weights))
+        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
+    return best
+
+
+def nearest(weights: torch.Tensor, scale: torch.Tensor, largest: int) -> torch.Tensor:
+    """Weights [O, n] over the scales [O] of their rows, rounded and clipped to -largest..largest."""
+    return (weights / scale.clamp(min=torch.finfo(torch.float64).tiny)[:, None]).round().clamp(-largest, largest)
+
+
+def round_weights(weights: torch.Tensor, scale: torch.Tensor, blocks: list[Columns], largest: int) -> torch.Tensor:
+    """Integers [O, n] near weights/scale whose weighted sums differ least from the exact ones.
+
+    Columns are rounded one after the other, those that vary most first; the error of each is made up for by the
+    columns still to come, as far as their inputs go together (optimal brain quantisation in a fixed order).
+    """
+    rounded = torch.zeros_like(weights)
+    for block in blocks:
+        rounded[block.rows, block.columns] = _round_block(
+            weights[block.rows, block.columns], scale[block.rows], block.covariance, largest
+        )
+    return rounded
+
+
+def _round_block(weights: torch.Tensor, scale: torch.Tensor, covariance: torch.Tensor, largest: int) -> torch.Tensor:
+    order = torch.argsort(covariance.diagonal(), descending=True, stable=True)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance[order][:, order]))
+    feed = torch.linalg.cholesky(inverse, upper=True)
+    left, rounded = weights[:, order].clone(), torch.zeros_like(weights)
+    step = 64  # errors reach columns far away a step at a time: one matrix product instead of many
+    for start in range(0, left.shape[1], step):
+        stop = min(start + step, left.shape[1])
+        errors = torch.zeros_like(left[:, start:stop])
+        for column in range(start, stop):
+            rounded[:, column] = nearest(left[:, column : column + 1], scale, largest)[:, 0]
+            error = (left[:, column] - rounded[:, column] * scale) / feed[column, column]
+            left[:, column:stop] -= error[:, None] * feed[column, column:stop]
+            errors[:, column - start] = error
+        left[:, stop:] -= errors @ feed[start:stop, stop:]
+    result = torch.empty_like(rounded)
+    result[:, order] = rounded
+    return result

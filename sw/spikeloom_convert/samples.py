@@ -1,0 +1,155 @@
+"""Calibration data: checked, bounded, split into a part to fit on and a part held back, and coded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from spikeloom.encoding import as_samples
+from spikeloom.errors import InvalidData, UnsupportedLayer
+from spikeloom.geometry import Shape
+from spikeloom.network import Input
+
+from .operations import Affine
+
+FIT_SAMPLES, HELD_SAMPLES = 1500, 1000  # more are left unused
+_LEAST_SPLIT = 8  # fewer samples are fitted and measured all together
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Calibration samples [N, C, H, W] (or as the model takes them), uint8 or float, with labels int64 [N] or None."""
+
+    x: np.ndarray
+    y: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: np.ndarray) -> "Samples":
+        """The samples of these numbers."""
+        return Samples(self.x[index], None if self.y is None else self.y[index])
+
+    @property
+    def seen(self) -> np.ndarray:
+        """What the model sees before any normalisation: pixels over 255, floats as they are; float64."""
+        return self.x / 255.0 if self.x.dtype == np.uint8 else self.x.astype(np.float64)
+
+
+def check(calibration: object, labels: object = None) -> Samples:
+    """Calibration data that can be used.
+
+    Raises
+    ------
+    InvalidData
+        Wrong type or shape, empty, constant, NaN or infinite; labels that do not go with it.
+    """
+    x = np.asarray(calibration.detach().cpu() if isinstance(calibration, torch.Tensor) else calibration)
+    if x.ndim < 2 or x.ndim > 4:
+        raise InvalidData(f"Calibration: must have shape (N, C, H, W), (N, C, L) or (N, F), not {x.shape}")
+    if 0 in x.shape:
+        raise InvalidData(f"Calibration: must hold at least one sample, not shape {x.shape}")
+    as_samples("calibration", x)  # type and finiteness
+    if (x == x.flat[0]).all():
+        raise InvalidData(f"Calibration: values must vary, not all be {x.flat[0]}; give real samples")
+    if labels is None:
+        return Samples(x, None)
+    y = np.asarray(labels.detach().cpu() if isinstance(labels, torch.Tensor) else labels)
+    if y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
+        raise InvalidData(f"Labels: must be {len(x)} integers, one a sample, not {y.dtype} of shape {y.shape}")
+    return Samples(x, y.astype(np.int64))
+
+
+def split(samples: Samples, seed: int, most: int | None = None) -> tuple[Samples, Samples]:
+    """A random part to fit on and one to measure on, about 3 to 1 and bounded; the same part twice below 8 samples.
+
+    `most` bounds both further where a sample costs much.
+    """
+    order = np.random.default_rng(seed).permutation(len(samples))
+    if len(samples) < _LEAST_SPLIT:
+        return samples, samples
+    held = min(len(samples) // 4, HELD_SAMPLES, most or HELD_SAMPLES)
+    fit = min(len(samples) - held, FIT_SAMPLES, most or FIT_SAMPLES)
+    return samples.take(np.sort(order[held : held + fit])), samples.take(np.sort(order[:held]))
+
+
+def value_range(samples: Samples) -> tuple[float, float]:
+    """Range [low, high] that codes stand for: 0..1 for pixels and for floats that lie in it, else that of the data."""
+    if samples.x.dtype == np.uint8:
+        return 0.0, 1.0
+    low, high = float(samples.x.min()), float(samples.x.max())
+    return (0.0, 1.0) if low >= 0.0 and high <= 1.0 else (low, high)
+
+
+def normalisation(
+    mean: float | Sequence[float] | None, std: float | Sequence[float] | None, channels: int
+) -> Affine | None:
+    """(x - mean) / std as an affine step over the input's channels; None where nothing is asked for.
+
+    Raises
+    ------
+    InvalidData
+        Neither one value nor one a channel, not finite, or std not positive.
+    """
+    if mean is None and std is None:
+        return None
+    values = {}
+    for name, given, default in (("mean", mean, 0.0), ("std", std, 1.0)):
+        array = np.atleast_1d(np.asarray(default if given is None else given, np.float64))
+        if array.shape not in ((1,), (channels,)) or not np.isfinite(array).all():
+            raise InvalidData(f"{name}: must be one finite number or one for each of {channels} channels, not {given}")
+        values[name] = np.broadcast_to(array, (channels,))
+    if (values["std"] <= 0).any():
+        raise InvalidData(f"std: must be positive, not {std}")
+    where = "Normalisation by mean and std"
+    return Affine(where, "", (channels,), (channels,), 1.0 / values["std"], -values["mean"] / values["std"])
+
+
+def code_input(samples: Samples, shape: Shape, timesteps: int, *, padded: bool) -> Input:
+    """The input population whose codes stand for the samples: scale * code + zero, by least squares.
+
+    Parameters
+    ----------
+    samples : to fit on.
+    shape : (C, H, W).
+    timesteps : bits of a code.
+    padded : the first layer pads with zeros, so code 0 must mean 0: the fit goes through the origin.
+
+    Raises
+    ------
+    UnsupportedLayer
+        A padded first layer with negative samples: their code 0 is not the value 0.
+    """
+    low, high = value_range(samples)
+    if padded and low < 0:
+        raise UnsupportedLayer(
+            f"Input: samples in front of a padded convolution must not be negative, not down to {low:g}: "
+            f"code 0 would not mean 0; use padding=0 in the first layer or samples in 0..1"
+        )
+    if padded:
+        low = 0.0
+    nominal = (high - low) / (1 << timesteps)
+    bare = Input("input", shape, timesteps, nominal, low, low, high)
+    codes, values = codes_of(samples, bare).ravel(), samples.seen.ravel()
+    if padded:
+        square = float(codes @ codes)
+        scale, zero = (float(codes @ values) / square if square else nominal), 0.0
+    else:
+        spread = codes - codes.mean()
+        square = float(spread @ spread)
+        scale = float(spread @ values) / square if square else nominal
+        zero = float(values.mean() - scale * codes.mean())
+    activity = float(bit_count(codes.astype(np.int64)).sum() / len(samples))
+    return Input("input", shape, timesteps, scale, zero, low, high, activity=activity)
+
+
+def codes_of(samples: Samples, source: Input) -> np.ndarray:
+    """Codes float64 [N, C, H, W] of samples."""
+    from spikeloom.encoding import encode
+
+    return encode(source, samples.x).astype(np.float64)
+
+
+def bit_count(codes: np.ndarray) -> np.ndarray:
+    """Spikes of each growth-2 code: its ones."""
+    return np.bitwise_count(codes.astype(np.uint64))

@@ -1,0 +1,90 @@
+"""Choose between quantised candidates by what they do on samples that no threshold was fitted on."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+
+import numpy as np
+import spikeloom
+from spikeloom import golden
+from spikeloom.network import Network, Provenance
+
+from .calibrate import Rule
+from .samples import Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The trained model on the held-back samples: logits float64 [N, outputs], and labels int64 [N] or None."""
+
+    held: Samples
+    logits: np.ndarray
+
+    def accuracy(self, logits: np.ndarray) -> float | None:
+        """Part of the held-back samples whose label has the largest logit; None without labels."""
+        return None if self.held.y is None else float((logits.argmax(1) == self.held.y).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A spiking network and what it does on the held-back samples.
+
+    Members
+    -------
+    right : samples classified as labelled, or, without labels, as the trained model does.
+    differing : samples classified otherwise than by the trained model.
+    error : mean squared distance from the trained model's logits, their common offset removed, over their variance.
+    """
+
+    rule: Rule
+    network: Network
+    accuracy: float | None
+    right: int
+    differing: int
+    error: float
+
+    @classmethod
+    def measure(cls, rule: Rule, network: Network, reference: Reference) -> "Candidate":
+        """Run the golden model on the held-back samples."""
+        potentials = golden.evaluate(network, reference.held.x)
+        assert isinstance(potentials, np.ndarray)  # converted networks have one readout
+        logits = potentials * network.readouts[0].scale
+        classes, wanted = logits.argmax(1), reference.logits.argmax(1)
+        labels = wanted if reference.held.y is None else reference.held.y
+        offset, expected = (values - values.mean(1, keepdims=True) for values in (logits, reference.logits))
+        error = float(((offset - expected) ** 2).mean() / max(float((expected**2).mean()), 1e-30))
+        return cls(
+            rule,
+            network,
+            reference.accuracy(logits),
+            int((classes == labels).sum()),
+            int((classes != wanted).sum()),
+            error,
+        )
+
+
+def choose(candidates: Sequence[Candidate]) -> Candidate:
+    """The candidate that measures best.
+
+    More samples classified right, where the difference is more than chance (beyond twice the standard deviation that
+    the differing samples allow); among the rest, the logits nearest to the trained model's.
+    """
+    most = max(item.right for item in candidates)
+    chance = 2.0 * max(item.differing for item in candidates) ** 0.5
+    return min((item for item in candidates if most - item.right <= chance), key=lambda item: item.error)
+
+
+def with_provenance(best: Candidate, reference: Reference, method: str, fitted: int) -> Network:
+    """The chosen network with what is known about it."""
+    accuracy = {}
+    ann = reference.accuracy(reference.logits)
+    if ann is not None and best.accuracy is not None:
+        accuracy = {"ann": ann, "snn": best.accuracy}
+    samples = len(reference.held)
+    accuracy["agreement"] = 1.0 - best.differing / samples
+    packages = {"spikeloom": spikeloom.__version__, "python": platform.python_version()}
+    packages |= {name: metadata.version(name) for name in ("torch", "numpy")}
+    notes = (f"{best.rule}", f"fitted on {fitted} samples, measured on {samples}", *best.network.provenance.notes)
+    known = Provenance(best.network.provenance.model, method, notes, accuracy, packages)
+    return replace(best.network, provenance=known)
