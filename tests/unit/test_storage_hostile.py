@@ -21,23 +21,24 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_file_cut_at_any_byte_is_refused(path: Path) -> None:
     tiny().save(path)
-    content = path.read_bytes()
-    for size in range(len(content)):
-        path.write_bytes(content[:size])
-        assert refused(path).startswith("must be a whole .loom file (SafetensorError: ")
-    path.write_bytes(content + b"\0")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\0")
     assert refused(path).startswith("must be a whole .loom file (SafetensorError: ")
+    for size in reversed(range(len(whole))):
+        os.truncate(path, size)
+        assert refused(path).startswith("must be a whole .loom file (SafetensorError: ")
 
 
 def test_a_file_with_any_byte_altered_is_refused(path: Path) -> None:
     tiny().save(path)
-    content = path.read_bytes()
-    for at in range(len(content)):
-        altered = bytearray(content)
-        altered[at] ^= 1 << (at % 8)
-        path.write_bytes(altered)
-        refused(path)
-    path.write_bytes(content)
+    whole = path.read_bytes()
+    with open(path, "r+b", buffering=0) as file:
+        for at, byte in enumerate(whole):
+            file.seek(at)
+            file.write(bytes([byte ^ 1 << at % 8]))
+            refused(path)
+            file.seek(at)
+            file.write(bytes([byte]))
     assert Network.load(path).digest == tiny().digest
 
 
@@ -119,11 +120,11 @@ HOSTILE: dict[str, tuple[Callable[[Document, Arrays], None], str]] = {
     ),
     "NaN": (
         put(float("nan"), "inputs", 0, "scale"),
-        NET + "input 'input': scale, zero, low and high must be finite, not nan, 0.0, 0.0, 1.0",
+        f"{FIELDS} (ValueError: Out of range float values are not JSON compliant); {AGAIN}",
     ),
     "infinite readout": (
-        put(float("inf"), "readouts", 0, "scale"),
-        NET + "readout 'readout': scale must be positive and finite, not inf",
+        put(float("-inf"), "readouts", 0, "scale"),
+        f"{FIELDS} (ValueError: Out of range float values are not JSON compliant); {AGAIN}",
     ),
     "endless integer": (
         put(10**4000, "readouts", 0, "scale"),
@@ -194,7 +195,7 @@ def test_many_parts_are_refused_quickly(path: Path) -> None:
             f"{FIELDS} (JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)); "
             f"{AGAIN}",
         ),
-        ("[1]", f"{FIELDS} (TypeError: 'str' object cannot be interpreted as an integer); {AGAIN}"),
+        ("[1]", f"{FIELDS} (TypeError: list indices must be integers or slices, not str); {AGAIN}"),
         (
             "7" * 5000,
             f"{FIELDS} (ValueError: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 "
