@@ -21,6 +21,8 @@ RESULT = "synth.json"
 REPORT = "report.json"
 LOG = "synth.log"
 SPEAK_SECONDS = 5.0
+# abc9 takes a wire that is called `x[3]` for bit 3 of a wire `x` and dies of it; private names are safe.
+HIDE_BRACKETS = "rename -hide w:*[[]*"
 
 CELLS = {
     # family: (look-up table, block RAM, multiplier, suffix of the bitstream)
@@ -133,6 +135,7 @@ def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
         BoardTop(folder=build.folder, manifest=build.manifest),
         "top",
         verbose=True,  # the log shows where the tools are
+        script_after_read=HIDE_BRACKETS,
         nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail",  # we judge, and say it better
     )
     for name, content in plan.files.items():
