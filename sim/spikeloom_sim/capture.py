@@ -38,7 +38,7 @@ class Capture:
 
     def save(self, path: Path) -> None:
         """Write as .npz."""
-        arrays: dict[str, np.ndarray] = {"cycles": np.int64(self.cycles), "fault": np.str_(self.fault or "")}
+        arrays: dict[str, np.ndarray] = {"cycles": np.array(self.cycles), "fault": np.array(self.fault or "")}
         for kind in ("beats", "swaps", "retires"):
             for name, record in getattr(self, kind).items():
                 arrays |= {f"{kind}/{name}/words": record.words, f"{kind}/{name}/cycles": record.cycles}
@@ -80,7 +80,7 @@ def pieces_of(bits: int) -> int:
 
 
 def lanes_of(words: np.ndarray, lanes: int, bits: int) -> np.ndarray:
-    """Signed integers packed in words: int64 [..., lanes] of uint32 [..., pieces], lane 0 lowest, `bits` (<= 64) each."""
+    """Signed integers packed in words: int64 [..., lanes] of uint32 [..., pieces], lane 0 lowest, 64 bits at most."""
     offset = np.arange(lanes) * bits
     place, shift = offset // 32, (offset % 32).astype(np.uint64)
     padded = np.concatenate([words, np.zeros((*words.shape[:-1], 3), np.uint32)], -1).astype(np.uint64)

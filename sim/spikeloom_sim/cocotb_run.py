@@ -167,7 +167,7 @@ def _child(job: dict[str, Any], folder: Path, simulator: str, **callbacks: Any) 
     """Run cocotb's runner in a process of its own; everything it says goes to a log in `folder`."""
     path = folder / f"{job['action']}.json"
     path.write_text(json.dumps(job))
-    arguments = ["-m", "spikeloom_sim.cocotb_child", path]
+    arguments: list[str | Path] = ["-m", "spikeloom_sim.cocotb_child", path]
     try:
         toolchain.run("python", arguments, cwd=folder, log=folder / f"{job['action']}.log", **callbacks)
     except ToolError as error:

@@ -167,9 +167,8 @@ def _command(design: Design, work: Path) -> list[str | Path]:
     """Arguments of g++."""
     feedback = "converged = false" in (work / "design.cc").read_text()
     top = "p_" + design.manifest["top"].replace("_", "__")
-    return [
-        *FLAGS, *(["-DFEEDBACK"] if feedback else []), f"-DTOP={top}", "-I", ".", "-I", _runtime(), "-o", LIBRARY, DRIVER,
-    ]  # fmt: skip
+    defines = [f"-DTOP={top}", *(["-DFEEDBACK"] if feedback else [])]
+    return [*FLAGS, *defines, "-I", ".", "-I", _runtime(), "-o", LIBRARY, DRIVER]
 
 
 def _runtime() -> Path:

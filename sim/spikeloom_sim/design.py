@@ -37,10 +37,10 @@ class Stream:
 
     def pack(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Payload words uint64 from fields of equal shape; a field that is not named is zero."""
-        words = np.uint64(0)
+        words = np.zeros(1, np.uint64)
         for name, value in values.items():
-            words = words | (value.astype(np.uint64) << np.uint64(self.fields[name][0]))
-        return np.atleast_1d(np.asarray(words, np.uint64))
+            words = words | value.astype(np.uint64) << np.uint64(self.fields[name][0])
+        return words
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .vectors import Expected
 
 @dataclass(frozen=True)
 class Verdict:
-    """`mismatches` integers that differ, faults included; `first` names the first in a sentence, None where none does."""
+    """`mismatches` integers that differ, faults included; `first` a sentence that names the first, or None."""
 
     mismatches: int
     first: str | None

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -151,7 +151,7 @@ class _Session:
     cycles: int = 0
     hangs: bool = False
     timing: Timing | None = None
-    classes: list[np.ndarray] = field(default_factory=list)
+    classes: np.ndarray | None = None
 
     def compiling(self, seconds: float) -> None:
         """Tell that a compiler is at work."""
@@ -164,7 +164,7 @@ class _Session:
 
     def run_pass(self, runner: Runner, samples: int, *, stalls: bool) -> None:
         """Send the first samples through, chunk by chunk, and compare; a pass after a hang does nothing."""
-        classes = []
+        classes: list[np.ndarray] = []
         what = "with stalls" if stalls else "without stalls"
         for start in range(0, samples, CHUNK_SAMPLES):
             if self.hangs:
@@ -187,14 +187,15 @@ class _Session:
             classes.append(capture.beats["o_class"].words.astype(np.int64))
             self.done += len(x)
             self.tell(0, what)
-        if len(found := np.concatenate([*classes, np.zeros(0, np.int64)])) == len(self.x):
-            self.classes = [found]
+        seen = np.concatenate([*classes, np.zeros(0, np.int64)])
+        if len(seen) == len(self.x):
+            self.classes = seen
 
     def result(self, simulator: str, seconds: float) -> SimulationResult:
         """Everything in one value."""
         accuracy = latency = interval = bound = busiest = None
-        if self.y is not None and self.classes:
-            accuracy = float((self.classes[0] == np.asarray(self.y)).mean())
+        if self.y is not None and self.classes is not None:
+            accuracy = float((self.classes == np.asarray(self.y)).mean())
         if self.timing:
             latency, interval = self.timing.latency_cycles, self.timing.initiation_interval_cycles
             bounds = self.timing.lower_bound_cycles

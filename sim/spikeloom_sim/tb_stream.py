@@ -107,7 +107,7 @@ class Bench:
         self.fault: str | None = None
         self.start()
         self.pauses = [pauses(job["seed"], port) for port in range(3)]
-        self.inputs = {name: -1 for name in ("rst", "i__valid", "i__payload", "o__ready", "o_class__ready")}
+        self.inputs = dict.fromkeys(("rst", "i__valid", "i__payload", "o__ready", "o_class__ready"), -1)
 
     def start(self) -> None:
         """Forget what was seen; the next sample is the first."""
@@ -115,7 +115,8 @@ class Bench:
             slot["name"]: Monitor(flag=slot["offset"], offset=slot["offset"] + 2, width=slot["width"])
             for slot in self.job["streams"]
         }
-        self.swaps, self.retires = {}, {}
+        self.swaps: dict[str, BankMonitor] = {}
+        self.retires: dict[str, Monitor] = {}
         for core in self.job["cores"]:
             bank, flag, name = getattr(self.dut, core["bank"]), core["offset"], core["name"]
             self.swaps[name] = BankMonitor(bank, flag=flag, rows=core["rows"], pieces=core["row_pieces"])
@@ -123,8 +124,12 @@ class Bench:
                 self.retires[name] = Monitor(
                     flag=flag + 1, offset=flag + 2, width=core["width"], pieces=core["retire_pieces"]
                 )
-        self.slow = [*self.swaps.values(), self.beats_seen["o_class"]]
-        self.watched = [*self.beats_seen.values(), *self.swaps.values(), *self.retires.values()]
+        self.slow: list[Monitor | BankMonitor] = [*self.swaps.values(), self.beats_seen["o_class"]]
+        self.watched: list[Monitor | BankMonitor] = [
+            *self.beats_seen.values(),
+            *self.swaps.values(),
+            *self.retires.values(),
+        ]
         self.any_flag = sum(monitor.flag for monitor in self.watched)
         self.any_slow = sum(monitor.flag for monitor in self.slow)
         self.rule = HoldRule(self.job["streams"])

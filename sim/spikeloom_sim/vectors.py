@@ -62,7 +62,7 @@ def vectors(design: Design, x: np.ndarray, rng: np.random.Generator | None = Non
 class Expected:
     """What the golden model says.
 
-    `trace` of all populations; `potentials` int64 [N, O] and `classes` int64 [N] at the ports, ties to the lowest index.
+    `trace` of all populations; `potentials` int64 [N, O] and `classes` int64 [N] at the ports (lowest on ties).
     """
 
     trace: Trace
