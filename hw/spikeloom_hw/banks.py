@@ -109,19 +109,19 @@ class _Banks(wiring.Component):
         last = Signal()
         full = Signal()
         left = Signal(range(self.slots))
-        final = Signal()
+        at_end = Signal()
         free = Signal()
         step = len(held.as_value()) // self.slots
         m.d.comb += [
             self.o.valid.eq(full),
             self.o.payload.potentials.eq(held.as_value()[:step]),
-            self.o.payload.last.eq(last & final),
-            free.eq(~full | (self.o.ready & final)),
+            self.o.payload.last.eq(last & at_end),
+            free.eq(~full | (self.o.ready & at_end)),
         ]
         with m.If(free):
-            m.d.sync += [full.eq(load), left.eq(self.slots - 1), final.eq(self.slots == 1)]
+            m.d.sync += [full.eq(load), left.eq(self.slots - 1), at_end.eq(self.slots == 1)]
         with m.Elif(self.o.ready):
-            m.d.sync += [left.eq(left - 1), final.eq(left == 1), held.eq(held.as_value() >> step)]
+            m.d.sync += [left.eq(left - 1), at_end.eq(left == 1), held.eq(held.as_value() >> step)]
         with m.If(free & load):
             m.d.sync += [held.eq(row), last.eq(last_row)]
         return full, free

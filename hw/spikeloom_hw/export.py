@@ -47,6 +47,7 @@ def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, st
     script = [
         "read_rtlil design.il",
         *(f"delete {TOP}_*_{name}/t:$meminit*" for name in _WRITABLE),
+        "rename -hide w:*[[]*",  # Amaranth's second names for elements of arrays, which confuse abc9
         "proc",
         "opt_expr",
         "opt_clean",

@@ -23,6 +23,8 @@ LOG = "synth.log"
 SPEAK_SECONDS = 5.0
 # abc9 takes a wire that is called `x[3]` for bit 3 of a wire `x` and dies of it; private names are safe.
 HIDE_BRACKETS = "rename -hide w:*[[]*"
+# What Yosys and nextpnr add to the name of the signal that a cell belongs to.
+MADE_BY_TOOLS = re.compile(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD|MULT18|RAM|LC)(?:_|\d|$)|\$nextpnr")
 
 CELLS = {
     # family: (look-up table, block RAM, multiplier, suffix of the bitstream)
@@ -259,10 +261,7 @@ def critical_path(report: Mapping[str, Any]) -> tuple[str, ...]:
     names: list[str] = []
     for step in slowest:
         for cell in (step["from"]["cell"], step["to"]["cell"]):
-            plain = re.split(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD|MULT18|RAM|LC)(?:_|\d|$)|\$nextpnr", cell)[
-                0
-            ]
-            plain = re.sub(r"^serial\.core\.core\.", "", plain).rstrip("_")
+            plain = MADE_BY_TOOLS.split(cell)[0].removeprefix("serial.core.core.").rstrip("_")
             if plain and plain not in names:
                 names.append(plain)
     return tuple(names)

@@ -27,7 +27,13 @@ class Trace:
 
 
 def mismatches(expected: Trace, got: Trace) -> int:
-    """Number of integers that differ, over the fields and populations in `got`; Divergence where shapes differ."""
+    """Number of integers that differ, over the fields and populations in `got`.
+
+    Raises
+    ------
+    Divergence
+        Shapes differ, or `got` holds nothing at all.
+    """
     return sum(int(np.count_nonzero(want != have)) for _, _, want, have in _pairs(expected, got))
 
 
@@ -66,6 +72,8 @@ def require_equal(expected: Trace, got: Trace) -> None:
 
 
 def _pairs(expected: Trace, got: Trace) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    if not any(getattr(got, field_name) for field_name in FIELDS):
+        raise Divergence("Trace: must hold a population to compare, not nothing")
     for field_name in FIELDS:
         for name, have in getattr(got, field_name).items():
             want = getattr(expected, field_name).get(name)

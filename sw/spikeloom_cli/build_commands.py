@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import BuildFolder, DataDir, Json, NetworkFile, Samples, Seed, Simulator, Source
+from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source
 from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.network import Network
+
+SAMPLES_UNDER_COCOTB = 20
 
 
 def generate(
@@ -62,7 +64,9 @@ def generated(network: "Network", folder: Path, *, board: str, lanes: int | None
 def simulate(
     build: BuildFolder,
     data: Source,
-    samples: Samples = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", help="The first N samples.  [default: 20 under cocotb, all with cxxrtl]")
+    ] = None,
     simulator: Annotated[Simulator, typer.Option(help="cxxrtl is fastest; the others run under cocotb.")] = (
         Simulator.VERILATOR
     ),
@@ -79,7 +83,10 @@ def simulate(
     """
     from spikeloom import datasets
 
-    loaded = datasets.load(data, "test", data_dir).head(samples)
+    loaded = datasets.load(data, "test", data_dir)
+    if samples is None and simulator is not Simulator.CXXRTL:
+        samples = min(SAMPLES_UNDER_COCOTB, len(loaded))
+    loaded = loaded.head(samples)
     return simulated(build, loaded, simulator=simulator, seed=seed, stalls=stalls)
 
 
@@ -98,13 +105,24 @@ def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls:
         "samples": str(result.samples),
         "mismatches": str(result.mismatches),
         "accuracy": percent(result.accuracy),
-        "latency": f"{result.latency_cycles:,.0f} cycles",
-        "cycles per inference": f"{result.initiation_interval_cycles:,.1f}",
-        "lower bound": f"{result.lower_bound_cycles:,.1f} cycles",
+        "latency": _cycles(result.latency_cycles),
+        "between inferences": _cycles(result.initiation_interval_cycles),
+        "lower bound": _cycles(result.lower_bound_cycles),
         "utilisation": percent(result.utilisation),
+        "busiest core": result.busiest or "-",
         "seconds": f"{result.seconds:.1f}",
     }
-    return Answer(asdict(result), (named_rows(f"Simulated {folder}", rows),))
+    failure = None
+    if result.mismatches:
+        failure = (
+            f"Build '{folder}': must equal the golden model, not differ in {result.mismatches} integers; "
+            f"first: {result.first_divergence}"
+        )
+    return Answer(asdict(result), (named_rows(f"Simulated {folder}", rows),), failure)
+
+
+def _cycles(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f} cycles"
 
 
 def synth(build: BuildFolder, seed: Seed = 1, json: Json = False) -> Answer:

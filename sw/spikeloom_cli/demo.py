@@ -55,6 +55,8 @@ class Demo:
             raise SpikeloomError(f"Output '{self.folder}': cannot be made: {error.strerror}; choose another") from None
         self.test_split.head(self.samples)  # too many are refused before anything is trained
         journal = Journal(self.folder, total=6)
+        with one_thread():
+            trained, converted = self._to_network(journal)
         trained = journal.step("train", self._on("spikeloom_convert"), [self.weights], self._train)
         weights = fingerprint(self.weights)
         on = self._on("spikeloom_convert", weights=weights)
