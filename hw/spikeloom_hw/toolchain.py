@@ -209,12 +209,12 @@ def _end(process: "subprocess.Popen[str]") -> None:
     """End a process and its group: first asked (YoWASP then removes its folder in /tmp), then killed."""
     if process.poll() is not None:
         return
-    for kind in (signal.SIGINT, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, kind)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_SECONDS)
-            return
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):  # those that a shell started in the background ignore the first
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _cause(log: Path) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from spikeloom import Network, datasets
 from spikeloom.datasets import Data
 from spikeloom_convert import convert
+from spikeloom_convert.models import mlp, mnist_cnn, mnist_mlp
 from spikeloom_convert.training import train
 from spikeloom_hw.toolchain import cache_dir
 from torch import nn
@@ -20,49 +21,23 @@ from ..output import working
 VALIDATION = 5000  # last training images, kept from training to choose the epoch
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a benchmark network is trained.
-
-    Parameters
-    ----------
-    name : of the network, and of its file.
-    layers : one string a layer, see `build`.
-    epochs : passes over the training images.
-    """
-
-    name: str
-    layers: tuple[str, ...]
-    epochs: int
+def mnist_strided() -> nn.Module:
+    """8c5s2-16c3-10 on 1x28x28."""
+    layers = (nn.Conv2d(1, 8, 5, 2, 2), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2304, 10))
+    return nn.Sequential(*layers)
 
 
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("mnist_mlp", ("flatten", "784-128", "relu", "128-10"), 12),
-        Recipe("mnist_cnn", ("1c16", "relu", "pool", "16c32", "relu", "pool", "flatten", "1568-10"), 4),
-        Recipe("mnist_mlp_bn", ("flatten", "784-300", "bn300", "relu", "300-100", "bn100", "relu", "100-10"), 8),
-        Recipe("mnist_strided", ("1c8s2", "relu", "8c16", "relu", "flatten", "3136-10"), 4),
-    )
+def mnist_mlp_bn() -> nn.Module:
+    """784-300-100-10 with batch norm."""
+    return mlp(784, 300, 100, 10, batch_norm=True)
+
+
+RECIPES: dict[str, tuple[Callable[[], nn.Module], int]] = {  # factory, epochs
+    "mnist_mlp": (mnist_mlp, 12),
+    "mnist_cnn": (mnist_cnn, 4),
+    "mnist_mlp_bn": (mnist_mlp_bn, 8),
+    "mnist_strided": (mnist_strided, 4),
 }
-
-
-def build(recipe: Recipe) -> nn.Module:
-    """The untrained module: `AcB` is a 3x3 convolution with padding 1, `AcBs2` 5x5 with stride 2, `A-B` is dense."""
-    modules: list[nn.Module] = []
-    for layer in recipe.layers:
-        if layer in ("flatten", "relu", "pool"):
-            modules.append({"flatten": nn.Flatten, "relu": nn.ReLU, "pool": lambda: nn.AvgPool2d(2)}[layer]())
-        elif layer.startswith("bn"):
-            modules.append(nn.BatchNorm1d(int(layer[2:])))
-        elif "c" in layer:
-            inputs, outputs = (int(part) for part in layer.removesuffix("s2").split("c"))
-            strided = layer.endswith("s2")
-            modules.append(nn.Conv2d(inputs, outputs, 5 if strided else 3, 2 if strided else 1, 2 if strided else 1))
-        else:
-            inputs, outputs = (int(part) for part in layer.split("-"))
-            modules.append(nn.Linear(inputs, outputs))
-    return nn.Sequential(*modules)
 
 
 class Bench:
@@ -81,10 +56,10 @@ class Bench:
 
     def trained(self, name: str) -> nn.Module:
         """The trained module, from the cache where it was trained before."""
-        recipe = RECIPES[name]
+        factory, epochs = RECIPES[name]
         torch.manual_seed(self.seed)
-        model = build(recipe)
-        code = json.dumps([recipe.layers, recipe.epochs, self.seed, len(self.train.x)])
+        model = factory()
+        code = f"{model} {epochs} {self.seed} {len(self.train.x)}"
         path = cache_dir() / "bench" / f"{name}-{hashlib.sha256(code.encode()).hexdigest()[:12]}.safetensors"
         if path.is_file():
             model.load_state_dict(load_file(path))
@@ -94,7 +69,7 @@ class Bench:
         with working(f"training {name}") as progress:
             train(
                 model, x[:-VALIDATION], y[:-VALIDATION], x[-VALIDATION:], y[-VALIDATION:],
-                epochs=recipe.epochs, seed=self.seed, progress=progress,
+                epochs=epochs, seed=self.seed, progress=progress,
             )  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(model.state_dict(), path)
