@@ -28,8 +28,9 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
             raise InvalidData(f"Data for '{source.name}': must be {expected}, not uint8; convert it in the same way")
         steps = source.timesteps
         return x >> np.uint8(8 - steps) if steps <= 8 else x.astype(np.uint16) << np.uint16(steps - 8)
-    scaled = (x.astype(np.float64) - source.low) / (source.high - source.low) * levels
-    return np.clip(np.floor(scaled), 0, levels - 1).astype(np.uint8 if source.timesteps <= 8 else np.uint16)
+    inside = np.clip(x.astype(np.float64), source.low, source.high) - source.low
+    level = np.floor(inside / (source.high - source.low) * levels)
+    return np.minimum(level, levels - 1).astype(np.uint8 if source.timesteps <= 8 else np.uint16)
 
 
 def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = None) -> np.ndarray:

@@ -1,0 +1,181 @@
+"""Proven bounds: inputs that reach them exactly, and none that pass them on the way."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from random_networks import RandomNetwork, random_network, random_samples
+from spikeloom import Connection, Conv2d, Dense, Diagonal, Input, Network, Neuron, Population, Readout, Silent, golden
+from spikeloom.bounds import potential_bits, potential_bounds, signed_bits
+from spikeloom.encoding import codes_of
+from spikeloom.golden.stepped import generate
+from spikeloom.neuron import train_weights
+
+
+def alone(connection: Connection, shape: tuple[int, int, int], target: tuple[int, int, int], steps: int) -> Network:
+    """One connection from an input to a layer, and a readout behind it, offsets 0."""
+    channels, neurons = target[0], int(np.prod(target))
+    zero = np.zeros((1, channels), np.int64)
+    return Network(
+        "alone",
+        (Input("input", shape, steps, scale=1.0),),
+        (
+            Population("layer", target, Neuron(4, 2.0, np.full((1, channels), 7), zero)),
+            Population("readout", (1, 1, 1), Silent(np.zeros((1, 1), np.int64))),
+        ),
+        (connection, Connection("out", "layer", "readout", Dense(), np.ones((1, neurons), np.int8), 2)),
+        (Readout("readout", 1.0),),
+    )
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8, 16])
+@pytest.mark.parametrize("shift", [0, 3])
+def test_an_adversary_reaches_both_bounds_of_a_dense_layer_exactly(steps: int, shift: int) -> None:
+    rng = np.random.default_rng([0, steps, shift])
+    weights = rng.integers(-31, 32, (5, 12), dtype=np.int8)
+    connection = Connection("to_layer", "input", "layer", Dense(), weights, 6, shift)
+    network = alone(connection, (3, 2, 2), (5, 1, 1), steps)
+    low, high = potential_bounds(network)["layer"]
+    full = (weights[:, :] > 0).astype(float), (weights < 0).astype(float)
+    for samples, bound in zip(full, (high, low), strict=True):
+        reached = golden.run(network, samples.reshape(5, 3, 2, 2)).accumulated["layer"][:, :, 0, 0]
+        np.testing.assert_array_equal(np.diagonal(reached), bound)
+        assert (low <= reached).all()
+        assert (reached <= high).all()
+
+
+def test_an_adversary_reaches_the_bound_of_a_pooled_convolution_in_its_interior() -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.integers(-31, 32, (4, 2, 3, 3), dtype=np.int8)
+    geometry = Conv2d((3, 3), padding=(1, 1), pool=(2, 2))
+    network = alone(Connection("to_layer", "input", "layer", geometry, weights, 6), (2, 6, 6), (4, 3, 3), 4)
+    low, high = potential_bounds(network)["layer"]
+    for sign, bound in ((1, high), (-1, low)):
+        samples = np.repeat(np.repeat(sign * weights > 0, 2, 2), 2, 3).astype(float)
+        reached = golden.run(network, samples).accumulated["layer"]
+        np.testing.assert_array_equal(reached[range(4), range(4), 1, 1], bound)
+        assert (np.abs(reached) <= np.maximum(high, -low).reshape(1, -1, 1, 1)).all()
+
+
+@pytest.mark.parametrize("growth", [1.0, 2.0])
+def test_bound_of_a_hidden_source_counts_its_largest_code(growth: float) -> None:
+    rng = np.random.default_rng(2)
+    network = RandomNetwork(rng, (1, 2, 2), 2).dense(6, timesteps=5, growth=growth).readout(3)
+    fires = dataclasses.replace(network.populations[0].neuron, initial=np.full((1, 6), 10**6))  # always, all
+    readout = dataclasses.replace(network.populations[1], neuron=Silent(np.zeros((1, 3), np.int64)))
+    network = dataclasses.replace(
+        network, populations=(dataclasses.replace(network.populations[0], neuron=fires), readout)
+    )
+    weights = network.connections[1].weights.astype(np.int64)
+    code = 5 if growth == 1.0 else 31
+    low, high = potential_bounds(network)["readout"]
+    np.testing.assert_array_equal(high, np.maximum(weights, 0).sum(1) * code)
+    np.testing.assert_array_equal(low, np.minimum(weights, 0).sum(1) * code)
+    assert golden.evaluate(network, np.zeros((1, 1, 2, 2), np.uint8)).tolist() == [(weights.sum(1) * code).tolist()]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_partial_sum_in_any_order_lies_within_the_bounds(seed: int) -> None:
+    rng = np.random.default_rng([3, seed])
+    network = random_network(rng, layers=1)
+    trace = golden.run(network, random_samples(rng, network, 4))
+    bounds = potential_bounds(network)
+    readout, connection = network.populations[-1], network.connections[-1]
+    assert isinstance(connection.geometry, Dense)
+    growth, steps = network.train(connection.source)
+    spikes = trace.spikes[connection.source]
+    vertical, horizontal = connection.geometry.pool
+    high, wide = spikes.shape[3] // vertical, spikes.shape[4] // horizontal
+    weights = connection.weights.astype(np.int64).reshape(readout.shape[0], spikes.shape[2], high, wide)
+    for sample in spikes:
+        events = [
+            event for event in np.argwhere(sample) if event[2] // vertical < high and event[3] // horizontal < wide
+        ]
+        rng.shuffle(events)
+        terms = [
+            weights[:, c, y // vertical, x // horizontal] * train_weights(growth, steps)[t] << connection.shift
+            for t, c, y, x in events
+        ]
+        partial = np.cumsum([readout.neuron.initial[0], *terms], 0)
+        assert (bounds["readout"][0] <= partial).all()
+        assert (partial <= bounds["readout"][1]).all()
+
+
+@pytest.mark.parametrize("growth", [1.5, 1.25, 1 + 2.0**-6])
+@pytest.mark.parametrize("steps", [1, 4, 16])
+def test_bounds_hold_for_growths_that_round_on_the_way(growth: float, steps: int) -> None:
+    rng = np.random.default_rng(4)
+    for sign in (1, -1):
+        network = RandomNetwork(rng, (1, 3, 3), 2).dense(8, timesteps=steps, growth=growth).readout(4)
+        weights = sign * np.abs(network.connections[1].weights)
+        readout = dataclasses.replace(network.connections[1], weights=weights)
+        always = dataclasses.replace(network.populations[0].neuron, theta=np.ones((1, 8), np.int64))
+        hidden = dataclasses.replace(network.populations[0], neuron=always)
+        network = dataclasses.replace(
+            network, connections=(network.connections[0], readout), populations=(hidden, network.populations[1])
+        )
+        low, high = potential_bounds(network)["readout"]
+        reached = golden.evaluate(network, random_samples(rng, network, 30))
+        assert isinstance(reached, np.ndarray)
+        assert (low <= reached).all()
+        assert (reached <= high).all()
+
+
+@pytest.mark.parametrize("growth", [1.0, 2.0, 1.5])
+def test_width_holds_the_clamp_where_it_lies_above_the_bound(growth: float) -> None:
+    network = RandomNetwork(np.random.default_rng(5), (1, 2, 2), 1).dense(2, growth=growth, timesteps=5).readout(2)
+    neuron = dataclasses.replace(network.populations[0].neuron, theta=np.array([[1, 3 << 20]]))
+    hidden = dataclasses.replace(network.populations[0], neuron=neuron)
+    network = dataclasses.replace(network, populations=(hidden, network.populations[1]))
+    ceiling = (5 if growth == 1.0 else 2) * (3 << 20)
+    assert potential_bits(network)["l1"] == ceiling.bit_length() + 1
+    import torch
+
+    for potential in (ceiling, 10**9, 3 << 20, (3 << 20) - 1):
+        _, left = generate(torch.full((1, 2, 1, 1), potential), neuron)
+        assert 0 <= int(left.max()) < 1 << (potential_bits(network)["l1"] - 1)
+
+
+def test_initial_potentials_count_even_where_they_pull_the_other_way() -> None:
+    weights = np.array([[3], [-3]], np.int8)
+    connection = Connection("to_layer", "input", "layer", Dense(), weights, 3)
+    network = alone(connection, (1, 1, 1), (2, 1, 1), 2)
+    neuron = dataclasses.replace(network.populations[0].neuron, initial=np.array([[-5, -5]]))
+    hidden = dataclasses.replace(network.populations[0], neuron=neuron)
+    network = dataclasses.replace(network, populations=(hidden, network.populations[1]))
+    low, high = potential_bounds(network)["layer"]
+    assert (low.tolist(), high.tolist()) == ([-5, -14], [9, 0])  # events may come before or after the offset
+
+
+def test_diagonal_connections_reach_only_the_channels_behind_their_offset() -> None:
+    dense = Connection("to_layer", "input", "layer", Dense(), np.zeros((4, 2), np.int8), 2)
+    network = alone(dense, (2, 1, 1), (4, 1, 1), 3)
+    bypass = Connection("bypass", "input", "layer", Diagonal((1, 1), 1), np.array([5, -6], np.int8), 4, 1)
+    low, high = potential_bounds(dataclasses.replace(network, connections=(*network.connections, bypass)))["layer"]
+    assert (low.tolist(), high.tolist()) == ([0, 0, -84, 0], [0, 70, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits"),
+    [(0, 0, 1), (0, 1, 2), (-1, 0, 1), (-2, 1, 2), (-3, 0, 3), (0, 127, 8), (-128, 0, 8), (-129, 127, 9), (0, 128, 9)],
+)
+def test_signed_bits_is_the_smallest_width_that_holds_both_ends(low: int, high: int, bits: int) -> None:
+    assert signed_bits(low, high) == bits
+
+
+def test_bounds_are_exact_integers_computed_once() -> None:
+    weights = np.full((1, 1 << 16), 127, np.int8)
+    connection = Connection("to_layer", "input", "layer", Dense(), weights, 8)
+    network = alone(connection, (1, 256, 256), (1, 1, 1), 16)
+    low, high = potential_bounds(network)["layer"]
+    assert (low.dtype, high.dtype) == (np.int64, np.int64)
+    assert high.tolist() == [127 * 65535 << 16]
+    assert network.intervals is network.intervals
+
+
+def test_codes_never_exceed_the_largest_code_a_bound_is_made_of() -> None:
+    rng = np.random.default_rng(6)
+    for growth in (1.0, 2.0, 1.5):
+        network = RandomNetwork(rng, (1, 3, 3)).dense(20, growth=growth, timesteps=6).readout(1)
+        codes = codes_of(golden.run(network, random_samples(rng, network, 20)).spikes["l1"], growth)
+        assert codes.max() <= network.largest_code("l1")

@@ -1,0 +1,109 @@
+"""Samples become codes by one rule, and data that cannot be used is refused by name."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spikeloom import Input, InvalidData
+from spikeloom.encoding import as_samples, codes_of, encode, spikes_of
+
+SOURCE = Input("input", (2, 3, 4), 4, scale=1 / 16)
+
+
+def source(timesteps: int, *, low: float = 0.0, high: float = 1.0) -> Input:
+    return Input("input", (1, 1, 1), timesteps, scale=1.0, low=low, high=high)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.integers(1, 16), st.floats(-10, 10), st.floats(2.0**-10, 100), st.floats(-30, 30))
+def test_floats_are_cut_to_the_floor_of_their_level_and_clipped(steps: int, low: float, width: float, x: float) -> None:
+    high = low + width
+    code = encode(source(steps, low=low, high=high), np.array([[x]]))
+    level = np.floor((x - low) / (high - low) * 2**steps)
+    assert code.item() == min(max(level, 0), 2**steps - 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_pixel_over_256_gives_the_code_of_the_pixel(dtype: type) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(-1, 1)
+    for steps in range(1, 17):
+        codes = encode(source(steps), pixels)
+        np.testing.assert_array_equal(codes, encode(source(steps), (pixels / 256).astype(dtype)))
+        assert codes.dtype == (np.uint8 if steps <= 8 else np.uint16)
+        assert codes.max() == 255 << steps >> 8
+
+
+def test_floats_far_beyond_the_range_are_clipped_without_a_warning() -> None:
+    largest = np.finfo(np.float64).max
+    x = np.array([[-largest], [largest]])
+    assert encode(source(16, low=-largest / 4, high=largest / 4), x).ravel().tolist() == [0, 65535]
+    assert encode(source(16), x).ravel().tolist() == [0, 65535]
+
+
+def test_encoding_does_not_touch_the_samples() -> None:
+    pixels = np.full((1, 1), 200, np.uint8)
+    pixels.setflags(write=False)
+    codes = encode(source(8), pixels)
+    codes[:] = 0
+    assert pixels.item() == 200
+
+
+@pytest.mark.parametrize("timesteps", [1, 5, 16])
+def test_spikes_and_codes_are_inverse_most_significant_first(timesteps: int) -> None:
+    codes = np.random.default_rng(0).integers(0, 1 << timesteps, (7, 2, 3, 1))
+    spikes = spikes_of(codes, timesteps)
+    assert spikes.shape == (7, timesteps, 2, 3, 1)
+    assert spikes.dtype == np.int8
+    np.testing.assert_array_equal(spikes[:, 0], codes >> (timesteps - 1))
+    np.testing.assert_array_equal(codes_of(spikes, 2.0), codes)
+    np.testing.assert_array_equal(codes_of(spikes, 1.0), spikes.sum(1))
+
+
+@pytest.mark.parametrize(
+    ("given_shape", "shape", "expected"),
+    [
+        ((5, 2, 3, 4), (2, 3, 4), (5, 2, 3, 4)),
+        ((5, 24), (2, 3, 4), (5, 2, 3, 4)),
+        ((5, 7), (7, 1, 1), (5, 7, 1, 1)),
+        ((5, 7), None, (5, 7, 1, 1)),
+        ((5, 3, 8), (3, 1, 8), (5, 3, 1, 8)),
+        ((5, 3, 8), None, (5, 3, 1, 8)),
+        ((0, 2, 3, 4), (2, 3, 4), (0, 2, 3, 4)),
+    ],
+)
+def test_samples_take_the_shape_of_the_input(
+    given_shape: tuple[int, ...], shape: tuple[int, int, int] | None, expected: tuple[int, ...]
+) -> None:
+    x = np.arange(np.prod(given_shape), dtype=np.float64).reshape(given_shape)
+    samples = as_samples("input", x, shape)
+    assert samples.shape == expected
+    np.testing.assert_array_equal(samples.ravel(), x.ravel())
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (np.zeros((5, 2, 4, 3)), "must have shape (N, 2, 3, 4), not (5, 2, 4, 3)"),
+        (np.zeros((5, 6, 4)), "must have shape (N, 2, 3, 4), not (5, 6, 4)"),
+        (np.zeros((5, 23)), "must have 24 values a sample, not 23"),
+        (np.zeros(24), "must have shape (N, 2, 3, 4), not (24,)"),
+        (np.zeros(()), "must have shape (N, 2, 3, 4), not ()"),
+        (np.zeros((5, 24), np.int64), "must be uint8 or float, not int64; convert it with astype"),
+        (np.zeros((5, 24), bool), "must be uint8 or float, not bool; convert it with astype"),
+        (np.full((5, 24), np.nan), "must be finite, not NaN or infinite (120 values)"),
+        (np.array([[np.inf] + [0.0] * 23]), "must be finite, not NaN or infinite (1 values)"),
+    ],
+    ids=str,
+)
+def test_data_that_cannot_be_used_is_refused(x: np.ndarray, expected: str) -> None:
+    with pytest.raises(InvalidData) as error:
+        encode(SOURCE, x)
+    assert str(error.value) == f"Data for 'input': {expected}"
+
+
+def test_pixels_for_an_input_of_another_range_are_refused() -> None:
+    with pytest.raises(InvalidData) as error:
+        encode(source(4, low=-1.0, high=2.0), np.zeros((1, 1), np.uint8))
+    assert str(error.value) == (
+        "Data for 'input': must be floats in [-1.0, 2.0], as in calibration, not uint8; convert it in the same way"
+    )
