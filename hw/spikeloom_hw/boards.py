@@ -116,7 +116,6 @@ BOARDS = {
               "colorlight_5a75b_r7_0:Colorlight_5A75B_R70Platform"),
         Board("icepi-zero", "LFE5U-25F", "BG256", "6", 50.0, "icepi_zero:IcepiZero1_3Platform"),
         Board("icesugar-pro", "LFE5U-25F", "BG256", "6", 25.0, "icesugar_pro:ICESugarProPlatform"),
-        Board("supercon19-badge", "LFE5U-45F", "BG381", "8", 8.0, "supercon19badge:Supercon19BadgePlatform"),
         Board("ecp5-5g-evn", "LFE5UM5G-85F", "BG381", "8", 12.0, "ecp5_5g_evn:ECP55GEVNPlatform"),
         Board("ecpix5-45", "LFE5UM5G-45F", "BG554", "8", 100.0, "ecpix5:ECPIX545Platform"),
         Board("ecpix5-85", "LFE5UM5G-85F", "BG554", "8", 100.0, "ecpix5:ECPIX585Platform"),
