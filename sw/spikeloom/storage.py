@@ -24,6 +24,7 @@ from .network import Connection, Input, Network, Population, Provenance, Readout
 from .neuron import Neuron, Silent
 
 FORMAT_VERSION = 1
+MAX_BYTES = 1 << 28
 MAX_DOCUMENT = 1 << 23
 _ALTERED = "must be as it was written, not altered; convert the model again"
 _KEY = "spikeloom"
@@ -114,6 +115,8 @@ def _read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for a writer for ever
             raise InvalidNetwork(f"{who}: must be a .loom file, not a {'folder' if path.is_dir() else 'device'}")
+        if path.exists() and (size := path.stat().st_size) > MAX_BYTES:
+            raise InvalidNetwork(f"{who}: must have at most {MAX_BYTES} bytes, not {size}")
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if _KEY not in metadata:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_SHIFT = 15
 WEIGHT_BITS = range(2, 9)
 MAX_PARTS = 1024
+MAX_WEIGHTS = 1 << 27
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -113,6 +114,9 @@ def _wiring(network: "Network") -> list[str]:
 
 
 def _synapses(network: "Network") -> list[str]:
+    total = sum(getattr(connection.weights, "size", 0) for connection in network.connections)
+    if total > MAX_WEIGHTS:
+        return [f"connections must have at most {MAX_WEIGHTS} weights together, not {total}"]
     return [
         f"connection '{connection.name}': {what}"
         for connection in network.connections

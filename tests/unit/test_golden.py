@@ -189,7 +189,7 @@ def exact_border(largest: int, timesteps: int, rng: np.random.Generator) -> tupl
 
 
 @pytest.mark.parametrize("timesteps", [1, 4, 7, 16])
-@pytest.mark.parametrize("power", [24, 53])
+@pytest.mark.parametrize("power", [24, 27, 53, 56, 60])
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
 def test_value_form_is_exact_around_the_largest_float_integers(timesteps: int, power: int, beyond: int) -> None:
     rng = np.random.default_rng([4, timesteps, power, beyond + 1])

@@ -257,6 +257,21 @@ def test_potentials_too_wide_for_int64_are_refused_not_wrapped_around() -> None:
     assert str(error.value) == "Network 'wide': population 'readout': potentials must fit 48 bits, not 63"
 
 
+def test_more_weights_than_a_file_may_hold_are_refused() -> None:
+    weights = np.broadcast_to(np.zeros(1, np.int8), (10, 1, 1, 1 << 24)).reshape(10, 1 << 24)
+    with pytest.raises(InvalidNetwork) as error:
+        Network(
+            "heavy",
+            (Input("input", (1, 1, 1 << 24), 1, scale=1.0),),
+            (Population("readout", (10, 1, 1), Silent(np.zeros((1, 10), np.int64))),),
+            (Connection("to_readout", "input", "readout", Dense(), weights, 2),),
+            (Readout("readout", 1.0),),
+        )
+    assert (
+        str(error.value) == "Network 'heavy': connections must have at most 134217728 weights together, not 167772160"
+    )
+
+
 def residual() -> Network:
     """The tiny network with a diagonal connection beside the convolution, onto the second channel."""
     network = tiny()

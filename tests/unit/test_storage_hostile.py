@@ -230,6 +230,12 @@ def test_other_files_are_refused(path: Path) -> None:
     assert refused(path) == "must be a .loom file, not a device"
 
 
+def test_a_file_too_large_to_be_a_network_is_refused_unread(path: Path) -> None:
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)  # sparse: takes no room on the disk, but would in memory
+    assert refused(path) == "must have at most 268435456 bytes, not 1099511627776"
+
+
 def test_a_file_without_the_right_to_read_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
