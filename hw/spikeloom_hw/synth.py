@@ -105,12 +105,11 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
             "generate it again with --board"
         )
     board = find(name)
-    digest = build.network.digest  # and refuses a network that is not the one in the manifest
+    network = build.network  # refused where it is not the one in the manifest
     family = DEVICES[board.device].family
     folder = build.folder / "synth" / board.name
     log = folder / LOG
-    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", build.manifest["network"])
-    bitstream = build.folder / f"{stem}-{board.name}.{CELLS[family][3]}"
+    bitstream = build.folder / f"{network.name}-{board.name}.{CELLS[family][3]}"
     try:
         bitstream.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -122,7 +121,9 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
         if result.timing_met:
             os.replace(shutil.copy(folder / f"top.{CELLS[family][3]}", folder / "delivered"), bitstream)
             result = replace(result, bitstream=str(bitstream))
-        result = replace(result, digest=digest, seed=seed, log=str(log), seconds=round(time.monotonic() - start, 1))
+        result = replace(
+            result, digest=network.digest, seed=seed, log=str(log), seconds=round(time.monotonic() - start, 1)
+        )
         (folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
     except OSError as error:
         raise SpikeloomError(
