@@ -158,14 +158,15 @@ def test_definition_equals_loops_over_single_spikes(seed: int) -> None:
 def exact_border(largest: int, timesteps: int, rng: np.random.Generator) -> tuple[Network, np.ndarray]:
     """A network whose layer's bound is `largest`, and samples that bring its potentials next to multiples of theta.
 
-    The layer hears one 16-bit neuron with weight 1; its potential is the code plus `initial`, next to a potential
-    where the quotient V*2^(T-1)/theta is an integer or just below one.
+    The layer hears one 16-bit neuron with weight 1; its potential is the code plus `initial`, the least V whose
+    quotient V*2^(T-1)/theta reaches an odd q, or one less. Thetas are such that this is then q - 1/theta: the nearest
+    a quotient can come to an integer from below, and the first that a float rounds up to it.
     """
-    count, codes = 200, 1 << 16
-    theta = rng.integers(largest // 3, largest, count)
-    theta[:20] = rng.integers(1, 1000, 20)
-    quotient = rng.integers(1, 1 << timesteps, count)
-    edge = -(-quotient * theta.astype(object) // (1 << (timesteps - 1)))  # the least V of this quotient
+    count, codes, factor = 200, 1 << 16, 1 << (timesteps - 1)
+    quotient = 2 * rng.integers(0, factor, count) + 1
+    inverse = np.array([pow(int(q), -1, factor) for q in quotient])
+    theta = np.maximum(rng.integers(largest // 3, largest // 2, count) // factor, 1) * factor + inverse
+    edge = (quotient.astype(object) * theta - 1) // factor + 1
     x = rng.integers(0, codes, 8)
     x[0] = codes - 1
     initial = (edge - x[np.arange(count) % 8]).astype(np.int64) - rng.integers(0, 2, count)
