@@ -105,9 +105,9 @@ def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls:
         "samples": str(result.samples),
         "mismatches": str(result.mismatches),
         "accuracy": percent(result.accuracy),
-        "latency": _cycles(result.latency_cycles),
-        "between inferences": _cycles(result.initiation_interval_cycles),
-        "lower bound": _cycles(result.lower_bound_cycles),
+        "latency": cycles(result.latency_cycles),
+        "between inferences": cycles(result.initiation_interval_cycles),
+        "lower bound": cycles(result.lower_bound_cycles),
         "utilisation": percent(result.utilisation),
         "busiest core": result.busiest or "-",
         "seconds": f"{result.seconds:.1f}",
@@ -121,7 +121,8 @@ def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls:
     return Answer(asdict(result), (named_rows(f"Simulated {folder}", rows),), failure)
 
 
-def _cycles(value: float | None) -> str:
+def cycles(value: float | None) -> str:
+    """Clock cycles as people read them."""
     return "-" if value is None else f"{value:,.0f} cycles"
 
 

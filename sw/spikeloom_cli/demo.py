@@ -1,6 +1,8 @@
 """The whole way in six steps, from a network that is trained here to a bitstream, on scikit-learn's digits."""
 
 import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from .output import Answer, named_rows, percent, working
 
 MODEL = "spikeloom_convert.models:digits_cnn"
 SIMULATOR = "verilator"
-TIMESTEPS, WEIGHT_BITS, EPOCHS = 4, 6, 30
+TIMESTEPS, WEIGHT_BITS = 4, 6
+EPOCHS, LEARNING_RATE = 60, 8e-3
 LOSS_ALLOWED = 0.02  # in accuracy, of the spiking network against the one it comes from
 
 
@@ -55,27 +58,25 @@ class Demo:
             raise SpikeloomError(f"Output '{self.folder}': cannot be made: {error.strerror}; choose another") from None
         self.test_split.head(self.samples)  # too many are refused before anything is trained
         journal = Journal(self.folder, total=6)
-        with one_thread():
-            trained, converted = self._to_network(journal)
-        trained = journal.step("train", self._on("spikeloom_convert"), [self.weights], self._train)
+        with _one_thread():
+            self._steps(journal)
+        return self._summary(journal.steps)
+
+    def _steps(self, journal: Journal) -> None:
+        journal.step("train", self._on("spikeloom_convert"), [self.weights], self._train)
         weights = fingerprint(self.weights)
         on = self._on("spikeloom_convert", weights=weights)
-        converted = journal.step("convert", on, [self.loom], self._convert)
+        journal.step("convert", on, [self.loom], self._convert)
         network = Network.load(self.loom)
         on = self._on(network=network.digest, picture=fingerprint(Path(plot.__file__)))
-        measured = journal.step("measure", on, [self.picture], lambda: self._measure(network))
+        journal.step("measure", on, [self.picture], lambda: self._measure(network))
         on = self._on("spikeloom_hw", network=network.digest, board=self.board)
         designs = [self.build / name for name in ("manifest.json", "spikeloom.v", "network.loom")]
-        generated = journal.step("generate", on, designs, lambda: self._generate(network))
-        design = generated["design"]
+        design = journal.step("generate", on, designs, lambda: self._generate(network))["design"]
         on = self._on("spikeloom_hw", "spikeloom_sim", design=design, samples=self.samples)
-        simulated = journal.step("simulate", on, [], self._simulate)
-        on = self._on("spikeloom_hw", design=design)
-        bitstream = Path(journal.known("synthesise").get("bitstream", self.folder / "none"))
-        synthesised = journal.step("synthesise", on, [bitstream], self._synthesise)
-        results = {"train": trained, "convert": converted, "measure": measured}
-        results |= {"generate": generated, "simulate": simulated, "synth": synthesised}
-        return self._summary(journal.steps, results)
+        journal.step("simulate", on, [], self._simulate)
+        bitstream = self.build / Path(journal.known("synthesise").get("bitstream") or "none").name
+        journal.step("synthesise", self._on("spikeloom_hw", design=design), [bitstream], self._synthesise)
 
     def _on(self, *rooms: str, **values: Any) -> dict[str, Any]:
         """What a step depends on: sources of the contract and of `rooms`, tools, this file, the seed, and `values`."""
@@ -99,6 +100,7 @@ class Demo:
                 validation.x,
                 validation.y,
                 epochs=EPOCHS,
+                learning_rate=LEARNING_RATE,
                 seed=self.seed,
                 progress=progress,
             )
@@ -143,8 +145,9 @@ class Demo:
     def _synthesise(self) -> dict[str, Any]:
         return build_commands.synthesised(self.build).document
 
-    def _summary(self, steps: list[Step], results: dict[str, dict[str, Any]]) -> Answer:
-        train, measured, simulated, synth = (results[name] for name in ("train", "measure", "simulate", "synth"))
+    def _summary(self, steps: list[Step]) -> Answer:
+        results = {step.name: step.result for step in steps}
+        train, _, measured, generated, simulated, synth = results.values()
         lost = train["accuracy_test"] - measured["accuracy"]
         checks = {
             f"accuracy lost in conversion at most {percent(LOSS_ALLOWED)}": lost <= LOSS_ALLOWED,
@@ -158,14 +161,14 @@ class Demo:
             "spikes per neuron": f"{measured['spikes_per_neuron']:.2f}",
             "SOPs per inference": f"{measured['sops_per_inference']:,.0f}",
             "proven bits of the potentials": ", ".join(f"{k} {v}" for k, v in measured["potential_bits"].items()),
-            "lanes": f"{results['generate']['lanes']} in {len(results['generate']['cores'])} cores",
+            "lanes": f"{generated['lanes']} in {len(generated['cores'])} cores",
             "mismatches, gates against golden": f"{simulated['mismatches']} in {simulated['samples']} samples",
-            "cycles per inference": f"{simulated['initiation_interval_cycles']:,.0f}",
+            "cycles per inference": build_commands.cycles(simulated["initiation_interval_cycles"]),
             "utilisation of the lanes": percent(simulated["utilisation"]),
             "LUTs": f"{synth['lut']:,} of {synth['lut_available']:,}",
             "RAM blocks": f"{synth['ram']} of {synth['ram_available']}",
             "Fmax": f"{synth['fmax_mhz']:.1f} MHz",
-            "bitstream": synth["bitstream"],
+            "bitstream": synth["bitstream"] or "none",
             "picture": str(self.picture),
         }
         failed = [check for check, holds in checks.items() if not holds]
@@ -179,6 +182,19 @@ class Demo:
             named_rows(f"Digits on the {self.board}; accuracies on {len(self.test_split)} test samples", rows),
         )
         return Answer(document, tables, f"Demo: {'; '.join(failed)}: does not hold" if failed else None)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for PyTorch: on networks as small as these, more of them wait for each other, up to sevenfold."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _accuracy(model: Any, data: Data) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ class Progress(Protocol):
 
 Cells = Sequence[str]
 PATIENCE_SECONDS = 8.0
+_SECONDS = re.compile(r", \d+ s$")  # who reports adds how long it has taken; so do we, for all
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def _bar(title: str) -> Iterator[Progress]:
         task = bars.add_task(title, total=None)
 
         def progress(done: int = 0, total: int = 0, what: str = "") -> None:
-            bars.update(task, completed=done, total=total or None, description=f"{title}: {what}" if what else title)
+            text = _SECONDS.sub("", what)
+            bars.update(task, completed=done, total=total or None, description=f"{title}: {text}" if text else title)
 
         yield progress
 
@@ -136,7 +139,8 @@ def _lines(title: str) -> Iterator[Progress]:
 
     def progress(done: int = 0, total: int = 0, what: str = "") -> None:
         nonlocal state
-        state = (f": {what}" if what else "") + (f", {done} of {total}" if total else "")
+        text = _SECONDS.sub("", what)
+        state = (f": {text}" if text else "") + (f", {done} of {total}" if done else "")
 
     def tell() -> None:
         while not ended.wait(PATIENCE_SECONDS):
