@@ -1,26 +1,30 @@
 """The whole conversion: a trained module and calibration samples in, a spiking network on the integer line out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import torch
 from spikeloom.checks import MAX_TIMESTEPS
 from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, listed
 from spikeloom.geometry import Conv2d
-from spikeloom.network import Network
+from spikeloom.network import Input, Network
 from spikeloom.validate import NAME, WEIGHT_BITS
 from torch import nn
 
 from .calibrate import RULES
 from .float_network import FloatNetwork
 from .prepare import Norm, prepare
-from .quantise import Settings, quantise
+from .quantise import quantise
+from .quantise_layer import Settings
 from .samples import Samples, check, code_input, codes_of, split
 from .selection import Candidate, Reference, choose, with_provenance
+from .threads import single_threaded
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 METHODS = ("spikeconverter",)
 _BUDGET_MACS = 20_000_000_000  # of one pass over the calibration samples
-_BUDGET_VALUES = 1 << 24  # activations of a layer kept at once
+_BUDGET_VALUES = 1 << 25  # activations kept at once
 _LEAST_SAMPLES = 32
 
 
@@ -73,37 +77,49 @@ def convert(
 
     Ref: SpikeConverter, Eq. 10 and 13, Algorithm 1.
     """
-    report = progress or (lambda done, total, what: None)
     _check_settings(method, timesteps, weight_bits, input_timesteps, growth, seed, name)
     samples = check(calibration, labels)
     if input_timesteps is None:
         input_timesteps = min(timesteps, 8) if samples.x.dtype == np.uint8 else timesteps
+    settings = Settings(int(timesteps), int(weight_bits), float(growth), RULES[0], int(seed))
+    with single_threaded():
+        prepared = prepare(model, samples, mean, std)
+        _check_labels(samples, prepared.network)
+        fit, held = split(samples, settings.seed, _affordable(prepared.network))
+        reference = Reference.of(prepared, held)
+        source, codes = _coded(prepared.network, fit, int(input_timesteps))
+        with torch.no_grad():
+            drives = prepared.network.drives(torch.from_numpy(fit.seen.reshape(codes.shape)).float())
+        rules = RULES if len(drives) > 1 else RULES[:1]
+        advance = _counter(progress, len(rules) * len(drives))
+        candidates = []
+        for rule in rules:
+            chosen = replace(settings, rule=rule)
+            spiking = quantise(prepared.network, source, codes, drives, chosen, name=name, advance=advance)
+            candidates.append(Candidate.measure(rule, spiking, reference))
+        return with_provenance(choose(candidates), reference, method, len(fit))
 
-    report(0, 1, "tracing")
-    prepared = prepare(model, samples, mean, std)
-    network = prepared.network
-    _check_labels(samples, network)
-    fit, held = split(samples, seed, _affordable(network))
-    reference = Reference(held, prepared.logits(held))
 
+def _coded(network: FloatNetwork, samples: Samples, timesteps: int) -> tuple[Input, np.ndarray]:
+    """The input population, and the samples' codes float32 [N, C, H, W]."""
     first = network.layers[0].geometry
     padded = isinstance(first, Conv2d) and first.padding != (0, 0)
-    source = code_input(fit, network.input_shape, int(input_timesteps), padded=padded)
-    codes, values = codes_of(fit, source), fit.seen.reshape(-1, *network.input_shape)
-    rules = RULES if len(network.layers) > 1 else RULES[:1]
-    done, steps = 0, len(rules) * len(network.layers)
+    source = code_input(samples, network.input_shape, timesteps, padded=padded)
+    return source, codes_of(samples, source)
+
+
+def _counter(progress: Progress | None, steps: int) -> Callable[[], None]:
+    """Tell that nothing is done yet; what it returns tells that one step more is."""
+    done = -1
 
     def advance() -> None:
         nonlocal done
         done += 1
-        report(done, steps, "calibrating")
+        if progress is not None:
+            progress(done, steps, "layers calibrated")
 
-    candidates = []
-    for rule in rules:
-        settings = Settings(int(timesteps), int(weight_bits), float(growth), rule, int(seed))
-        spiking = quantise(network, source, codes, values, settings, name=name, advance=advance)
-        candidates.append(Candidate.measure(rule, spiking, reference))
-    return with_provenance(choose(candidates), reference, method, len(fit))
+    advance()
+    return advance
 
 
 def _check_settings(
@@ -145,5 +161,5 @@ def _check_labels(samples: Samples, network: FloatNetwork) -> None:
 def _affordable(network: FloatNetwork) -> int:
     """Most calibration samples that are worth their time and memory."""
     macs = sum(layer.macs for layer in network.layers)
-    values = max(int(np.prod(shape)) for shape in (network.input_shape, *(layer.shape for layer in network.layers)))
+    values = sum(int(np.prod(shape)) for shape in (network.input_shape, *(layer.shape for layer in network.layers)))
     return max(_LEAST_SAMPLES, min(_BUDGET_MACS // macs, _BUDGET_VALUES // values))

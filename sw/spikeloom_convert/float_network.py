@@ -1,12 +1,13 @@
 """The float twin of a network: weighted layers with their geometry, nothing rounded yet."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from spikeloom.geometry import Conv2d, Dense, Shape
+
+_CHUNK = 256  # samples that are propagated at a time
 
 
 def connect(geometry: Dense | Conv2d, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -85,14 +86,19 @@ class FloatNetwork:
     layers: tuple[FloatLayer, ...]
     notes: tuple[str, ...] = ()
 
-    def drives(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
-        """u of every layer in turn, for samples x [N, C, H, W] in the model's units."""
-        for layer in self.layers:
-            u = layer.drive(x)
-            yield u
-            x = layer.activate(u)
+    def drives(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """u of every layer, in the dtype of the samples x [N, C, H, W], which are in the model's units."""
+        parts = []
+        for chunk in x.split(_CHUNK):
+            found = []
+            for layer in self.layers:
+                found.append(layer.drive(chunk))
+                chunk = layer.activate(found[-1])
+            parts.append(found)
+        return [torch.cat(list(drives)) for drives in zip(*parts, strict=True)]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits [N, outputs] of samples x [N, C, H, W] in the model's units."""
-        *_, logits = self.drives(x)
-        return logits.flatten(1)
+        for layer in self.layers:
+            x = layer.activate(layer.drive(x))
+        return x.flatten(1)

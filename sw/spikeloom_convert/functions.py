@@ -102,11 +102,15 @@ def _affine(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], position: 
 def _per_channel(value: Any, site: Site) -> np.ndarray:
     """A scalar or tensor constant as float64 [C]."""
     array = np.asarray(value.detach().cpu().to(torch.float64) if isinstance(value, torch.Tensor) else value, np.float64)
-    full = np.broadcast_to(array, (1, *site.before))[0]
-    flat = full.reshape(site.before[0], -1)
-    if (flat != flat[:, :1]).any():
+    if array.ndim == len(site.before) + 1:  # the first axis is that of the samples
+        array = array[0] if (array == array[:1]).all() else array
+    try:
+        places = np.broadcast_to(array, site.before).reshape(site.before[0], -1)
+    except ValueError:
+        places = np.empty((0, 0))
+    if not places.size or (places != places[:, :1]).any():
         raise site.refuse("a constant must be the same at every place of a channel; give it the shape (1, C, 1, 1)")
-    return flat[:, 0].copy()
+    return places[:, 0].copy()
 
 
 def _clamp(min: float | None = None, max: float | None = None, *, site: Site) -> list[Operation]:

@@ -36,7 +36,7 @@ def covariances(layer: FloatLayer, codes: torch.Tensor, seed: int) -> list[Colum
         for start in range(0, width, BLOCK_COLUMNS):
             part = inputs[group, :, start : start + BLOCK_COLUMNS]
             part = part - part.mean(0)
-            covariance = part.T @ part / len(part)
+            covariance = (part.T @ part).double() / len(part)
             damping = _DAMPING * float(covariance.diagonal().mean()) or 1.0
             covariance.diagonal().add_(damping)
             found.append(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from spikeloom.encoding import as_samples
+from spikeloom.encoding import as_samples, encode
 from spikeloom.errors import InvalidData, UnsupportedLayer
 from spikeloom.geometry import Shape
 from spikeloom.network import Input
@@ -130,7 +130,7 @@ def code_input(samples: Samples, shape: Shape, timesteps: int, *, padded: bool) 
         low = 0.0
     nominal = (high - low) / (1 << timesteps)
     bare = Input("input", shape, timesteps, nominal, low, low, high)
-    codes, values = codes_of(samples, bare).ravel(), samples.seen.ravel()
+    codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel()
     if padded:
         square = float(codes @ codes)
         scale, zero = (float(codes @ values) / square if square else nominal), 0.0
@@ -139,17 +139,10 @@ def code_input(samples: Samples, shape: Shape, timesteps: int, *, padded: bool) 
         square = float(spread @ spread)
         scale = float(spread @ values) / square if square else nominal
         zero = float(values.mean() - scale * codes.mean())
-    activity = float(bit_count(codes.astype(np.int64)).sum() / len(samples))
+    activity = float(np.bitwise_count(codes.astype(np.int64)).sum() / len(samples))
     return Input("input", shape, timesteps, scale, zero, low, high, activity=activity)
 
 
 def codes_of(samples: Samples, source: Input) -> np.ndarray:
-    """Codes float64 [N, C, H, W] of samples."""
-    from spikeloom.encoding import encode
-
-    return encode(source, samples.x).astype(np.float64)
-
-
-def bit_count(codes: np.ndarray) -> np.ndarray:
-    """Spikes of each growth-2 code: its ones."""
-    return np.bitwise_count(codes.astype(np.uint64))
+    """Codes float32 [N, C, H, W] of samples."""
+    return encode(source, samples.x).astype(np.float32)

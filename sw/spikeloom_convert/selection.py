@@ -11,19 +11,33 @@ from spikeloom import golden
 from spikeloom.network import Network, Provenance
 
 from .calibrate import Rule
+from .prepare import PreparedModel
 from .samples import Samples
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The trained model on the held-back samples: logits float64 [N, outputs], and labels int64 [N] or None."""
+    """The trained model on the held-back samples.
+
+    Members
+    -------
+    held : Samples
+    classes : int64 [N], what the model itself answers.
+    logits : float64 [N, outputs], before a final softmax.
+    """
 
     held: Samples
+    classes: np.ndarray
     logits: np.ndarray
 
-    def accuracy(self, logits: np.ndarray) -> float | None:
-        """Part of the held-back samples whose label has the largest logit; None without labels."""
-        return None if self.held.y is None else float((logits.argmax(1) == self.held.y).mean())
+    @classmethod
+    def of(cls, prepared: PreparedModel, held: Samples) -> "Reference":
+        """Run the model on the held-back samples."""
+        return cls(held, prepared.outputs(held).argmax(1), prepared.logits(held))
+
+    def accuracy(self, classes: np.ndarray) -> float | None:
+        """Part of the held-back samples that these classes are right for; None without labels."""
+        return None if self.held.y is None else float((classes == self.held.y).mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +64,16 @@ class Candidate:
         potentials = golden.evaluate(network, reference.held.x)
         assert isinstance(potentials, np.ndarray)  # converted networks have one readout
         logits = potentials * network.readouts[0].scale
-        classes, wanted = logits.argmax(1), reference.logits.argmax(1)
-        labels = wanted if reference.held.y is None else reference.held.y
+        classes = logits.argmax(1)
+        labels = reference.classes if reference.held.y is None else reference.held.y
         offset, expected = (values - values.mean(1, keepdims=True) for values in (logits, reference.logits))
         error = float(((offset - expected) ** 2).mean() / max(float((expected**2).mean()), 1e-30))
         return cls(
             rule,
             network,
-            reference.accuracy(logits),
+            reference.accuracy(classes),
             int((classes == labels).sum()),
-            int((classes != wanted).sum()),
+            int((classes != reference.classes).sum()),
             error,
         )
 
@@ -77,8 +91,8 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
 
 def with_provenance(best: Candidate, reference: Reference, method: str, fitted: int) -> Network:
     """The chosen network with what is known about it."""
-    accuracy = {}
-    ann = reference.accuracy(reference.logits)
+    accuracy: dict[str, float] = {}
+    ann = reference.accuracy(reference.classes)
     if ann is not None and best.accuracy is not None:
         accuracy = {"ann": ann, "snn": best.accuracy}
     samples = len(reference.held)

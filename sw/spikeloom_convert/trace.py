@@ -15,7 +15,16 @@ from .layers import Site, read_module
 from .operations import Operation
 
 # whatever a user's forward pass may raise when it meets a symbolic value or samples it cannot take
-FORWARD_ERRORS = (RuntimeError, TypeError, ValueError, AttributeError, IndexError, KeyError)
+FORWARD_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +96,8 @@ def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
     """
     name = type(model).__name__
     twin = private_copy(model)
+    if type(twin).__module__.startswith("torch.nn.") and not isinstance(twin, nn.Sequential):
+        twin = nn.Sequential(twin)  # a single layer of PyTorch's own is not looked into, but named
     probe = torch.from_numpy(np.ascontiguousarray(np.concatenate([samples[:1]] * 2))).to(model_dtype(twin))
     try:
         with torch.no_grad():
@@ -182,13 +193,13 @@ class _Reader(fx.Interpreter):
     def _read(self, n: fx.Node, site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Operation]:
         if n.op == "call_module":
             return read_module(self.module.get_submodule(str(n.target)), site)
-        position = next(
-            (i for i, value in enumerate(n.args) if isinstance(value, fx.Node) and value in self.active), None
-        )
-        if position is None:  # the activation came by keyword
+        positions = [i for i, value in enumerate(n.args) if isinstance(value, fx.Node) and value in self.active]
+        if len(positions) > 1:
+            raise site.unsupported(name_of(n.target))
+        if not positions:  # the activation came by keyword
             kwargs = {key: value for key, value in kwargs.items() if n.kwargs[key] not in self.active}
-            args, position = (None, *args), 0
-        return read_call(n.target, args, kwargs, position, site)
+            args, positions = (None, *args), [0]
+        return read_call(n.target, args, kwargs, positions[0], site)
 
     def _where(self, n: fx.Node) -> tuple[str, str]:
         if n.op == "call_module":

@@ -8,6 +8,8 @@ import torch
 from spikeloom.errors import InvalidData
 from torch import nn
 
+from .threads import single_threaded
+
 Progress = Callable[[int, int, str], None]  # epochs done, epochs in all, what was reached
 _CHUNK = 1000
 
@@ -30,8 +32,8 @@ def train(
     *,
     epochs: int = 20,
     seed: int = 0,
-    batch: int = 64,
-    learning_rate: float = 4e-3,
+    batch: int = 32,
+    learning_rate: float = 8e-3,
     progress: Progress | None = None,
 ) -> Training:
     """Train a model in place; it keeps the weights of the epoch that did best in validation, in evaluation mode.
@@ -63,7 +65,7 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     best: tuple[float, float] = (-1.0, 0.0)
     kept, epoch_kept, history = {}, 0, []
-    with torch.random.fork_rng(devices=[]):
+    with single_threaded(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for epoch in range(1, epochs + 1):
             _run_epoch(model, optimiser, *data, batch)
