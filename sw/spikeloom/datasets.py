@@ -43,6 +43,13 @@ class Data:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The classes, int64 [N]; InvalidData where there are none."""
+        if self.y is None:
+            raise InvalidData(f"Data '{self.name}': must have labels, and has none; put them into 'y'")
+        return self.y
+
     def head(self, samples: int | None) -> "Data":
         """The first samples, all of them for None; InvalidData where there are fewer."""
         if samples is None:

@@ -96,9 +96,9 @@ class Demo:
             train(
                 model,
                 self.train_split.x,
-                self.train_split.y,
+                self.train_split.labels,
                 validation.x,
-                validation.y,
+                validation.labels,
                 epochs=EPOCHS,
                 learning_rate=LEARNING_RATE,
                 seed=self.seed,
@@ -116,7 +116,7 @@ class Demo:
             network = convert(
                 load_model(MODEL, self.weights),
                 self.train_split.x,
-                labels=self.train_split.y,
+                labels=self.train_split.labels,
                 timesteps=TIMESTEPS,
                 weight_bits=WEIGHT_BITS,
                 seed=self.seed,
@@ -130,8 +130,7 @@ class Demo:
         from spikeloom.bounds import potential_bits
 
         result = network_commands.measured(network, self.test_split).document
-        assert self.test_split.y is not None  # digits have labels
-        plot.draw(self.picture, network, self.test_split.x, self.test_split.y)
+        plot.draw(self.picture, network, self.test_split.x, self.test_split.labels)
         return result | {"potential_bits": potential_bits(network)}
 
     def _generate(self, network: Network) -> dict[str, Any]:
@@ -202,5 +201,4 @@ def _accuracy(model: Any, data: Data) -> float:
     import torch
     from spikeloom_convert.training import evaluate
 
-    assert data.y is not None  # digits have labels
-    return evaluate(model, torch.from_numpy(data.x).float() / 255, torch.from_numpy(data.y))[0]
+    return evaluate(model, torch.from_numpy(data.x).float() / 255, torch.from_numpy(data.labels))[0]

@@ -31,7 +31,7 @@ def draw(path: Path, network: Network, x: np.ndarray, y: np.ndarray) -> None:
     image.imshow(x[0, 0], cmap="gray_r", vmin=0, vmax=255)
     image.set(title=f"a sample of class {y[0]}", xticks=[], yticks=[])
 
-    rows = []
+    rows: list[np.ndarray] = []
     for name, spikes in trace.spikes.items():
         flat = spikes[0].reshape(spikes.shape[1], -1).T
         raster.axhline(len(rows) - 0.5, color=INK, linewidth=0.5)
@@ -53,7 +53,9 @@ def draw(path: Path, network: Network, x: np.ndarray, y: np.ndarray) -> None:
     votes.set(title="readout", xlabel="potential x scale", yticks=range(len(logits)))
     votes.invert_yaxis()
 
-    guesses = golden.evaluate(network, x).argmax(1)
+    potentials = golden.evaluate(network, x)
+    assert isinstance(potentials, np.ndarray)  # one readout
+    guesses = potentials.argmax(1)
     counts = np.zeros((len(logits), len(logits)), np.int64)
     np.add.at(counts, (y, guesses), 1)
     confusion.imshow(counts, cmap="Oranges")

@@ -37,9 +37,7 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Way:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     model = load_model(MODEL)
-    assert training.y is not None
-    assert validation.y is not None
-    train(model, training.x, training.y, validation.x, validation.y, epochs=12, learning_rate=8e-3)
+    train(model, training.x, training.labels, validation.x, validation.labels, epochs=12, learning_rate=8e-3)
     save_file(model.state_dict(), result.weights)
     convert = ["convert", MODEL, "--weights", result.weights, "--calibration", "digits", "-o", result.loom]
     assert respond([str(word) for word in convert]) == 0

@@ -110,6 +110,11 @@ def test_head_takes_the_first_samples_and_refuses_more_than_there_are() -> None:
         data.head(4)
 
 
+def test_labels_are_refused_where_there_are_none() -> None:
+    with pytest.raises(InvalidData, match=r"^Data 'd': must have labels, and has none; put them into 'y'$"):
+        _ = datasets.Data("d", np.zeros((1, 2))).labels
+
+
 def test_unknown_source_is_refused_with_what_there_is(tmp_path: Path) -> None:
     choice = "must be one of digits, mnist, fashion-mnist, cifar10, an .npz file or a folder of IDX files"
     refused("digit", f"Data 'digit': {choice}, not something that does not exist")

@@ -95,7 +95,7 @@ def core(bench: Bench) -> dict[str, Any]:
             with working(f"simulating {name}") as progress:
                 result = simulate(build.folder, x, y, simulator="cxxrtl", seed=bench.seed, progress=progress)
             with working(f"placing and routing {name}") as progress:
-                routed = synth(build.folder, seed=1, progress=lambda stage: progress(stage, 0, 1))
+                routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
         rows.append(
             {
                 "network": name,
@@ -118,7 +118,7 @@ def boards(bench: Bench) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             build = generate(network, Path(folder) / "build", board=board)
             with working(f"placing and routing for {board}") as progress:
-                routed = synth(build.folder, seed=1, progress=lambda stage: progress(stage, 0, 1))
+                routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
         lanes = [core["lanes"] for core in build.manifest["cores"]]
         rows.append({"lanes": lanes, **_plain(routed)})
     return {"network": "scikit-learn digits, 64-32-10, T=4, 6-bit weights", "rows": rows}
