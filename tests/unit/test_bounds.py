@@ -8,7 +8,7 @@ from random_networks import RandomNetwork, random_network, random_samples
 from spikeloom import Connection, Conv2d, Dense, Diagonal, Input, Network, Neuron, Population, Readout, Silent, golden
 from spikeloom.bounds import potential_bits, potential_bounds, signed_bits
 from spikeloom.encoding import codes_of
-from spikeloom.golden.stepped import generate
+from spikeloom.golden.stepped import Synapses, accumulate, generate
 from spikeloom.neuron import train_weights
 
 
@@ -140,11 +140,29 @@ def test_initial_potentials_count_even_where_they_pull_the_other_way() -> None:
     weights = np.array([[3], [-3]], np.int8)
     connection = Connection("to_layer", "input", "layer", Dense(), weights, 3)
     network = alone(connection, (1, 1, 1), (2, 1, 1), 2)
-    neuron = dataclasses.replace(network.populations[0].neuron, initial=np.array([[-5, -5]]))
+    neuron = dataclasses.replace(network.populations[0].neuron, initial=np.array([[-5, 5]]))
     hidden = dataclasses.replace(network.populations[0], neuron=neuron)
     network = dataclasses.replace(network, populations=(hidden, network.populations[1]))
     low, high = potential_bounds(network)["layer"]
-    assert (low.tolist(), high.tolist()) == ([-5, -14], [9, 0])  # events may come before or after the offset
+    assert (low.tolist(), high.tolist()) == ([-5, -9], [9, 5])  # events may come before or after the offset
+
+
+@pytest.mark.parametrize("growth", [1.5, 1.25, 1 + 2.0**-4])
+def test_bounds_hold_for_the_floors_of_a_train_that_fires_every_step(growth: float) -> None:
+    import torch
+
+    for weight in (-1, 1):
+        network = RandomNetwork(np.random.default_rng(7), (1, 1, 1), 2).dense(1, timesteps=16, growth=growth).readout(1)
+        link = dataclasses.replace(network.connections[1], weights=np.array([[weight]], np.int8))
+        readout = dataclasses.replace(network.populations[1], neuron=Silent(np.zeros((1, 1), np.int64)))
+        network = dataclasses.replace(
+            network, connections=(network.connections[0], link), populations=(network.populations[0], readout)
+        )
+        low, high = potential_bounds(network)["readout"]
+        reached = int(accumulate(torch.ones((1, 16, 1, 1, 1), dtype=torch.int8), growth, Synapses(link)))
+        assert low <= reached <= high
+        exact = sum(growth**t for t in range(16))
+        assert (reached < -exact) if weight < 0 else (reached <= exact)  # floors lead away from zero below it
 
 
 def test_diagonal_connections_reach_only_the_channels_behind_their_offset() -> None:

@@ -245,16 +245,17 @@ def test_violations_are_listed_together() -> None:
 
 
 def test_potentials_too_wide_for_int64_are_refused_not_wrapped_around() -> None:
-    weights = np.full((1, 1 << 20), 127, np.int8)
+    whole = Dense((1 << 12, 1 << 12))
+    weights = np.full((1, 1), 127, np.int8)
     with pytest.raises(InvalidNetwork) as error:
         Network(
             "wide",
             (Input("input", (1, 1 << 12, 1 << 12), 16, scale=1.0),),
             (Population("readout", (1, 1, 1), Silent(vector(0))),),
-            (Connection("to_readout", "input", "readout", Dense((4, 4)), weights, 8, 15),),
+            tuple(Connection(f"c{n}", "input", "readout", whole, weights, 8, 15) for n in range(6)),
             (Readout("readout", 1.0),),
         )
-    assert str(error.value) == "Network 'wide': population 'readout': potentials must fit 48 bits, not 63"
+    assert str(error.value) == "Network 'wide': population 'readout': potentials must fit 48 bits, not 66"
 
 
 def test_more_weights_than_a_file_may_hold_are_refused() -> None:

@@ -66,7 +66,7 @@ class _Layer:
         if isinstance(self.neuron, Neuron):
             theta, steps = self.neuron.theta, self.neuron.timesteps
             self.factor = 1 << (steps - 1) if self.neuron.growth == 2.0 else 1
-            self.division = _exact_dtype(max(largest * self.factor, int(theta.max())))
+            self.division = _exact_dtype(largest * self.factor)  # a theta beyond it gives 0, rounded or not
             self.theta = per_channel(theta, self.division)
             if self.division.is_floating_point:
                 self.theta /= self.factor  # exact, a power of two: V / (theta / 2^(T-1)) saves a pass over V
