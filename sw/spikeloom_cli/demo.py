@@ -63,20 +63,24 @@ class Demo:
         return self._summary(journal.steps)
 
     def _steps(self, journal: Journal) -> None:
-        journal.step("train", self._on("spikeloom_convert"), [self.weights], self._train)
+        left, right = "spikeloom_convert", "spikeloom_hw"
+        journal.step("train", self._on(left), lambda _: [self.weights], self._train)
         weights = fingerprint(self.weights)
-        on = self._on("spikeloom_convert", weights=weights)
-        journal.step("convert", on, [self.loom], self._convert)
+        journal.step("convert", self._on(left, weights=weights), lambda _: [self.loom], self._convert)
         network = Network.load(self.loom)
         on = self._on(network=network.digest, picture=fingerprint(Path(plot.__file__)))
-        journal.step("measure", on, [self.picture], lambda: self._measure(network))
-        on = self._on("spikeloom_hw", network=network.digest, board=self.board)
-        designs = [self.build / name for name in ("manifest.json", "spikeloom.v", "network.loom")]
-        design = journal.step("generate", on, designs, lambda: self._generate(network))["design"]
-        on = self._on("spikeloom_hw", "spikeloom_sim", design=design, samples=self.samples)
-        journal.step("simulate", on, [], self._simulate)
-        bitstream = self.build / Path(journal.known("synthesise").get("bitstream") or "none").name
-        journal.step("synthesise", self._on("spikeloom_hw", design=design), [bitstream], self._synthesise)
+        journal.step("measure", on, lambda _: [self.picture], lambda: self._measure(network))
+        on = self._on(right, network=network.digest, board=self.board)
+        design = journal.step("generate", on, self._design, lambda: self._generate(network))["design"]
+        on = self._on(right, "spikeloom_sim", design=design, samples=self.samples)
+        journal.step("simulate", on, lambda _: [], self._simulate)
+        journal.step("synthesise", self._on(right, design=design), self._bitstream, self._synthesise)
+
+    def _design(self, result: dict[str, Any]) -> list[Path]:
+        return [self.build / name for name in ("manifest.json", "spikeloom.v", "network.loom")]
+
+    def _bitstream(self, result: dict[str, Any]) -> list[Path]:
+        return [Path(result["bitstream"])] if result["bitstream"] else []
 
     def _on(self, *rooms: str, **values: Any) -> dict[str, Any]:
         """What a step depends on: sources of the contract and of `rooms`, tools, this file, the seed, and `values`."""

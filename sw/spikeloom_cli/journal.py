@@ -4,14 +4,16 @@ import hashlib
 import importlib.util
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .output import note
 
-Work = Callable[[], dict[str, Any]]
+Result = dict[str, Any]
+Work = Callable[[], Result]
+Files = Callable[[Result], Sequence[Path]]
 _SUFFIXES = (".py", ".cpp", ".ys", ".v")
 
 
@@ -48,19 +50,19 @@ class Journal:
         self.steps: list[Step] = []
         self.entries = self._read()
 
-    def step(self, name: str, depends: Mapping[str, Any], files: Iterable[Path], work: Work) -> dict[str, Any]:
+    def step(self, name: str, depends: Mapping[str, Any], files: Files, work: Work) -> Result:
         """Do a step, or take it from the journal; returns its result.
 
         Parameters
         ----------
         depends : everything the result depends on, plain JSON; see `sources` and `fingerprint`.
-        files : files and folders the step makes; it is done again where one has changed or is gone.
+        files : the files in the folder that a step with this result made; it is done again where one has changed.
+        work : does the step and gives its result, plain JSON.
         """
         position = f"{len(self.steps) + 1}/{self.total}"
-        files = list(files)
         wanted = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
         entry = self.entries.get(name)
-        if entry is not None and entry["depends"] == wanted and entry["files"] == self._prints(files):
+        if entry is not None and entry["depends"] == wanted and entry["files"] == self._prints(entry["files"]):
             note(f"{position}  {name}: reused, nothing it depends on has changed")
             self.steps.append(Step(name, entry["seconds"], True, entry["result"]))
             return entry["result"]
@@ -71,7 +73,7 @@ class Journal:
         note(f"     {name}: {seconds:.1f} s")
         self.entries[name] = {
             "depends": wanted,
-            "files": self._prints(files),
+            "files": self._prints(str(path.relative_to(self.folder)) for path in files(result)),
             "seconds": seconds,
             "result": result,
         }
@@ -79,12 +81,8 @@ class Journal:
         self.steps.append(Step(name, seconds, False, result))
         return result
 
-    def known(self, name: str) -> dict[str, Any]:
-        """Result of a step as the journal has it, whether still right or not; empty where it was never done."""
-        return self.entries.get(name, {}).get("result", {})
-
-    def _prints(self, files: list[Path]) -> dict[str, str | None]:
-        return {str(path.relative_to(self.folder)): fingerprint(path) if path.exists() else None for path in files}
+    def _prints(self, names: Iterable[str]) -> dict[str, str | None]:
+        return {name: fingerprint(self.folder / name) if (self.folder / name).exists() else None for name in names}
 
     def _read(self) -> dict[str, Any]:
         try:
