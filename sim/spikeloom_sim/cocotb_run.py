@@ -1,15 +1,10 @@
 """Runs a design under cocotb: builds the simulator (once for each Verilog), hands it a job, brings back a capture."""
 
-import hashlib
 import importlib.metadata
 import json
-import os
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +12,7 @@ import numpy as np
 from spikeloom import ToolError
 from spikeloom_hw import toolchain
 
+from .cache import digest, made, workspace
 from .capture import Capture, pieces_of
 from .cocotb_child import BUILD_ARGS
 from .design import Design
@@ -24,7 +20,6 @@ from .harness import TOP, Harness, bank_name, harness
 from .vectors import Vectors
 
 SIMULATORS = ("verilator", "icarus")
-KEPT_BUILDS = 16
 _TOLD = re.compile(r"samples (\d+)")
 _NEEDS = {"verilator": ("verilator", "make", "g++"), "icarus": ("iverilog", "vvp")}
 
@@ -63,34 +58,17 @@ def simulator_of(
     source = edit(source) if edit else source
     bench = harness(design).text
     versions = importlib.metadata.version("cocotb"), importlib.metadata.version("verilator"), sys.prefix
-    key = hashlib.sha256("\0".join([source, bench, *BUILD_ARGS[simulator], *versions]).encode()).hexdigest()[:24]
-    root = toolchain.cache_dir() / simulator
-    folder = root / key
-    if folder.is_dir():
-        os.utime(folder)
-        return folder
-    with _cache_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=root, prefix=f"{key}."))
-        sources = {"spikeloom.v": source, "harness.v": bench}
-        for name, text in sources.items():
-            (work / name).write_text(text)
-        job = {
-            "action": "build", "simulator": simulator, "top": TOP, "build_dir": str(work),
-            "sources": [str(work / name) for name in sources],
-        }  # fmt: skip
+
+    def make(work: Path) -> None:
+        sources = {work / "spikeloom.v": source, work / "harness.v": bench}
+        for path, text in sources.items():
+            path.write_text(text)
+        job = {"action": "build", "sources": [str(path) for path in sources], "build_dir": str(work)}
         _child(job, work, simulator, on_wait=on_wait)
         for path in work.glob("*.o"):
             path.unlink()
-        try:
-            work.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # somebody else's, finished meanwhile, is as good
-                raise
-            shutil.rmtree(work, ignore_errors=True)
-        for _, path in sorted((path.stat().st_mtime, path) for path in root.iterdir())[:-KEPT_BUILDS]:
-            shutil.rmtree(path, ignore_errors=True)
-    return folder
+
+    return made(simulator, digest(source, bench, *BUILD_ARGS[simulator], *versions), make)
 
 
 def run(
@@ -120,33 +98,22 @@ def run(
     ToolError
         The simulator failed; the message names its log. A design that hangs does not raise: its capture says so.
     """
-    root = toolchain.cache_dir() / "jobs"
-    with _cache_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=root, prefix=f"{simulator}."))
-        for name in design.manifest["memories"]:
-            (folder / name).symlink_to((design.folder / name).resolve())
-        np.savez(folder / "stimulus.npz", beats=stimulus.beats, stops=stimulus.stops)
-        options = {"seed": seed, "alone": alone, "abort_cycles": abort_cycles}
-        limits = {"patience_cycles": design.patience_cycles, "sample_cycles": design.sample_cycles}
-        (folder / "job.json").write_text(json.dumps(options | limits | layout(design, harness(design))))
+    options = {"seed": seed, "alone": alone, "abort_cycles": abort_cycles}
+    limits = {"patience_cycles": design.patience_cycles, "sample_cycles": design.sample_cycles}
 
     def listen(line: str) -> None:
         told = _TOLD.fullmatch(line.strip())
         if told and on_samples:
             on_samples(int(told[1]))
 
-    job = {"action": "test", "simulator": simulator, "top": TOP, "build_dir": str(build), "job": str(folder)}
-    try:
+    with workspace("jobs", simulator) as folder:
+        for name in design.manifest["memories"]:  # $readmemb looks in the simulator's own folder
+            (folder / name).symlink_to((design.folder / name).resolve())
+        np.savez(folder / "stimulus.npz", beats=stimulus.beats, stops=stimulus.stops)
+        (folder / "bench.json").write_text(json.dumps(options | limits | layout(design, harness(design))))
+        job = {"action": "test", "job": str(folder), "build_dir": str(build)}
         _child(job, folder, simulator, on_line=listen)
-        capture = Capture.load(folder / "capture.npz")
-    except ToolError:
-        raise  # leaves the folder: the message names the log in it
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    return capture
+        return Capture.load(folder / "capture.npz")
 
 
 def layout(design: Design, bench: Harness) -> dict[str, Any]:
@@ -166,21 +133,10 @@ def layout(design: Design, bench: Harness) -> dict[str, Any]:
 def _child(job: dict[str, Any], folder: Path, simulator: str, **callbacks: Any) -> None:
     """Run cocotb's runner in a process of its own; everything it says goes to a log in `folder`."""
     path = folder / f"{job['action']}.json"
-    path.write_text(json.dumps(job))
+    path.write_text(json.dumps(job | {"simulator": simulator, "top": TOP}))
     arguments: list[str | Path] = ["-m", "spikeloom_sim.cocotb_child", path]
     try:
         toolchain.run("python", arguments, cwd=folder, log=folder / f"{job['action']}.log", **callbacks)
     except ToolError as error:
         # the process is ours, what failed in it is the simulator
         raise ToolError(str(error).replace("Tool 'python'", f"Simulator '{simulator}', {job['action']}", 1)) from None
-
-
-@contextmanager
-def _cache_errors(root: Path):  # type: ignore[no-untyped-def]
-    """Say a cache that cannot be written in one line."""
-    try:
-        yield
-    except OSError as error:
-        raise ToolError(
-            f"Cache '{root}': must be writable, not {error.strerror}; set SPIKELOOM_CACHE to a folder that is"
-        ) from None

@@ -1,10 +1,6 @@
 """Compiles a design with CXXRTL into a shared library: Yosys to C++, one call of g++, kept in a cache by content."""
 
-import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,14 +8,15 @@ from pathlib import Path
 from spikeloom import ToolError
 from spikeloom_hw import toolchain
 
+from .cache import digest, made
 from .design import Design
 
 DRIVER = Path(__file__).with_name("driver.cpp")
 LIBRARY = "design.so"
-KEPT_LIBRARIES = 64
-FLAGS = ("-std=c++17", "-O2", "-DNDEBUG", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique")
+FLAGS = ("-std=c++17", "-DNDEBUG", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique")
 # Contents are loaded when the simulation starts: as C++ initialisers they would take g++ longer than all the rest.
 _READMEM = re.compile(r"^ *initial \$readmemb\(.*?\);\n", re.MULTILINE)
+_COMMENT = re.compile(r"^//.*\n", re.MULTILINE)
 
 # What Yosys' cxxrtl.h does with concatenations and slices is right but copies whole words at every step: quadratic in
 # the lanes, both in g++ and at run time. These do it in one pass (128 lanes of 18 bits: 30 times faster).
@@ -93,6 +90,7 @@ def compile_library(
     *,
     edit: Callable[[str], str] | None = None,
     passes: Sequence[str] = (),
+    level: str = "-O2",
     on_wait: Callable[[float], None] | None = None,
 ) -> Path:
     """Compile a design, or find it compiled; memory contents are no part of it.
@@ -102,6 +100,7 @@ def compile_library(
     design : Design
     edit : changes the Verilog first, for mutants.
     passes : Yosys passes on the flat design, for mutants.
+    level : optimisation by g++; "-O0" compiles a tiny design in half the time and runs it twenty times slower.
     on_wait : called about once a second with the seconds a tool has been running.
 
     Raises
@@ -109,52 +108,47 @@ def compile_library(
     ToolError
         Yosys or g++ failed, or the cache cannot be written.
     """
-    source = _READMEM.sub("", design.verilog.read_text())
+    source = without_contents(design.verilog.read_text())
     source = edit(source) if edit else source
     script = "\n".join(_script(design, passes)) + "\n"
-    key = _digest(source, script, DRIVER.read_text(), _FAST_SLICE, _FAST_CONCAT, _PLACE, *FLAGS)
-    root = toolchain.cache_dir() / "cxxrtl"
-    folder = root / key
-    if (folder / LIBRARY).is_file():
-        os.utime(folder)
-        return folder / LIBRARY
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=root, prefix=f"{key}."))
+
+    def make(work: Path) -> None:
         _fast_header(work / "cxxrtl")
         (work / "spikeloom.v").write_text(source)
         (work / "design.ys").write_text(script)
         toolchain.run("yosys", ["-q", "design.ys"], cwd=work, log=work / "yosys.log", on_wait=on_wait)
-        toolchain.run("g++", _command(design, work), cwd=work, log=work / "g++.log", on_wait=on_wait)
-        _publish(work, folder)
-        _prune(root)
-    except OSError as error:
-        raise ToolError(
-            f"Cache '{root}': must be writable, not {error.strerror}; set SPIKELOOM_CACHE to a folder that is"
-        ) from None
-    return folder / LIBRARY
+        toolchain.run("g++", _command(design, work, level), cwd=work, log=work / "g++.log", on_wait=on_wait)
+
+    key = digest(source, script, DRIVER.read_text(), _FAST_SLICE, _FAST_CONCAT, _PLACE, *FLAGS, level)
+    return made("cxxrtl", key, make) / LIBRARY
 
 
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
+def without_contents(verilog: str) -> str:
+    """Verilog without memory contents, and without comments, which name the network."""
+    return _COMMENT.sub("", _READMEM.sub("", verilog))
 
 
-def _script(design: Design, passes: Sequence[str]) -> list[str]:
-    """Yosys passes from Verilog to C++."""
-    probes = [
-        path for core in design.cores for path in (core.swap, core.filled, core.retire_valid, core.retire_remainder)
-    ]
-    probes += [core.banks[0] for core in design.cores if len(core.banks) == 1]
-    probes += [path for core in design.cores if (s := core.spike) for path in (s.valid, s.ready, s.payload)]
-    kept = " ".join(f"w:{path}" for path in probes if path)
+def flat_design(design: Design) -> list[str]:
+    """Yosys passes from `spikeloom.v` to one flat module that keeps the probes."""
+    cores = design.cores
+    probes = [path for core in cores for path in (core.swap, core.filled, core.retire_valid, core.retire_remainder)]
+    probes += [core.banks[0] for core in cores if len(core.banks) == 1]
+    probes += [path for core in cores if (s := core.spike) for path in (s.valid, s.ready, s.payload)]
     return [
         "read_verilog spikeloom.v",
         f"hierarchy -top {design.manifest['top']}",
         "proc",
         "flatten",
-        f"setattr -set keep 1 {kept}",
+        f"setattr -set keep 1 {' '.join(f'w:{path}' for path in probes if path)}",
         "opt_expr",
         "opt_clean",
+    ]
+
+
+def _script(design: Design, passes: Sequence[str]) -> list[str]:
+    """Yosys passes from Verilog to C++."""
+    return [
+        *flat_design(design),
         *passes,
         # wires whose parts have drivers of their own would look like feedback and be evaluated twice
         "splitnets -driver w:* a:keep %d",
@@ -163,12 +157,12 @@ def _script(design: Design, passes: Sequence[str]) -> list[str]:
     ]
 
 
-def _command(design: Design, work: Path) -> list[str | Path]:
+def _command(design: Design, work: Path, level: str) -> list[str | Path]:
     """Arguments of g++."""
     feedback = "converged = false" in (work / "design.cc").read_text()
     top = "p_" + design.manifest["top"].replace("_", "__")
     defines = [f"-DTOP={top}", *(["-DFEEDBACK"] if feedback else [])]
-    return [*FLAGS, *defines, "-I", ".", "-I", _runtime(), "-o", LIBRARY, DRIVER]
+    return [*FLAGS, level, *defines, "-I", ".", "-I", _runtime(), "-o", LIBRARY, DRIVER]
 
 
 def _runtime() -> Path:
@@ -187,20 +181,3 @@ def _fast_header(folder: Path) -> None:
         text = text.replace(_SLICE, _FAST_SLICE).replace(_CONCAT, _FAST_CONCAT)
         text = text.replace(_CONCAT_CLASS, _PLACE + _CONCAT_CLASS)
     (folder / "cxxrtl.h").write_text(text)
-
-
-def _publish(work: Path, folder: Path) -> None:
-    """Move a finished compilation to its place; somebody else's, finished meanwhile, is as good."""
-    try:
-        work.rename(folder)
-    except OSError:
-        if not (folder / LIBRARY).is_file():
-            raise
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _prune(root: Path) -> None:
-    """Keep the compilations used last."""
-    ages = sorted((path.stat().st_mtime, path) for path in root.iterdir() if path.is_dir())
-    for _, path in ages[:-KEPT_LIBRARIES]:
-        shutil.rmtree(path, ignore_errors=True)

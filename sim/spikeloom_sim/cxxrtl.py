@@ -92,8 +92,8 @@ class Model:
     ) -> bool:
         """Send beats uint64 [B] until all are taken and `classes` class beats were seen since the last clear.
 
-        Ends early after `limit` cycles, or where the design hangs; returns whether it got to the end. `on_slice` is
-        called every quarter of a million cycles with the class beats seen.
+        Ends early after `limit` cycles, where the design hangs, and where more classes come; returns whether it got to
+        the end. `on_slice` is called every quarter of a million cycles with the class beats seen.
         """
         beats = np.ascontiguousarray(beats, np.uint64)
         sent, patience, sample = _INT(0), self.design.patience_cycles, self.design.sample_cycles
@@ -111,6 +111,8 @@ class Model:
                 self._hang = f"nothing moved for {patience} cycles up to cycle {self.cycle}"
             if code == 3:
                 self._hang = f"no sample moved on for {sample} cycles up to cycle {self.cycle}"
+            if code == 4:
+                self._hang = f"more classes than samples up to cycle {self.cycle}"
             if on_slice:
                 on_slice(len(self._beats(2).cycles))
         return False

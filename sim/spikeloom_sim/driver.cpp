@@ -207,8 +207,8 @@ void sim_reset(void *handle, int64_t cycles) {
 }
 
 // Send beats *sent..count-1; ends when all are taken and `classes` beats of o_class were seen since the last clear
-// (returns 0), after `limit` cycles (1: call again to go on), when nothing moved for `patience` cycles (2), or when no
-// core swapped for `sample` cycles (3).
+// (returns 0), after `limit` cycles (1: call again to go on), when nothing moved for `patience` cycles (2), when no core
+// swapped for `sample` cycles (3), or when there were more class beats than that (4).
 int sim_run(void *handle, const uint64_t *beats, int64_t count, int64_t *sent, int64_t classes, int64_t limit,
             int64_t patience, int64_t sample) {
     auto s = simulation(handle);
@@ -217,6 +217,7 @@ int sim_run(void *handle, const uint64_t *beats, int64_t count, int64_t *sent, i
         if (limit-- == 0) return 1;
         if (s->cycle - s->moved > patience) return 2;
         if (s->cycle - s->advanced > sample) return 3;
+        if ((int64_t)o_class.beats.size() > classes) return 4;
         bool pause = s->stalls[0].pause();
         s->offered = *sent < count && (s->offered || !pause);
         i.valid.set(s->offered);

@@ -57,7 +57,7 @@ def _first(design: Design, expected: Trace, got: Trace, faults: list[Fault]) -> 
     names = [core.population for core in design.cores]
     upstream = names[: fault.rank]
     for samples, kept in ((fault.sample, names), (fault.sample + 1, upstream)):
-        found = first_divergence(_cut(expected, samples), _cut(got, samples, kept))
+        found = first_divergence(_cut(expected, samples), _cut(got, samples, kept)) if kept else None
         if found:
             return found
     return fault.text

@@ -27,7 +27,7 @@ SETTLE_CYCLES = 64  # after the last class, for beats that should not be there
 async def stream(dut: Any) -> None:
     """Run the job whose folder is in SPIKELOOM_JOB."""
     folder = Path(os.environ["SPIKELOOM_JOB"])
-    job = json.loads((folder / "job.json").read_text())
+    job = json.loads((folder / "bench.json").read_text())
     arrays = np.load(folder / "stimulus.npz")
     bench = Bench(dut, job, arrays["beats"].tolist(), arrays["stops"].tolist())
     await bench.run()
@@ -97,7 +97,7 @@ class Bench:
     Parameters
     ----------
     dut : the harness.
-    job : see `spikeloom_sim.cocotb_job.Job`.
+    job : options and layout, see `spikeloom_sim.cocotb_run.run`.
     beats, stops : stimulus, see `spikeloom_sim.vectors.Vectors`.
     """
 
@@ -191,6 +191,8 @@ class Bench:
             self.fault = f"nothing moved for {self.job['patience_cycles']} cycles up to cycle {self.cycle}"
         if self.cycle - self.advanced > self.job["sample_cycles"]:
             self.fault = f"no sample moved on for {self.job['sample_cycles']} cycles up to cycle {self.cycle}"
+        if len(self.classes) > len(self.stops):
+            self.fault = f"more classes than samples up to cycle {self.cycle}"
         if word & self.taken:
             self.sent, self.offered = self.sent + 1, False
         if broken := self.rule.broken(word):

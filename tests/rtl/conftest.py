@@ -1,0 +1,28 @@
+"""Designs that several tests share; compiled simulators are found again in the cache, in later runs too."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from spikeloom import Network
+from spikeloom_hw.build import generate
+from spikeloom_sim.design import Design
+
+MakeDesign = Callable[[Network, int], Design]
+
+
+@pytest.fixture
+def make_design(tmp_path: Path) -> MakeDesign:
+    """Generates a network with about so many lanes a core."""
+
+    def make(network: Network, lanes: int) -> Design:
+        return Design.load(generate(network, tmp_path / network.name, lanes=lanes).folder)
+
+    return make
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Randomness that is the same in every run."""
+    return np.random.default_rng(20261122)
