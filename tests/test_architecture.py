@@ -79,13 +79,19 @@ def forbidden(tree: ast.Module) -> list[str]:
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Name) and node.id in ("NotImplementedError", "NotImplemented"):
             found.append(f"{line}: {node.id}")
-        elif isinstance(node, ast.ExceptHandler):
+        elif isinstance(node, ast.ExceptHandler) and not passes_on(node):
             kinds = ast.walk(node.type) if node.type else ()
             if node.type is None or any(isinstance(kind, ast.Name) and kind.id in CATCH_ALL for kind in kinds):
                 found.append(f"{line}: except that catches everything")
         elif isinstance(node, ast.Call):
             found += [f"{line}: {what}" for what in forbidden_call(node)]
     return found
+
+
+def passes_on(handler: ast.ExceptHandler) -> bool:
+    """Whether a handler ends with a bare raise: it cleans up, and catches nothing."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def forbidden_call(node: ast.Call) -> list[str]:
@@ -151,6 +157,9 @@ try:
     eval("1")
 except Exception:
     raise NotImplementedError
+except BaseException:
+    clean_up()
+    raise
 except (ValueError, Exception):
     subprocess.run("ls", shell=True)
 np.load(path, allow_pickle=True)
