@@ -41,32 +41,37 @@ class Mutant:
     replacement: str
 
 
-def switchable(verilog: str, mutants: Sequence[Mutant]) -> str:
-    """Verilog with every mutant in it, the first selected by 1 at the input `mutant` of the top module.
+def mutated(verilog: str, mutant: Mutant, condition: str = "1'b1") -> str:
+    """Verilog with a mutant in it, at work where a condition holds.
 
     Raises
     ------
     SpikeloomError
-        A mutant changes nothing: the design has become another one.
+        The mutant changes nothing: the design has become another one.
     """
+    replacement, changes = mutant.replacement.replace("@", condition), 0
+
+    def change(found: re.Match[str]) -> str:
+        nonlocal changes
+        if not re.search(mutant.module, found["name"]):
+            return found[0]
+        text, count = re.subn(mutant.pattern, replacement, found[0], flags=re.MULTILINE)
+        changes += count
+        return text
+
+    verilog = _MODULE.sub(change, verilog)
+    if not changes:
+        raise SpikeloomError(
+            f"Mutant '{mutant.name}': pattern {mutant.pattern!r} must be found in a module like {mutant.module!r}; "
+            "adapt it to the Verilog of today"
+        )
+    return verilog
+
+
+def switchable(verilog: str, mutants: Sequence[Mutant]) -> str:
+    """Verilog with every mutant in it, the first selected by 1 at the input `mutant` of the top module."""
     for number, mutant in enumerate(mutants, 1):
-        replacement = mutant.replacement.replace("@", f"(mutant == {SELECT_BITS}'d{number})")
-        changes = 0
-
-        def change(found: re.Match[str], mutant: Mutant = mutant, replacement: str = replacement) -> str:
-            nonlocal changes
-            if not re.search(mutant.module, found["name"]):
-                return found[0]
-            text, count = re.subn(mutant.pattern, replacement, found[0], flags=re.MULTILINE)
-            changes += count
-            return text
-
-        verilog = _MODULE.sub(change, verilog)
-        if not changes:
-            raise SpikeloomError(
-                f"Mutant '{mutant.name}': pattern {mutant.pattern!r} must be found in a module like {mutant.module!r}; "
-                "adapt it to the Verilog of today"
-            )
+        verilog = mutated(verilog, mutant, f"(mutant == {SELECT_BITS}'d{number})")
     verilog = _HEADER.sub(rf"module \1(mutant, \2);\n  input [{SELECT_BITS - 1}:0] mutant;\n", verilog)
     return _INSTANCE.sub(r"\1    .mutant(mutant),\n", verilog)
 

@@ -7,6 +7,7 @@ transferred, then set the inputs for the next.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,7 +134,7 @@ class Bench:
         self.any_flag = sum(monitor.flag for monitor in self.watched)
         self.any_slow = sum(monitor.flag for monitor in self.slow)
         self.rule = HoldRule(self.job["streams"])
-        self.sent, self.offered = 0, False
+        self.sent, self.offered, self.told = 0, False, 0
         self.taken = self.beats_seen["i"].flag
         self.classes = self.beats_seen["o_class"].recorder.cycles
 
@@ -161,7 +162,7 @@ class Bench:
 
     async def cycles(self, until: Callable[[], bool], limit: int | None = None) -> None:
         """Run until a condition holds, for a number of cycles, or until a fault."""
-        edge, seen, told = FallingEdge(self.dut.clk), self.dut.seen, 0
+        edge, seen = FallingEdge(self.dut.clk), self.dut.seen
         self.drive()
         while limit != 0 and not until():
             await edge
@@ -169,12 +170,12 @@ class Bench:
             try:
                 self.look(seen.value.to_unsigned())
             except ValueError:
-                self.fault = f"a watched signal is unknown (X) in cycle {self.cycle}: {seen.value}"
+                self.fault = f"{self.unknown(str(seen.value))} unknown (X) in cycle {self.cycle}"
             if self.fault:
                 return
-            if len(self.classes) != told:
-                told = len(self.classes)
-                print(f"samples {told}", flush=True)
+            if len(self.classes) != self.told:
+                self.told = len(self.classes)
+                print(f"samples {self.told}", flush=True)
             self.drive()
             limit = None if limit is None else limit - 1
 
@@ -200,6 +201,13 @@ class Bench:
             self.fault = (
                 f"stream '{name}': {what} must hold until the beat is taken, but changed before cycle {self.cycle}"
             )
+
+    def unknown(self, word: str) -> str:
+        """What in the word, written in binary, is not known; else it was a bank."""
+        known = re.search("[01]*$", word)
+        place = len(known[0]) if known else 0
+        slots = [slot for slot in (*self.job["streams"], *self.job["cores"]) if slot["offset"] <= place < len(word)]
+        return f"'{slots[-1]['name']}' shows something" if slots else "a bank holds something"
 
     def drive(self) -> None:
         """Set the inputs for the next rising edge."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-_GRID = 48
+_COARSE = torch.logspace(-1.3, 0.05, 36, dtype=torch.float64)
+_FINE = torch.logspace(-0.036, 0.036, 13, dtype=torch.float64)  # between the neighbours of the best coarse one
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,24 @@ def half_steps(
 ) -> torch.Tensor:
     """Half the step of every channel in units of potential, integers [C], at least 1 and at most `most` [C].
 
-    Searched from a twentieth of what reaches the largest activation to a little beyond it. A channel that was never
-    active takes the layer's range.
+    Searched from a twentieth of what reaches the largest activation to a little beyond it, then closer around the best.
+    A channel that was never active takes the layer's range.
     """
     reach = activations.amax(1)
     layer = reach.max()
     reach = torch.where(reach > 0, reach, layer) if rule.per_channel else layer.expand(len(unit))
     best, least = torch.ones_like(unit), torch.full_like(unit, torch.inf)
-    for ratio in torch.logspace(-1.3, 0.05, _GRID, dtype=torch.float64).tolist():
-        half = (reach * ratio / (top * 2 * unit)).round().clamp(min=1)
-        if most is not None:
-            half = torch.minimum(half, most)
-        error = conversion_errors(potentials, activations, unit, half, top, rule.power)
-        if not rule.per_channel:
-            error = error.sum().expand(len(unit))
-        best, least = torch.where(error < least, half, best), torch.minimum(error, least)
+    centre = reach / (2 * top * unit)
+    for ratios in (_COARSE, _FINE):
+        middle = centre
+        for ratio in ratios.tolist():
+            half = (middle * ratio).round().clamp(min=1)
+            if most is not None:
+                half = torch.minimum(half, most)
+            error = conversion_errors(potentials, activations, unit, half, top, rule.power)
+            if not rule.per_channel:
+                error = error.sum().expand(len(unit))
+            better = error <= least  # where nothing ever fires the widest range is the safest
+            best, least = torch.where(better, half, best), torch.where(better, error, least)
+            centre = torch.where(better, middle * ratio, centre)
     return best

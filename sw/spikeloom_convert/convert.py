@@ -17,7 +17,7 @@ from .float_network import FloatNetwork
 from .prepare import Norm, prepare
 from .quantise import quantise
 from .quantise_layer import Settings
-from .samples import Samples, check, code_input, codes_of, split
+from .samples import Samples, check, code_input, codes_of, split, value_range
 from .selection import Candidate, Reference, choose, with_provenance
 from .threads import single_threaded
 
@@ -87,7 +87,8 @@ def convert(
         _check_labels(samples, prepared.network)
         fit, held = split(samples, settings.seed, _affordable(prepared.network))
         reference = Reference.of(prepared, held)
-        source, codes = _coded(prepared.network, fit, int(input_timesteps))
+        source = _source(prepared.network, fit, value_range(samples), int(input_timesteps))
+        codes = codes_of(fit, source)
         with torch.no_grad():
             drives = prepared.network.drives(torch.from_numpy(fit.seen.reshape(codes.shape)).float())
         rules = RULES if len(drives) > 1 else RULES[:1]
@@ -100,12 +101,10 @@ def convert(
         return with_provenance(choose(candidates), reference, method, len(fit))
 
 
-def _coded(network: FloatNetwork, samples: Samples, timesteps: int) -> tuple[Input, np.ndarray]:
-    """The input population, and the samples' codes float32 [N, C, H, W]."""
+def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int) -> Input:
     first = network.layers[0].geometry
     padded = isinstance(first, Conv2d) and first.padding != (0, 0)
-    source = code_input(samples, network.input_shape, timesteps, padded=padded)
-    return source, codes_of(samples, source)
+    return code_input(samples, network.input_shape, timesteps, span, padded=padded)
 
 
 def _counter(progress: Progress | None, steps: int) -> Callable[[], None]:

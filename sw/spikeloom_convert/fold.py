@@ -204,6 +204,8 @@ class _Folder:
 
     def _pool(self, operation: AveragePool) -> None:
         window, factor = operation.window, operation.factor
+        if window == (1, 1) and factor == 1.0:
+            return
         if self.open is None:
             ahead = self.ahead
             pool = (ahead.pool[0] * window[0], ahead.pool[1] * window[1])

@@ -125,12 +125,8 @@ def _scales(
     """Value s of one unit of potential, for every channel; the same for all in a readout."""
     scales = weight_scales(absorbed, blocks, settings.largest_weight, shared=not layer.fires)
     if not layer.fires:
-        bias = float(np.abs(layer.bias).max())
-        return scales.clamp(min=bias / _FINEST_BIAS) if float(scales[0]) or bias else torch.ones_like(scales)
-    reach = drive.amax((0, 2, 3)).double().clamp(min=0.0, max=layer.clip)
-    silent = float(reach.max()) or float(drive.abs().max()) or 1.0
-    reach = torch.where(reach > 0, reach, silent)  # a channel that was never active takes its layer's range
-    scales = torch.maximum(scales, reach / (settings.top * _FINEST))
+        return _readout_scales(layer, scales, drive)
+    scales = torch.maximum(scales, _reach(layer, drive, settings.rule) / (settings.top * _FINEST))
     if layer.clip is None:
         return scales
     # the top code shall mean the clip itself: a whole number of units makes half of clip / top
@@ -138,6 +134,33 @@ def _scales(
     scales = scales.clamp(max=limit * settings.factor)  # theta is at least 1
     units = (limit / (2 * scales)).floor()
     return torch.where(units >= 1, limit / (2 * units), scales)
+
+
+def _readout_scales(layer: FloatLayer, scales: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
+    """The scale of a readout, coarse enough for its biases but not so coarse that outputs no longer vary."""
+    offset = drive.flatten(2).double().abs().amax((0, 2))
+    coarse = float(offset.max()) / _FINEST_BIAS
+    if not float(scales[0]):  # no weights at all
+        return torch.full_like(scales, coarse or 1.0)
+    if coarse > float(scales[0]):
+        spread = drive.transpose(0, 1).flatten(1).double().std(1, correction=0)
+        lost = (spread < 16 * coarse) & (spread > offset / _FINEST_BIAS)  # float32 itself loses what is smaller
+        if bool(lost.any()):
+            raise InvalidNetwork(
+                f"{layer.where}: biases must not drown what the outputs say, not {float(offset.max()):.3g} against "
+                f"{float(spread[lost].max()):.3g}; rescale the layer"
+            )
+    return scales.clamp(min=coarse)
+
+
+def _reach(layer: FloatLayer, drive: torch.Tensor, rule: Rule) -> torch.Tensor:
+    """Largest activation, float64 [O], of each channel or of the layer, as the rule says.
+
+    A channel that was never active takes its layer's; a layer that never was, how far its drive goes up and down.
+    """
+    reach = drive.amax((0, 2, 3)).double().clamp(min=0.0, max=layer.clip)
+    largest = float(reach.max()) or float((drive - drive[:1]).abs().max()) or 1.0
+    return torch.where((reach > 0) & rule.per_channel, reach, largest)
 
 
 def _potential(layer: FloatLayer, train: Train, weights: torch.Tensor) -> torch.Tensor:

@@ -105,7 +105,7 @@ def normalisation(
     return Affine(where, "", (channels,), (channels,), 1.0 / values["std"], -values["mean"] / values["std"])
 
 
-def code_input(samples: Samples, shape: Shape, timesteps: int, *, padded: bool) -> Input:
+def code_input(samples: Samples, shape: Shape, timesteps: int, span: tuple[float, float], *, padded: bool) -> Input:
     """The input population whose codes stand for the samples: scale * code + zero, by least squares.
 
     Parameters
@@ -113,6 +113,7 @@ def code_input(samples: Samples, shape: Shape, timesteps: int, *, padded: bool) 
     samples : to fit on.
     shape : (C, H, W).
     timesteps : bits of a code.
+    span : range of all samples, see `value_range`.
     padded : the first layer pads with zeros, so code 0 must mean 0: the fit goes through the origin.
 
     Raises
@@ -120,7 +121,7 @@ def code_input(samples: Samples, shape: Shape, timesteps: int, *, padded: bool) 
     UnsupportedLayer
         A padded first layer with negative samples: their code 0 is not the value 0.
     """
-    low, high = value_range(samples)
+    low, high = span
     if padded and low < 0:
         raise UnsupportedLayer(
             f"Input: samples in front of a padded convolution must not be negative, not down to {low:g}: "

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,9 @@ def private_copy(model: nn.Module) -> nn.Module:
     try:
         twin = copy.deepcopy(model)
     except (RuntimeError, TypeError) as error:
-        raise InvalidNetwork(f"{who}: must be copyable by copy.deepcopy ({_line(error)})") from error
+        raise InvalidNetwork(
+            f"{who}: must be copyable, but copy.deepcopy fails; make pruned or normalised weights permanent first"
+        ) from error
     twin = twin.eval().cpu().requires_grad_(False)
     values = [value for value in (*twin.parameters(), *twin.buffers()) if value.is_floating_point()]
     return twin.double() if any(value.dtype == torch.float64 for value in values) else twin.float()
@@ -100,7 +103,8 @@ def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
         twin = nn.Sequential(twin)  # a single layer of PyTorch's own is not looked into, but named
     probe = torch.from_numpy(np.ascontiguousarray(np.concatenate([samples[:1]] * 2))).to(model_dtype(twin))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the model's own affair
             result = twin(probe)
     except FORWARD_ERRORS as error:
         raise InvalidData(
@@ -117,7 +121,8 @@ def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
             f"Model '{name}': forward must be a fixed chain of layers, not depend on its data ({_line(error)})"
         ) from error
     reader = _Reader(fx.GraphModule(twin, graph), name)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         reader.run(probe, *defaults.values())
     return TracedModel(name, twin, tuple(reader.operations), reader.input_shape)
 
@@ -141,6 +146,7 @@ class _Reader(fx.Interpreter):
 
     def __init__(self, graph: fx.GraphModule, name: str) -> None:
         super().__init__(graph)
+        self.extra_traceback = False  # errors stay the one line they are
         self.name = name
         self.operations: list[Operation] = []
         self.last: fx.Node | None = None  # the end of the chain

@@ -10,7 +10,7 @@ from spikeloom import SpikeloomError, golden
 from spikeloom_sim.compiled import compile_library
 from spikeloom_sim.cxxrtl import Model
 from spikeloom_sim.design import Design
-from spikeloom_sim.mutants import Mutant, compile_mutants, random_mutants, switchable
+from spikeloom_sim.mutants import Mutant, compile_mutants, mutated, random_mutants
 from spikeloom_sim.scoreboard import judge
 from spikeloom_sim.vectors import Expected, expected, vectors
 
@@ -68,7 +68,7 @@ def test_nine_of_ten_random_faults_are_caught(make_design: MakeDesign, rng: np.r
 def test_a_mutant_that_changes_nothing_is_refused() -> None:
     mutant = Mutant("the moon is full", "_generator$", "moon", "sun")
     with pytest.raises(SpikeloomError) as error:
-        switchable("module spikeloom_l1_generator(clk);\n  input clk;\nendmodule\n", [mutant])
+        mutated("module spikeloom_l1_generator(clk);\n  input clk;\nendmodule\n", mutant)
     assert str(error.value) == (
         "Mutant 'the moon is full': pattern 'moon' must be found in a module like '_generator$'; "
         "adapt it to the Verilog of today"
