@@ -177,7 +177,7 @@ def test_a_bias_that_drowns_the_other_outputs_is_refused() -> None:
     with pytest.raises(InvalidNetwork) as error:
         convert(model, X)
     assert str(error.value) == (
-        "Layer '3' (Linear): biases must not drown what the outputs say, not 1e+09 against 0.0769; rescale the layer"
+        "Layer '3' (Linear): biases must not drown what the outputs say, not 1e+09 against 0.0398; rescale the layer"
     )
 
 
