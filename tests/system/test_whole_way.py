@@ -16,6 +16,8 @@ from spikeloom_convert.training import train
 
 from .conftest import Command
 
+# on one worker, which makes the network and its build once
+pytestmark = pytest.mark.xdist_group("whole_way")
 MODEL = "spikeloom_convert.models:digits_cnn"
 
 
