@@ -59,8 +59,8 @@ def train(
             raise InvalidData(
                 f"Data for {name}: must be samples with a label each, not {len(samples)} with {len(labels)}"
             )
-    data = torch.from_numpy(_seen(x)), torch.from_numpy(np.asarray(y, np.int64))
-    validation = torch.from_numpy(_seen(x_val)), torch.from_numpy(np.asarray(y_val, np.int64))
+    data = torch.from_numpy(_seen(x)), torch.from_numpy(np.array(y, np.int64))
+    validation = torch.from_numpy(_seen(x_val)), torch.from_numpy(np.array(y_val, np.int64))
     optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     best: tuple[float, float] = (-1.0, 0.0)
