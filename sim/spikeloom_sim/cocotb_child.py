@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 # Warnings are errors, but for three kinds. Yosys writes its cells as Verilog operators and leaves it to the language's
 # rules to extend and cut operands (WIDTH); its parallel multiplexer is a casez over select bits of which one is set
@@ -24,7 +25,7 @@ BUILD_ARGS = {
 def main(path: Path) -> None:
     """Do what the job file says: `build` a simulator from `sources`, or `test` it in folder `job`."""
     os.environ.pop("PYTEST_CURRENT_TEST", None)
-    from cocotb_tools.runner import get_results, get_runner
+    from cocotb_tools.runner import get_runner
 
     job = json.loads(path.read_text())
     runner = get_runner(job["simulator"])
@@ -48,9 +49,8 @@ def main(path: Path) -> None:
         results_xml=str(results),
         extra_env={"SPIKELOOM_JOB": job["job"]},
     )
-    tests, failed = get_results(results)
-    if failed or tests != 1:
-        raise SystemExit(f"ERROR: the bench failed ({failed} of {tests})")
+    for failure in ElementTree.parse(results).iter("failure"):
+        raise SystemExit(f"ERROR: the bench failed: {failure.get('type')}: {failure.get('message')}")
 
 
 if __name__ == "__main__":

@@ -212,7 +212,7 @@ class Bench:
     def drive(self) -> None:
         """Set the inputs for the next rising edge."""
         pause, pause_o, pause_class = (next(port) for port in self.pauses)
-        alone = len(self.classes) < self.job["alone"]
+        alone = len(self.classes) < min(self.job["alone"], len(self.stops))
         allowed = self.stops[len(self.classes)] if alone else len(self.beats)
         self.offered = self.sent < allowed and (self.offered or not pause)
         if self.offered:
