@@ -24,18 +24,18 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"max_content_width": 120, "help_option_names": ["--help", "-h"]},
 )
-for command in (
-    network_commands.convert,
-    network_commands.show,
-    network_commands.run,
-    build_commands.generate,
-    build_commands.simulate,
-    build_commands.synth,
-    board_commands.boards,
-    board_commands.doctor,
-    demo_command.demo,
+for command, summary in (
+    (network_commands.convert, "a trained PyTorch model to a spiking network, one .loom file"),
+    (network_commands.show, "what a network consists of, with proven widths"),
+    (network_commands.run, "accuracy and cost of a network, by the golden model"),
+    (build_commands.generate, "the core of a network: Verilog, memories, manifest"),
+    (build_commands.simulate, "the gates against the golden model, bit by bit"),
+    (build_commands.synth, "a bitstream, what it uses and how fast it is"),
+    (board_commands.boards, "the boards there are"),
+    (board_commands.doctor, "whether every tool is there, and how to mend it"),
+    (demo_command.demo, "the whole way on scikit-learn's digits"),
 ):
-    app.command()(command)
+    app.command(short_help=summary)(command)
 
 
 def main() -> None:

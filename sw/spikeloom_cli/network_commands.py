@@ -24,14 +24,14 @@ def convert(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="State dict: .safetensors, or .pt without code in it.")
     ] = None,
-    method: Annotated[str, typer.Option(metavar="M", help="How thresholds are found.")] = "spikeconverter",
+    method: Annotated[str, typer.Option(metavar="M", help="The only one so far.")] = "spikeconverter",
     timesteps: Annotated[int, typer.Option(metavar="T", help="Time steps of every train, 1..16.")] = 4,
     weight_bits: Annotated[int, typer.Option(metavar="B", help="Bits of a weight, 2..8.")] = 6,
     input_timesteps: Annotated[
         int | None,
         typer.Option(metavar="T", help="Bits of a pixel.  [default: as --timesteps]"),
     ] = None,
-    growth: Annotated[float, typer.Option(metavar="K", help="Growth of potentials: 2 (iLIF), 1 (IF), 1 + 2^-s.")] = 2.0,
+    growth: Annotated[float, typer.Option(metavar="K", help="Growth of potentials: 2 (iLIF) or 1 (IF).")] = 2.0,
     mean: Annotated[
         str | None,
         typer.Option(metavar="A[,B,..]", help="Mean per channel, if the model does not subtract it."),

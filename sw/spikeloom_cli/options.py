@@ -12,7 +12,9 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
 DataDir = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Folder of mnist, fashion-mnist, cifar10.  [default: $SPIKELOOM_DATA]"),
+    typer.Option(
+        metavar="DIR", help="Folder of mnist, fashion-mnist, cifar10, or one of these.  [default: $SPIKELOOM_DATA]"
+    ),
 ]
 Source = Annotated[
     str,
