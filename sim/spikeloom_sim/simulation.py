@@ -19,7 +19,7 @@ from .compiled import compile_library
 from .cxxrtl import Model
 from .design import Design
 from .scoreboard import judge
-from .timing import Timing, timing
+from .timing import Timing, round_trip, timing
 from .vectors import Vectors, expected, vectors
 
 SIMULATORS = (*cocotb_run.SIMULATORS, "cxxrtl")
@@ -171,7 +171,10 @@ class _Session:
                 return
             x = self.x[start : min(start + CHUNK_SAMPLES, samples)]
             seed = self.seed + start + 1 if stalls else None
-            alone = 0 if stalls or start else ALONE_SAMPLES
+            alone = 0 if stalls or start else min(ALONE_SAMPLES, len(x))
+            sent = len(x)
+            if not stalls:
+                x = x[round_trip(self.design, len(x), alone)]
             stimulus = vectors(self.design, x, np.random.default_rng(seed) if stalls else None)
             want = expected(self.design, x)
             capture = runner(stimulus, seed=seed, alone=alone, on_samples=partial(self.tell, what=what))
@@ -184,8 +187,8 @@ class _Session:
             if not stalls and not self.hangs and verdict.mismatches == 0:
                 found = timing(self.design, stimulus, capture, want.trace, alone)
                 self.timing = found if self.timing is None else self.timing + found
-            classes.append(capture.beats["o_class"].words.astype(np.int64))
-            self.done += len(x)
+            classes.append(capture.beats["o_class"].words[alone : alone + sent].astype(np.int64))
+            self.done += sent
             self.tell(0, what)
         seen = np.concatenate([*classes, np.zeros(0, np.int64)])
         if len(seen) == len(self.x):

@@ -18,7 +18,7 @@ class Timing:
     Members
     -------
     latencies : int64 [A], cycles of samples that met an idle design, first event in to class out.
-    intervals : int64 [I], cycles between the end marks of neighbouring samples at the full input port.
+    intervals : int64 [I], cycles between the end marks of neighbouring samples at the full input port, once round.
     bounds : float64 [I, cores], cycles each of these samples needs where every lane adds a weight every cycle.
     """
 
@@ -49,17 +49,27 @@ class Timing:
         return self.bounds.mean(0) if len(self.bounds) else None
 
 
-def timing(design: Design, stimulus: Vectors, capture: Capture, trace: Trace, alone: int) -> Timing:
-    """Timing of a complete run without stalls whose first `alone` samples were sent one by one.
+def round_trip(design: Design, samples: int, alone: int) -> np.ndarray:
+    """Which of `samples` samples to send for `timing`: the first `alone`, then all, then the first ones once more.
 
-    The samples that fill the pipeline, one a core and one that waits, are left out of the intervals.
+    The input port runs ahead of the busiest core by as many samples as the chain holds. Measured over a stream that
+    goes round, from the sample that fills the chain to the same one again, the intervals are those of every sample
+    exactly once, whatever the lead.
     """
+    return np.concatenate([np.arange(alone), np.arange(samples), np.arange(_lead(design)) % samples])
+
+
+def _lead(design: Design) -> int:
+    return len(design.cores) + 1
+
+
+def timing(design: Design, stimulus: Vectors, capture: Capture, trace: Trace, alone: int) -> Timing:
+    """Timing of a complete run of a `round_trip` without stalls whose first `alone` samples were sent one by one."""
     starts = np.concatenate([[0], stimulus.stops[:-1]])
     taken = capture.beats["i"].cycles
-    alone = min(alone, len(stimulus))
     latencies = capture.beats["o_class"].cycles[:alone] - taken[starts[:alone]]
-    first = alone + min(len(design.cores) + 1, max((len(stimulus) - alone) // 2, 0))
-    intervals = np.diff(taken[stimulus.stops - 1][first:])
+    lead = _lead(design)
+    intervals = np.diff(taken[stimulus.stops - 1][alone + lead - 1 :])
     work = sops(design.network, trace)
     bounds = np.stack([work[core.connection] / core.lanes for core in design.cores], 1)
-    return Timing(latencies, intervals, bounds[first + 1 :][: len(intervals)])
+    return Timing(latencies, intervals, bounds[alone:-lead])
