@@ -69,7 +69,7 @@ class Bench:
         with working(f"training {name}") as progress:
             train(
                 model, x[:-VALIDATION], y[:-VALIDATION], x[-VALIDATION:], y[-VALIDATION:],
-                epochs=epochs, seed=self.seed, progress=progress,
+                epochs=epochs, seed=self.seed, batch=128, learning_rate=3e-3, progress=progress,
             )  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(model.state_dict(), path)
@@ -85,8 +85,9 @@ class Bench:
 
     def ann_accuracy(self, name: str) -> float:
         """Accuracy of the float network on the 10,000 test images."""
+        model = self.trained(name)
         with torch.inference_mode():
-            logits = [self.trained(name)(chunk) for chunk in self.floats().split(1000)]
+            logits = [model(chunk) for chunk in self.floats().split(1000)]
         return float((torch.cat(logits).argmax(1).numpy() == self.test.y).mean())
 
     def floats(self) -> torch.Tensor:
