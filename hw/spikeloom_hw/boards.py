@@ -29,7 +29,6 @@ class Device:
     ram_width: int
 
 
-# The 12F is the die of the 25F, and all of it can be used; likewise HX4K and HX8K.
 DEVICES = {
     "LFE5U-12F": Device("ecp5", 24288, 56, 18432, 36),
     "LFE5U-25F": Device("ecp5", 24288, 56, 18432, 36),
@@ -39,7 +38,6 @@ DEVICES = {
     "LFE5UM5G-45F": Device("ecp5", 43848, 108, 18432, 36),
     "LFE5UM5G-85F": Device("ecp5", 83640, 208, 18432, 36),
     "iCE40HX1K": Device("ice40", 1280, 16, 4096, 16),
-    "iCE40HX4K": Device("ice40", 7680, 32, 4096, 16),
     "iCE40HX8K": Device("ice40", 7680, 32, 4096, 16),
     "iCE40UP5K": Device("ice40", 5280, 30, 4096, 16),
 }
@@ -124,8 +122,6 @@ BOARDS = {
         Board("icebreaker", "iCE40UP5K", "SG48", "", 12.0, "icebreaker:ICEBreakerPlatform"),
         Board("icesugar", "iCE40UP5K", "SG48", "", 12.0, "icesugar:ICESugarPlatform"),
         Board("ice40-hx8k", "iCE40HX8K", "CT256", "", 12.0, "ice40_hx8k_b_evn:ICE40HX8KBEVNPlatform"),
-        Board("blackice", "iCE40HX4K", "TQ144", "", 100.0, "blackice:BlackIcePlatform"),
-        Board("blackice-ii", "iCE40HX4K", "TQ144", "", 100.0, "blackice_ii:BlackIceIIPlatform"),
         Board("icestick", "iCE40HX1K", "TQ144", "", 12.0, "icestick:ICEStickPlatform"),
         Board("nandland-go", "iCE40HX1K", "VQ100", "", 25.0, "nandland_go:NandlandGoPlatform"),
     )
