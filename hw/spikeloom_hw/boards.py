@@ -29,6 +29,7 @@ class Device:
     ram_width: int
 
 
+# The 12F is the die of the 25F, and all of it can be used.
 DEVICES = {
     "LFE5U-12F": Device("ecp5", 24288, 56, 18432, 36),
     "LFE5U-25F": Device("ecp5", 24288, 56, 18432, 36),
