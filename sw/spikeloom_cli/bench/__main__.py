@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:
+        args.output.mkdir(parents=True, exist_ok=True)
         bench = Bench(args.data_dir, args.seed)
         for name in args.only or measures.ALL:
             start = time.monotonic()
@@ -37,7 +38,7 @@ def main() -> int:
             write(args.output, name, {"command": f"make bench ({name})", "seconds": seconds, "host": host, **result})
             print(f"{args.output / name}.json written in {seconds} s", flush=True)
         update(args.output, args.output.parents[1] / "README.md")
-    except SpikeloomError as error:
+    except (SpikeloomError, OSError) as error:
         print(f"error: {error}")
         return 2
     return 0
