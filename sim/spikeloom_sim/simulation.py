@@ -50,7 +50,7 @@ class SimulationResult:
     `mismatches` integers that differ, in all passes, and `first_divergence`, a sentence. `accuracy` None without
     labels. `latency_cycles` of a sample that meets an idle design; `initiation_interval_cycles` between samples back to
     back; `lower_bound_cycles` the mean SOPs over physical lanes of the core with the largest, `busiest`; `utilisation`
-    that over the interval; None where the design hangs or too few samples ran. `cycles` in all passes.
+    that over the interval; all None where a pass without stalls has mismatches. `cycles` in all passes.
     """
 
     samples: int
@@ -130,9 +130,10 @@ def _runner(design: Design, simulator: str, on_wait: Callable[[float], None]) ->
         yield model.run
 
 
-def _shifted(sentence: str, start: int) -> str:
-    """A divergence of a chunk, with the sample counted from the first of all."""
-    return re.sub(r"^sample (\d+)", lambda found: f"sample {int(found[1]) + start}", sentence)
+def _placed(sentence: str, order: np.ndarray) -> str:
+    """A divergence of a chunk that sent samples `order`, with the sample counted from the first of all."""
+    numbers = [*order.tolist(), int(order[-1]) + 1]  # something may come after the last one
+    return re.sub(r"^sample (\d+)", lambda found: f"sample {numbers[int(found[1])]}", sentence)
 
 
 @dataclass(eq=False)
@@ -169,26 +170,29 @@ class _Session:
         for start in range(0, samples, CHUNK_SAMPLES):
             if self.hangs:
                 return
-            x = self.x[start : min(start + CHUNK_SAMPLES, samples)]
+            size = min(CHUNK_SAMPLES, samples - start)
             seed = self.seed + start + 1 if stalls else None
-            alone = 0 if stalls or start else min(ALONE_SAMPLES, len(x))
-            sent = len(x)
-            if not stalls:
-                x = x[round_trip(self.design, len(x), alone)]
+            alone = 0 if stalls or start else min(ALONE_SAMPLES, size)
+            order = start + (np.arange(size) if stalls else round_trip(self.design, size, alone))
+            x = self.x[order]
             stimulus = vectors(self.design, x, np.random.default_rng(seed) if stalls else None)
             want = expected(self.design, x)
-            capture = runner(stimulus, seed=seed, alone=alone, on_samples=partial(self.tell, what=what))
+
+            def out(seen: int, alone: int = alone, size: int = size) -> None:
+                self.tell(min(max(seen - alone, 0), size), what)
+
+            capture = runner(stimulus, seed=seed, alone=alone, on_samples=out)
             verdict = judge(self.design, want, capture)
             self.mismatches += verdict.mismatches
             self.cycles += capture.cycles
             if verdict.first and not self.first:
-                self.first = f"{_shifted(verdict.first, start)} ({what}, seed {self.seed})"
+                self.first = f"{_placed(verdict.first, order)} ({what}, seed {self.seed})"
             self.hangs = capture.fault is not None
             if not stalls and not self.hangs and verdict.mismatches == 0:
                 found = timing(self.design, stimulus, capture, want.trace, alone)
                 self.timing = found if self.timing is None else self.timing + found
-            classes.append(capture.beats["o_class"].words[alone : alone + sent].astype(np.int64))
-            self.done += sent
+            classes.append(capture.beats["o_class"].words[alone : alone + size].astype(np.int64))
+            self.done += size
             self.tell(0, what)
         seen = np.concatenate([*classes, np.zeros(0, np.int64)])
         if len(seen) == len(self.x):
