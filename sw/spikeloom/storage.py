@@ -51,6 +51,8 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it appears whole or not at all; SpikeloomError naming the path where that fails."""
     temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # replacing a device would destroy it
+            raise SpikeloomError(f"File '{path}': must be a file or not be there, not a device; choose another")
         with open(temporary, "xb") as file:
             file.write(content)
             file.flush()

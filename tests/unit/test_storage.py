@@ -192,3 +192,14 @@ def test_geometries_come_back_with_their_pairs_as_tuples(path: Path) -> None:
     RandomNetwork(rng, (2, 6, 6)).conv(4, Conv2d((3, 2), (2, 1), (1, 0), 2, (1, 2))).readout(2, pool=(2, 1)).save(path)
     geometries = [item.geometry for item in Network.load(path).connections]
     assert geometries == [Conv2d((3, 2), (2, 1), (1, 0), 2, (1, 2)), Dense((2, 1))]
+
+
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    message = f"File '{pipe}': must be a file or not be there, not a device; choose another"
+    with pytest.raises(SpikeloomError) as error:
+        write_whole(pipe, b"content")
+    assert str(error.value) == message
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
