@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from spikeloom.checks import MAX_TIMESTEPS
-from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, listed
+from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, listed, shown
 from spikeloom.geometry import Conv2d
 from spikeloom.network import Input, Network
 from spikeloom.validate import NAME, WEIGHT_BITS
@@ -126,21 +126,21 @@ def _check_settings(
 ) -> None:
     """One error that lists everything that is out of range."""
     if method not in METHODS:
-        raise NotBuilt(f"Convert: method must be one of {', '.join(METHODS)}, not '{method}'")
+        raise NotBuilt(f"Convert: method must be one of {', '.join(METHODS)}, not {shown(method)}")
     if growth not in (1, 2):
-        raise NotBuilt(f"Convert: growth must be 1 (IF) or 2 (iLIF), not {growth}")
+        raise NotBuilt(f"Convert: growth must be 1 (IF) or 2 (iLIF), not {shown(growth)}")
     found = []
     for what, value in (("timesteps", timesteps), ("input_timesteps", input_timesteps)):
         if value is not None and (not _integer(value) or not 1 <= value <= MAX_TIMESTEPS):
-            found.append(f"{what} must be an integer in 1..{MAX_TIMESTEPS}, not {value}")
+            found.append(f"{what} must be an integer in 1..{MAX_TIMESTEPS}, not {shown(value)}")
     if not _integer(weight_bits) or weight_bits not in WEIGHT_BITS:
         found.append(
-            f"weight_bits must be an integer in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {weight_bits}"
+            f"weight_bits must be an integer in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {shown(weight_bits)}"
         )
     if not _integer(seed) or seed < 0:
-        found.append(f"seed must be an integer of at least 0, not {seed}")
+        found.append(f"seed must be an integer of at least 0, not {shown(seed)}")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        found.append(f"name must match {NAME.pattern}, not {name!r}")
+        found.append(f"name must match {NAME.pattern}, not {shown(name)}")
     if found:
         raise InvalidNetwork(f"Convert: {listed(found)}")
 

@@ -16,6 +16,8 @@ from spikeloom.errors import InvalidNetwork, listed
 from torch import nn
 from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]  # pickle itself is not for us
 
+from .trace import first_line
+
 # what importing and calling somebody's code may raise
 _USER_ERRORS = (
     ImportError, SyntaxError, ArithmeticError, AssertionError, AttributeError, LookupError, NameError, OSError,
@@ -117,7 +119,7 @@ def _make(name: str) -> nn.Module:
             module = importlib.import_module(module_name)
     except _USER_ERRORS as error:
         raise InvalidNetwork(
-            f"{who}: module '{module_name}' must be importable from here ({type(error).__name__}: {_line(error)})"
+            f"{who}: module '{module_name}' must be importable from here ({type(error).__name__}: {first_line(error)})"
         ) from error
     factory = getattr(module, factory_name, None)
     if factory is None:
@@ -129,7 +131,7 @@ def _make(name: str) -> nn.Module:
         model = factory()
     except _USER_ERRORS as error:
         raise InvalidNetwork(
-            f"{who}: '{factory_name}' must work without arguments ({type(error).__name__}: {_line(error)})"
+            f"{who}: '{factory_name}' must work without arguments ({type(error).__name__}: {first_line(error)})"
         ) from error
     if not isinstance(model, nn.Module):
         raise InvalidNetwork(f"{who}: '{factory_name}' must make a torch.nn.Module, not {type(model).__name__}")
@@ -164,7 +166,7 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
         raise InvalidNetwork(f"{who}: cannot be read: {error.strerror}") from error
     except (SafetensorError, RuntimeError, LookupError, ValueError, EOFError) as error:
         raise InvalidNetwork(
-            f"{who}: must be a whole safetensors file or a state dict saved by torch.save ({_line(error)})"
+            f"{who}: must be a whole safetensors file or a state dict saved by torch.save ({first_line(error)})"
         ) from error
     for key in _CHECKPOINT_KEYS:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
@@ -193,7 +195,3 @@ def _mismatches(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Te
 def _some(names: list[str]) -> str:
     first = ", ".join(f"'{name}'" for name in names[:3])
     return first + (f" and {len(names) - 3} others" if len(names) > 3 else "")
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]

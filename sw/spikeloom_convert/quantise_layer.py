@@ -201,9 +201,8 @@ def _fire(
     divisor = theta / settings.factor
     # float32 finds the floor of a quotient of whole numbers below 2^24, but no other
     total = potential if bool((divisor == divisor.round()).all()) else potential.double()
-    codes = (
-        total.add_(_channels(initial, total)).div_(_channels(divisor, total)).floor_().clamp_(0, settings.top).float()
-    )
+    steps = total.add_(_channels(initial, total)).div_(_channels(divisor, total))
+    codes = steps.floor_().clamp_(0, settings.top).float()
     spikes = np.bitwise_count(codes.to(torch.int32).numpy()) if settings.growth == 2.0 else codes.numpy()
     activity = float(spikes.sum(dtype=np.float64) / len(codes))
     neuron = Neuron(settings.timesteps, settings.growth, _vector(layer, theta), _vector(layer, initial))

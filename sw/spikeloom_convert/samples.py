@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from spikeloom.encoding import as_samples, encode
-from spikeloom.errors import InvalidData, UnsupportedLayer
+from spikeloom.errors import InvalidData, UnsupportedLayer, shown
 from spikeloom.geometry import Shape
 from spikeloom.network import Input
 
@@ -95,12 +95,16 @@ def normalisation(
         return None
     values = {}
     for name, given, default in (("mean", mean, 0.0), ("std", std, 1.0)):
-        array = np.atleast_1d(np.asarray(default if given is None else given, np.float64))
+        try:
+            array = np.atleast_1d(np.asarray(default if given is None else given, np.float64))
+        except (TypeError, ValueError):
+            array = np.full(1, np.nan)
         if array.shape not in ((1,), (channels,)) or not np.isfinite(array).all():
-            raise InvalidData(f"{name}: must be one finite number or one for each of {channels} channels, not {given}")
+            expected = f"one finite number or one for each of {channels} channels"
+            raise InvalidData(f"{name}: must be {expected}, not {shown(given)}")
         values[name] = np.broadcast_to(array, (channels,))
     if (values["std"] <= 0).any():
-        raise InvalidData(f"std: must be positive, not {std}")
+        raise InvalidData(f"std: must be positive, not {shown(std)}")
     where = "Normalisation by mean and std"
     return Affine(where, "", (channels,), (channels,), 1.0 / values["std"], -values["mean"] / values["std"])
 

@@ -57,6 +57,8 @@ def private_copy(model: nn.Module) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InvalidNetwork(f"Model: must be a torch.nn.Module, not {type(model).__name__}")
     who = f"Model '{type(model).__name__}'"
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InvalidNetwork(f"{who}: must be a plain module, not TorchScript; convert the model it was made from")
     found = []
     for name, value in (*model.named_parameters(), *model.named_buffers()):
         if torch.nn.parameter.is_lazy(value):
@@ -109,7 +111,7 @@ def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
     except FORWARD_ERRORS as error:
         raise InvalidData(
             f"Calibration: samples must have the shape that model '{name}' takes, not {tuple(samples.shape[1:])} "
-            f"({_line(error)})"
+            f"({first_line(error)})"
         ) from error
     if not isinstance(result, torch.Tensor):
         raise UnsupportedLayer(f"Model '{name}': must return one tensor, not {type(result).__name__}")
@@ -118,7 +120,7 @@ def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
         graph = fx.Tracer().trace(twin, concrete_args=defaults or None)
     except (fx.proxy.TraceError, *FORWARD_ERRORS) as error:
         raise UnsupportedLayer(
-            f"Model '{name}': forward must be a fixed chain of layers, not depend on its data ({_line(error)})"
+            f"Model '{name}': forward must be a fixed chain of layers, not depend on its data ({first_line(error)})"
         ) from error
     reader = _Reader(fx.GraphModule(twin, graph), name)
     with torch.no_grad(), warnings.catch_warnings():
@@ -133,7 +135,7 @@ def _defaults(model: nn.Module) -> dict[str, Any]:
     return {item.name: item.default for item in arguments if item.default is not inspect.Parameter.empty}
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of a foreign error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
@@ -159,6 +161,10 @@ class _Reader(fx.Interpreter):
         before = self.shape
         inputs = [node for node in n.all_input_nodes if node in self.active]
         if n.op == "output":
+            if n.all_input_nodes != [self.last]:
+                raise UnsupportedLayer(
+                    f"Model '{self.name}': must return what its last layer gives, not something else"
+                )
             return super().run_node(n)
         if inputs and n.op != "placeholder":
             self._check_chain(n, inputs)

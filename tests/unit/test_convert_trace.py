@@ -1,6 +1,7 @@
 """Tracing: every layer that is not supported is refused by its path, and the caller's model stays as it is."""
 
 import copy
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -141,6 +142,33 @@ def test_more_than_one_output_is_refused() -> None:
     with pytest.raises(UnsupportedLayer) as error:
         trace(Two(), SAMPLES)
     assert str(error.value) == "Model 'Two': must return one tensor, not tuple"
+
+
+def test_a_result_that_is_not_the_last_is_refused() -> None:
+    class Early(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.other = nn.Linear(8, 3), nn.Linear(3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.head(x.flatten(1))
+            self.other(x)
+            return x
+
+    with pytest.raises(UnsupportedLayer) as error:
+        trace(Early(), SAMPLES.reshape(-1, 8))
+    assert str(error.value) == "Model 'Early': must return what its last layer gives, not something else"
+
+
+def test_compiled_models_are_refused() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = torch.jit.trace(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), torch.zeros(1, 1, 8, 8))
+    with pytest.raises(InvalidNetwork) as error:
+        trace(model, SAMPLES)
+    assert str(error.value) == (
+        "Model 'TopLevelTracedModule': must be a plain module, not TorchScript; convert the model it was made from"
+    )
 
 
 def test_samples_of_another_shape_are_refused_with_both_sides() -> None:
