@@ -17,9 +17,12 @@ BUILD_ARGS = {
     "verilator": [
         "-Wwarn-UNDRIVEN", "-Wwarn-IMPORTSTAR",
         "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-CASEOVERLAP", "-Wno-UNOPTFLAT",
+        "--x-assign", "unique", "--x-initial", "unique",
     ],
     "icarus": ["-g2005", "-Wall", "-Wno-timescale"],
 }  # fmt: skip
+# What is unknown at the start, a memory before it is written, holds random values.
+RUN_ARGS = {"verilator": ["+verilator+rand+reset+2", "+verilator+seed+1"], "icarus": []}
 
 
 def main(path: Path) -> None:
@@ -48,6 +51,7 @@ def main(path: Path) -> None:
         test_dir=job["job"],
         results_xml=str(results),
         extra_env={"SPIKELOOM_JOB": job["job"]},
+        plusargs=RUN_ARGS[job["simulator"]],
     )
     for failure in ElementTree.parse(results).iter("failure"):
         raise SystemExit(f"ERROR: the bench failed: {failure.get('type')}: {failure.get('message')}")

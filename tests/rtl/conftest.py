@@ -1,15 +1,13 @@
 """Designs that several tests share; compiled simulators are found again in the cache, in later runs too."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rtl_networks import MakeDesign
 from spikeloom import Network
 from spikeloom_hw.build import generate
 from spikeloom_sim.design import Design
-
-MakeDesign = Callable[[Network, int], Design]
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-import networks
 import numpy as np
 import pytest
-from conftest import MakeDesign
+import rtl_networks as networks
 from random_networks import random_samples
+from rtl_networks import MakeDesign
 from spikeloom_sim.capture import Capture, Recorder, Words, lanes_of, pieces_of
 from spikeloom_sim.design import Design, Stream
 from spikeloom_sim.scoreboard import Verdict, judge

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-import networks
 import numpy as np
 import pytest
-from conftest import MakeDesign
+import rtl_networks as networks
 from random_networks import random_network, random_samples
+from rtl_networks import MakeDesign
 from spikeloom import Network, ToolError
 from spikeloom_sim.compiled import compile_library
 from spikeloom_sim.cxxrtl import Model, read_memory

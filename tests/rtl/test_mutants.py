@@ -1,11 +1,11 @@
 """Wrong designs are caught: what the benches let pass here, they would let pass in ours."""
 
-import networks
 import numpy as np
 import pytest
-from conftest import MakeDesign
+import rtl_networks as networks
 from named_mutants import MUTANTS
 from random_networks import random_samples
+from rtl_networks import MakeDesign
 from spikeloom import SpikeloomError, golden
 from spikeloom_sim.compiled import compile_library
 from spikeloom_sim.cxxrtl import Model

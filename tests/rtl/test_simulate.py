@@ -8,16 +8,19 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import networks
 import numpy as np
 import pytest
-from conftest import MakeDesign
+import rtl_networks as networks
 from random_networks import RandomNetwork, random_samples
+from rtl_networks import MakeDesign
 from spikeloom import SpikeloomError, ToolError, golden
 from spikeloom.measure import sops
 from spikeloom_hw import toolchain
 from spikeloom_sim import SimulationResult, simulate
 from spikeloom_sim.design import Design
+
+# tests on one worker find what the first of them compiled
+VERILATOR = pytest.param("verilator", marks=pytest.mark.xdist_group("verilator"))
 
 
 @pytest.fixture
@@ -50,6 +53,7 @@ def test_the_result_says_what_was_measured(design: Design, rng: np.random.Genera
     assert json.loads(json.dumps(asdict(result))) == asdict(result)
 
 
+@pytest.mark.xdist_group("verilator")
 def test_all_simulators_measure_the_same(design: Design, rng: np.random.Generator) -> None:
     x = random_samples(rng, design.network, 14)
     results = [simulate(design.folder, x, simulator=simulator, seed=3) for simulator in ("verilator", "cxxrtl")]
@@ -58,7 +62,7 @@ def test_all_simulators_measure_the_same(design: Design, rng: np.random.Generato
     assert first.mismatches == 0
 
 
-@pytest.mark.parametrize("simulator", ["verilator", "cxxrtl"])
+@pytest.mark.parametrize("simulator", [VERILATOR, "cxxrtl"])
 def test_one_sample_is_enough_to_measure(simulator: str, design: Design, rng: np.random.Generator) -> None:
     result = simulate(design.folder, random_samples(rng, design.network, 1), simulator=simulator, stalls=False)
     assert result == SimulationResult(
@@ -129,7 +133,7 @@ def test_a_missing_simulator_is_named_with_its_cure(design: Design, monkeypatch:
     )
 
 
-@pytest.mark.parametrize("simulator", ["verilator", "cxxrtl"])
+@pytest.mark.parametrize("simulator", [VERILATOR, "cxxrtl"])
 def test_a_compiler_that_fails_is_named_with_its_log(
     simulator: str, design: Design, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -161,7 +165,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     )
 
 
-@pytest.mark.parametrize("simulator", ["verilator", "cxxrtl"])
+@pytest.mark.parametrize("simulator", [VERILATOR, "cxxrtl"])
 def test_an_interrupt_leaves_no_process_behind(simulator: str, design: Design) -> None:
     simulate(design.folder, np.zeros((1, 2, 4, 4), np.uint8), simulator=simulator)  # compiled now, if it was not
     script = (

@@ -1,8 +1,13 @@
 """Small networks, each with a corner of the hardware in it, and the lanes that lead there."""
 
+from collections.abc import Callable
+
 import numpy as np
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, Network
+from spikeloom_sim.design import Design
+
+MakeDesign = Callable[[Network, int], Design]
 
 
 def _start(name: str, shape: tuple[int, int, int], timesteps: int) -> RandomNetwork:
