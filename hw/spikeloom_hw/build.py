@@ -1,5 +1,6 @@
 """A build: the folder with the Verilog, its memories, the network it came from, and a manifest that describes it."""
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -43,6 +44,14 @@ class Build:
                 f"{network.digest[:16]}; generate it again"
             )
         return network
+
+    def require_unaltered(self) -> None:
+        """Raise `SpikeloomError` naming every file that is not the one that was generated."""
+        hashes = self.manifest.get("sha256", {})
+        altered = [name for name, digest in hashes.items() if _sha256((self.folder / name).read_bytes()) != digest]
+        if altered or not hashes:
+            names = ", ".join(altered) or MANIFEST
+            raise SpikeloomError(f"Build '{self.folder}': {names} must be as generated, not altered; generate it again")
 
     @classmethod
     def load(cls, folder: str | Path) -> "Build":
@@ -98,13 +107,14 @@ def generate(network: Network, folder: str | Path, *, board: str = "none", lanes
     )
     chain = Chain(program=program)
     code, memories = verilog(chain, header)
+    contents = {VERILOG: code, **memories}
     manifest = describe(chain, board, sorted(memories))
+    manifest["sha256"] = {name: _sha256(content.encode()) for name, content in contents.items()}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            (temporary / VERILOG).write_text(code)
-            for name, content in memories.items():
+            for name, content in contents.items():
                 (temporary / name).write_text(content)
             network.save(temporary / NETWORK)
             (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -117,6 +127,10 @@ def generate(network: Network, folder: str | Path, *, board: str = "none", lanes
     except OSError as error:
         raise SpikeloomError(f"Build '{folder}': cannot be written: {error.strerror}; choose another with -o") from None
     return Build(folder, manifest)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def fields(layout: data.Layout) -> dict[str, list[int]]:

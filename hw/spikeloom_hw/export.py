@@ -48,7 +48,7 @@ def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, st
         "read_rtlil design.il",
         *(f"delete {TOP}_*_{name}/t:$meminit*" for name in _WRITABLE),
         "rename -hide w:*[[]*",  # Amaranth's second names for elements of arrays, which confuse abc9
-        "proc",
+        "proc -norom",  # the walker's tables stay logic, see decision record 0004
         "opt_expr",
         "opt_clean",
         "opt_dff",

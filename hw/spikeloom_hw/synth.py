@@ -106,6 +106,7 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
         )
     board = find(name)
     network = build.network  # refused where it is not the one in the manifest
+    build.require_unaltered()
     family = DEVICES[board.device].family
     folder = build.folder / "synth" / board.name
     log = folder / LOG

@@ -35,7 +35,7 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
 
 def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = None) -> np.ndarray:
     """View x as samples [N, C, H, W] and check type, shape and finiteness; InvalidData where it is not so."""
-    x = np.asarray(x)
+    x = np.asarray(x.detach() if hasattr(x, "detach") else x)  # a tensor that wants a gradient, too
     got = x.shape
     if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
         raise InvalidData(f"Data for '{name}': must be uint8 or float, not {x.dtype}; convert it with astype")

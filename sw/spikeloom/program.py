@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .bounds import potential_bits
+from .geometry import Conv2d
 from .network import Network
 from .neuron import Neuron
 
@@ -53,13 +54,14 @@ class Program:
 def plan_core(network: Network, position: int, lanes: int) -> CorePlan:
     """Sizes of the core that runs the `position`-th population (from 0) with about `lanes` lanes.
 
-    Lanes beyond the channels would idle, and so would those of a last group left partly empty: the number is cut to
-    what `groups` full groups need.
+    Lanes beyond the channels that an event reaches would idle (all of them, or those of a convolution's group), and so
+    would those of a last group left partly empty: the number is cut to what `groups` full groups need.
     """
     population = network.populations[position]
     (connection,) = network.incoming(population.name)
     channels, height, width = population.shape
-    groups = -(-channels // min(lanes, channels))
+    reached = channels // connection.geometry.groups if isinstance(connection.geometry, Conv2d) else channels
+    groups = -(-channels // min(lanes, reached))
     lanes = -(-channels // groups)
     fires = isinstance(population.neuron, Neuron)
     return CorePlan(

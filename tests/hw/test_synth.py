@@ -1,5 +1,6 @@
 """Synthesis: a tiny build becomes a bitstream; whatever goes wrong is one line and leaves no bitstream."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, replace
@@ -112,7 +113,9 @@ def test_folder_that_is_no_build_is_refused(tmp_path: Path) -> None:
 
 
 def test_tool_that_fails_names_the_stage_the_cause_and_the_log(build: Path) -> None:
-    (build / "spikeloom.v").write_text("module spikeloom(;\n")
+    broken = "module spikeloom(;\n"
+    (build / "spikeloom.v").write_text(broken)
+    redirect(build, sha256={"spikeloom.v": hashlib.sha256(broken.encode()).hexdigest()})
     with pytest.raises(ToolError) as caught:
         synth.synth(build)
     assert str(caught.value) == (
@@ -120,6 +123,14 @@ def test_tool_that_fails_names_the_stage_the_cause_and_the_log(build: Path) -> N
         f"the whole output is in {build / 'synth' / 'icestick' / 'synth.log'}"
     )
     assert list(build.glob("*.bin")) == []
+
+
+def test_design_that_was_altered_is_not_synthesised(build: Path) -> None:
+    with (build / "spikeloom.v").open("a") as file:
+        file.write("// one more line\n")
+    with pytest.raises(SpikeloomError) as caught:
+        synth.synth(build)
+    assert str(caught.value) == f"Build '{build}': spikeloom.v must be as generated, not altered; generate it again"
 
 
 def test_folder_that_cannot_be_written_is_one_line(build: Path) -> None:

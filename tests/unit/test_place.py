@@ -125,7 +125,7 @@ def test_weight_memory_has_a_row_for_every_row_an_event_may_touch(groups: int, l
     rng = np.random.default_rng(4)
     network = RandomNetwork(rng, (16, 8, 8)).conv(16, Conv2d((3, 3), groups=groups)).readout(2)
     plan = dataclasses.replace(plan_core(network, 0, lanes), rows=1, queue_depth=0)  # neither banks nor queue
-    assert core_blocks(network, plan, BOARD) == ram_blocks(rows, lanes * 6, BOARD)
+    assert core_blocks(network, plan, BOARD) == ram_blocks(rows, plan.lanes * 6, BOARD)
 
 
 @pytest.mark.parametrize(
