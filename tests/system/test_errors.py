@@ -135,7 +135,7 @@ def test_reader_that_has_enough_is_not_told_off(loom: Path) -> None:
 
 
 def test_interrupt_ends_with_130_and_one_line(loom: Path, tmp_path: Path) -> None:
-    np.savez(tmp_path / "many.npz", x=np.zeros((200_000, 1, 8, 8), np.uint8))
+    np.savez(tmp_path / "many.npz", x=np.zeros((3_000_000, 1, 8, 8), np.uint8))
     command = [sys.executable, "-m", "spikeloom_cli", "run", str(loom), str(tmp_path / "many.npz")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(2.5)
