@@ -12,6 +12,7 @@ from .neuron import Neuron, Silent
 from .program import CorePlan, Program, plan_core
 
 MAX_LANES = 128
+MAX_ROWS = 2048  # deeper banks need several RAM blocks a bit, and their multiplexer costs clock: 73 instead of 87 MHz
 SPARE = 0.5  # a core that is not the busiest may take this part of the busiest one's mean cycles: samples differ
 
 
@@ -103,7 +104,7 @@ def balanced(network: Network, most: int) -> Program:
     for i, plan in enumerate(widest):
         if cycles(network, plan) < pace:
             options = (plan_core(network, i, lanes) for lanes in range(1, plan.lanes))
-            plan = next((option for option in options if cycles(network, option) <= SPARE * pace), plan)
+            plan = next((one for one in options if one.rows <= MAX_ROWS and cycles(network, one) <= SPARE * pace), plan)
         cores.append(plan)
     return Program(network, tuple(cores))
 
