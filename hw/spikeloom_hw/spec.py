@@ -53,14 +53,12 @@ class CoreSpec:
     @cached_property
     def source_timesteps(self) -> int:
         """T of the incoming train."""
-        source = self.network.source(self.plan.source)
-        return source.neuron.timesteps if isinstance(source, Population) else source.timesteps  # type: ignore[union-attr]
+        return self.network.train(self.plan.source)[1]
 
     @cached_property
     def source_growth(self) -> float:
         """Growth of the incoming train."""
-        source = self.network.source(self.plan.source)
-        return source.neuron.growth if isinstance(source, Population) else source.growth  # type: ignore[union-attr]
+        return self.network.train(self.plan.source)[0]
 
     @cached_property
     def axes(self) -> tuple[Axis, Axis]:

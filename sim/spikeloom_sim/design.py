@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spikeloom import Conv2d, Dense, Network, Population
+from spikeloom import Conv2d, Dense, Network
 from spikeloom_hw.build import Build
 
 Fields = dict[str, tuple[int, int]]
@@ -133,7 +133,7 @@ class Design:
             connection = next(item for item in self.network.connections if item.name == core.connection)
             source, target = self.network.source(connection.source), self.network.source(connection.target)
             assert isinstance(connection.geometry, Dense | Conv2d)  # a build has no other
-            timesteps = source.neuron.timesteps if isinstance(source, Population) else source.timesteps  # type: ignore[union-attr]
+            _, timesteps = self.network.train(connection.source)
             vertical, horizontal = connection.geometry.axes(source.shape, target.shape)
             rows = int(vertical.count.max() * horizontal.count.max()) * core.groups
             work += int(np.prod(source.shape)) * timesteps * max(rows, 1) + core.rows * core.lanes
