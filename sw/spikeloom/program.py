@@ -1,41 +1,176 @@
-"""A program says which core runs which part of a network, and with how many lanes."""
+"""A program says which core runs which layers of a network, on which lanes, and where each potential lies.
+
+The lanes of a core form a grid of cells, gy x gx, of `width` lanes each; every cell has a memory of its own, addressed
+on its own. A layer spreads its map over the grid: `spread` = (By, Bx) positions are held side by side, By being gy or
+less (1: this axis of the grid holds further channels instead).
+"""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from .bounds import potential_bits
-from .geometry import Conv2d
-from .network import Network
+import numpy as np
+
+from .geometry import Diagonal, Shape
+from .network import Connection, Network, Population
 from .neuron import Neuron
 
 QUEUE_DEPTH = 32
 
 
 @dataclass(frozen=True)
-class CorePlan:
-    """One core: the layers it runs (one, so far) and its sizes.
+class LayerPlan:
+    """Where the potentials of one population lie in a core's banks.
+
+    Row r = (block_y * nbx + block_x) * groups + group of every cell; cell (a, b) holds position
+    (block_y * By + a, block_x * Bx + b) where the axis is spread, lane l channel
+    (group * channel_cells + cell's share) * width + l.
 
     Parameters
     ----------
-    name : instance name in the hardware, `l<position>_<population>`.
-    source, connection, population : the layer, by the names of the network.
-    lanes : physical lanes P; each does one SOP a cycle.
-    groups : channel groups, ceil(channels / lanes); a row of potentials is one group at one position.
-    rows : rows of a bank, positions * groups.
-    bits : proven width of a potential.
-    generate_width : neurons the generator tests a cycle, divides `lanes`; 0 for a readout.
-    queue_depth : words of the event queue; 0 for a readout.
+    population : name.
+    shape : (C, H, W).
+    grid : (gy, gx) of the core.
+    width : lanes of a cell.
+    spread : (By, Bx), positions held side by side.
+    """
+
+    population: str
+    shape: Shape
+    grid: tuple[int, int]
+    width: int
+    spread: tuple[int, int]
+
+    @property
+    def channel_cells(self) -> int:
+        """Cells that hold the channels of one position."""
+        return (self.grid[0] if self.spread[0] == 1 else 1) * (self.grid[1] if self.spread[1] == 1 else 1)
+
+    @property
+    def channels(self) -> int:
+        """Channels of one position in a row."""
+        return self.channel_cells * self.width
+
+    @property
+    def groups(self) -> int:
+        """Rows that the channels of one position take."""
+        return -(-self.shape[0] // self.channels)
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """Blocks of positions along y and x."""
+        return -(-self.shape[1] // self.spread[0]), -(-self.shape[2] // self.spread[1])
+
+    @property
+    def rows(self) -> int:
+        """Rows of every cell."""
+        return self.blocks[0] * self.blocks[1] * self.groups
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Rows between neighbouring blocks along y and x."""
+        return self.blocks[1] * self.groups, self.groups
+
+    @cached_property
+    def neurons(self) -> np.ndarray:
+        """Address of the neuron in every place, -1 where there is none: int64 [rows, gy, gx, width]."""
+        (gy, gx), (by, bx), (channels, height, width) = self.grid, self.spread, self.shape
+        block_y, block_x, group, a, b, lane = np.ix_(
+            *(np.arange(n) for n in (*self.blocks, self.groups, gy, gx, self.width))
+        )
+        y = block_y * by + (a if by > 1 else 0)
+        x = block_x * bx + (b if bx > 1 else 0)
+        share = (a if by == 1 else 0) * (gx if bx == 1 else 1) + (b if bx == 1 else 0)
+        c = (group * self.channel_cells + share) * self.width + lane
+        real = (y < height) & (x < width) & (c < channels)
+        real = real & ((a < by) | (by == 1)) & ((b < bx) | (bx == 1))
+        address = np.where(real, (c * height + y) * width + x, -1)
+        return address.reshape(self.rows, gy, gx, self.width)
+
+    def scan(self, slot: int) -> np.ndarray:
+        """Neurons in the order in which the generator tests them, int64 [slots, slot]; -1 where a slot is half empty.
+
+        Rows ascending, then cells, then lanes, `slot` neighbours at once; slots without a neuron are left out.
+        """
+        slots = self.neurons.reshape(-1, slot)
+        return slots[(slots >= 0).any(1)]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of a layer's accumulate phase: how the events of one connection come to the lanes.
+
+    `kind` is "stream" (as the layer before, or the core before, generates them), "events" (replayed from stored codes,
+    through max pooling where the connection has it) or "rows" (a diagonal connection, added row by row from stored
+    codes). `connection` None: a stream that is only stored.
+    """
+
+    kind: str
+    connection: str | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Codes kept for replay: a train that is needed later than the moment it is generated.
+
+    Parameters
+    ----------
+    source : the population (or the core's input) whose codes are kept.
+    first, last : phases (positions of layers in the core) in which it is written and last read.
+    base : first word of its region.
+    words : words of its region: position-major, ceil(C / codes in a word) words a position.
+    """
+
+    source: str
+    first: int
+    last: int
+    base: int
+    words: int
+
+
+@dataclass(frozen=True)
+class CorePlan:
+    """One core: the consecutive layers it runs, and its sizes.
+
+    Parameters
+    ----------
+    name : instance name in the hardware.
+    source : the population whose train enters the core.
+    layers : its layers, in the order in which they run.
+    grid, width : cells and lanes of a cell.
+    bits : width of a potential, the widest of all layers.
+    weight_bits : width of a weight in the weight memory.
+    generate_width : neurons the generator tests a cycle, divides `width`; 0 where no layer fires.
+    queue_depth : words of the event queue; 0 where no layer fires.
+    stored : codes kept for replay.
+    store_width : codes in a word of the store.
     """
 
     name: str
     source: str
-    connection: str
-    population: str
-    lanes: int
-    groups: int
-    rows: int
+    layers: tuple[LayerPlan, ...]
+    grid: tuple[int, int]
+    width: int
     bits: int
+    weight_bits: int
     generate_width: int
     queue_depth: int
+    stored: tuple[Stored, ...] = ()
+    store_width: int = 1
+
+    @property
+    def lanes(self) -> int:
+        """Physical lanes P; each does one SOP a cycle."""
+        return self.grid[0] * self.grid[1] * self.width
+
+    @property
+    def rows(self) -> int:
+        """Rows of a bank: those of the layer that needs most."""
+        return max(layer.rows for layer in self.layers)
+
+    @property
+    def store_words(self) -> int:
+        """Words of the store."""
+        return max((item.base + item.words for item in self.stored), default=0)
 
 
 @dataclass(frozen=True)
@@ -51,28 +186,54 @@ class Program:
         return sum(core.lanes for core in self.cores)
 
 
-def plan_core(network: Network, position: int, lanes: int) -> CorePlan:
-    """Sizes of the core that runs the `position`-th population (from 0) with about `lanes` lanes.
+def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
+    """The steps of a layer's accumulate phase while `source`, the layer or core before, generates its train.
 
-    Lanes beyond the channels that an event reaches would idle (all of them, or those of a convolution's group), and so
-    would those of a last group left partly empty: the number is cut to what `groups` full groups need.
+    The stream comes first. Diagonal connections from other sources are added by rows, all others by events.
     """
-    population = network.populations[position]
-    (connection,) = network.incoming(population.name)
-    channels, height, width = population.shape
-    reached = channels // connection.geometry.groups if isinstance(connection.geometry, Conv2d) else channels
-    groups = -(-channels // min(lanes, reached))
-    lanes = -(-channels // groups)
-    fires = isinstance(population.neuron, Neuron)
-    return CorePlan(
-        name=f"l{position + 1}_{population.name}",
-        source=connection.source,
-        connection=connection.name,
-        population=population.name,
-        lanes=lanes,
-        groups=groups,
-        rows=height * width * groups,
-        bits=potential_bits(network)[population.name],
-        generate_width=(1 if lanes % 2 else 2) if fires else 0,
-        queue_depth=QUEUE_DEPTH if fires else 0,
-    )
+    incoming = network.incoming(population)
+    streamed = [item for item in incoming if item.source == source and not max_pooled(item)]
+    streamed.sort(key=lambda item: isinstance(item.geometry, Diagonal))  # a convolution rather than a diagonal
+    first = streamed[0] if streamed else None
+    found = [Step("stream", first.name if first else None)]
+    for item in incoming:
+        if item is not first:
+            found.append(Step("rows" if isinstance(item.geometry, Diagonal) else "events", item.name))
+    return tuple(found)
+
+
+def max_pooled(connection: Connection) -> bool:
+    """Whether the train passes max pooling on its way."""
+    return getattr(connection.geometry, "pool_kind", "average") == "max"
+
+
+def store_plan(network: Network, source: str, populations: tuple[str, ...], store_width: int) -> tuple[Stored, ...]:
+    """Regions of the codes that a core with these layers has to keep, packed by the phases in which they live."""
+    spans: dict[str, list[int]] = {}
+    before = source
+    origin = {}
+    for phase, population in enumerate(populations):
+        origin[before] = phase
+        for step in steps(network, before, population):
+            if step.kind != "stream" and step.connection is not None:
+                connection = next(item for item in network.connections if item.name == step.connection)
+                spans.setdefault(connection.source, [origin[connection.source], phase])[1] = phase
+        before = population
+    placed: list[Stored] = []
+    for name, (first, last) in sorted(spans.items(), key=lambda item: item[1]):
+        channels, height, width = network.source(name).shape
+        words = height * width * -(-channels // store_width)
+        alive = sorted((item for item in placed if item.last >= first and item.first <= last), key=lambda i: i.base)
+        base = 0
+        for item in alive:
+            if base + words <= item.base:
+                break
+            base = max(base, item.base + item.words)
+        placed.append(Stored(name, first, last, base, words))
+    return tuple(placed)
+
+
+def fires(network: Network, population: str) -> bool:
+    """Whether the population of that name fires, or is a readout."""
+    found = network.source(population)
+    return isinstance(found, Population) and isinstance(found.neuron, Neuron)
