@@ -1,0 +1,140 @@
+"""What a core takes of a device: its memories one by one, block RAMs, look-up tables."""
+
+from dataclasses import dataclass
+
+from .bounds import signed_bits
+from .cost import by_name, core_registers, reach
+from .digits import digits
+from .geometry import Dense, Diagonal
+from .landing import landings
+from .network import Network, Population
+from .neuron import Neuron
+from .program import CorePlan, LayerPlan, Program, fires, steps
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a board's device has, in its own units.
+
+    Parameters
+    ----------
+    name : board or device, for messages.
+    lut : four-input look-up tables.
+    ram_blocks, ram_block_bits, ram_width : block RAMs, bits of one, widest word of one.
+    lut_ram_depth : words up to which Yosys builds a memory from LUTs or flip-flops.
+    """
+
+    name: str
+    lut: int
+    ram_blocks: int
+    ram_block_bits: int
+    ram_width: int
+    lut_ram_depth: int = 32
+
+
+def packed(network: Network, layer: LayerPlan) -> bool:
+    """Whether the cells of a weight row hold the weights of neighbouring source channels.
+
+    They do where one cell alone has potentials: slot m of row c div cells belongs to source channel c, m = c mod cells.
+    """
+    geometries = [item.geometry for item in network.incoming(layer.population)]
+    alone = layer.shape[1:] == (1, 1) and layer.shape[0] <= layer.width
+    return alone and layer.spread == layer.grid != (1, 1) and all(isinstance(item, Dense) for item in geometries)
+
+
+def weight_rows(network: Network, core: CorePlan) -> dict[str, int]:
+    """Rows of the weight memory by connection, in the order in which they lie in it."""
+    found = {}
+    source = core.source
+    for layer in core.layers:
+        for step in steps(network, source, layer.population):
+            if step.connection is not None:
+                found[step.connection] = _rows(network, core, layer, step.connection, step.kind)
+        source = layer.population
+    return found
+
+
+def _rows(network: Network, core: CorePlan, layer: LayerPlan, name: str, kind: str) -> int:
+    connection = by_name(network, name)
+    if kind == "rows":
+        return layer.groups * len(digits(connection, core.weight_bits)[0])
+    source = network.source(connection.source).shape
+    vertical, horizontal = landings(connection.geometry, source, layer.shape, layer.spread)
+    channels = -(-source[0] // (core.grid[0] * core.grid[1])) if packed(network, layer) else source[0]
+    positions = len(vertical.kernel) * len(horizontal.kernel)
+    return channels * positions * reach(connection.geometry, source, layer)
+
+
+def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str], ...]:
+    """Every memory of a core: (name, depth, width in bits, "rom" or "ram")."""
+    found = [("weights", sum(weight_rows(network, core).values()), core.lanes * core.weight_bits, "rom")]
+    if not core_registers(core):
+        cells = core.grid[0] * core.grid[1]
+        found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "ram") for i in range(cells)]
+    if core.stored:
+        codes = max(network.largest_code(item.source).bit_length() for item in core.stored)
+        found.append(("store", core.store_words, core.store_width * codes, "ram"))
+    if core.queue_depth:
+        found.append(("queue", core.queue_depth, _word_bits(network, core), "ram"))
+        firing = [layer for layer in core.layers if fires(network, layer.population)]
+        slots = sum(layer.groups * layer.channels // core.generate_width for layer in firing)
+        found.append(("thetas", slots, core.generate_width * (2 * core.bits - 1), "rom"))
+    return tuple(found)
+
+
+def core_blocks(network: Network, core: CorePlan, capacity: Capacity) -> int:
+    """Block RAMs of a core."""
+    return sum(ram_blocks(depth, width, capacity) for _, depth, width, _ in memories(network, core))
+
+
+def ram_blocks(depth: int, width: int, capacity: Capacity) -> int:
+    """Block RAMs of a memory: the best aspect ratio; shallow ones go to LUTs."""
+    if depth <= capacity.lut_ram_depth:
+        return 0
+    options = []
+    word = capacity.ram_width
+    while word >= 1:
+        options.append(-(-width // word) * -(-depth * word // capacity.ram_block_bits))
+        word //= 2
+    return min(options)
+
+
+def core_luts(network: Network, core: CorePlan) -> int:
+    """Estimated LUTs of a core: lanes, generator, and a walker's worth of control."""
+    sources = {core.source, *(layer.population for layer in core.layers[:-1])}
+    levels = max(max(0, signed_bits(0, network.largest_code(name)) - 1).bit_length() - 1 for name in sources)
+    lane = levels * (core.weight_bits + 2 * levels) + 2 * core.bits
+    if not core_registers(core):
+        lane += 6 * core.bits  # forwarding, bank selection
+    if core.grid != (1, 1):
+        lane += 24  # rotation
+    diagonal = any(isinstance(item.geometry, Diagonal) for item in network.connections)
+    lane += 6 if diagonal and core.stored else 0
+    trains = max((_timesteps(network, layer.population) for layer in core.layers), default=0)
+    return core.lanes * lane + core.generate_width * (2 * trains + 3) * core.bits + 400 + 60 * len(core.layers)
+
+
+def shortages(program: Program, capacity: Capacity) -> list[str]:
+    """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
+    luts = sum(core_luts(program.network, core) for core in program.cores)
+    blocks = sum(core_blocks(program.network, core, capacity) for core in program.cores)
+    found = []
+    if luts > capacity.lut:
+        found.append(f"needs about {luts} of {capacity.lut} LUTs")
+    if blocks > capacity.ram_blocks:
+        found.append(f"needs about {blocks} of {capacity.ram_blocks} RAM blocks")
+    return found
+
+
+def _word_bits(network: Network, core: CorePlan) -> int:
+    """Width of a word of the event queue: the coordinates of a slot, its trains, the end mark."""
+    firing = [layer for layer in core.layers if fires(network, layer.population)]
+    coordinates = sum(max((layer.shape[axis] - 1).bit_length() for layer in firing) for axis in range(3))
+    digits = max(_timesteps(network, layer.population) for layer in firing)
+    return coordinates + digits * core.generate_width + 1
+
+
+def _timesteps(network: Network, name: str) -> int:
+    population = network.source(name)
+    assert isinstance(population, Population)
+    return population.neuron.timesteps if isinstance(population.neuron, Neuron) else 0
