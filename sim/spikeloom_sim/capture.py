@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+STATES = ("accumulating", "waiting", "draining", "program")  # what a core is at in a cycle
+STATE_BITS = 32  # of a counter of cycles
+
 
 @dataclass(frozen=True, eq=False)
 class Words:
@@ -24,8 +27,10 @@ class Capture:
     Members
     -------
     beats : transfers of each stream (i, o, o_class, and each firing core's spikes by core name), uint64 [n].
-    swaps : the bank of each core at each swap, uint32 [n, rows, pieces].
+    swaps : the bank of each core that was filled up to each swap, uint32 [n, memories, rows, pieces].
     retires : remainders of each firing core, uint32 [n, pieces].
+    states : cycles that each core spent in each of `STATES` up to each swap, int64 [n, states]; not every design
+        shows them.
     cycles : length of the run.
     fault : why the run ended early or which rule a stream broke; None where all is well.
     """
@@ -35,6 +40,7 @@ class Capture:
     retires: dict[str, Words]
     cycles: int = 0
     fault: str | None = None
+    states: dict[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write as .npz."""
@@ -42,18 +48,22 @@ class Capture:
         for kind in ("beats", "swaps", "retires"):
             for name, record in getattr(self, kind).items():
                 arrays |= {f"{kind}/{name}/words": record.words, f"{kind}/{name}/cycles": record.cycles}
+        arrays |= {f"states/{name}": counts for name, counts in self.states.items()}
         np.savez(path, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> "Capture":
         """Read what `save` wrote."""
         kinds: dict[str, dict[str, Words]] = {"beats": {}, "swaps": {}, "retires": {}}
+        states: dict[str, np.ndarray] = {}
         with np.load(path) as arrays:
             for key in arrays.files:
                 kind, *rest = key.split("/")
-                if len(rest) == 2 and rest[1] == "words":
+                if kind == "states":
+                    states[rest[0]] = arrays[key]
+                elif len(rest) == 2 and rest[1] == "words":
                     kinds[kind][rest[0]] = Words(arrays[key], arrays[f"{kind}/{rest[0]}/cycles"])
-            return cls(**kinds, cycles=int(arrays["cycles"]), fault=str(arrays["fault"]) or None)
+            return cls(**kinds, cycles=int(arrays["cycles"]), fault=str(arrays["fault"]) or None, states=states)
 
 
 @dataclass(eq=False)

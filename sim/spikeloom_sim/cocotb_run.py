@@ -16,7 +16,7 @@ from .cache import digest, made, workspace
 from .capture import Capture, pieces_of
 from .cocotb_child import BUILD_ARGS
 from .design import Design
-from .harness import TOP, Harness, bank_name, harness
+from .harness import TOP, Harness, bank_name, harness, states_name
 from .vectors import Vectors
 
 SIMULATORS = ("verilator", "icarus")
@@ -123,7 +123,9 @@ def layout(design: Design, bench: Harness) -> dict[str, Any]:
         "cores": [
             {
                 "name": slot.name, "offset": slot.offset, "width": slot.width, "bank": bank_name(index),
-                "rows": core.rows, "row_pieces": pieces_of(core.row_bits), "retire_pieces": pieces_of(core.retire_bits),
+                "memories": core.memories, "rows": core.rows, "layer_rows": [layer.rows for layer in core.layers],
+                "row_pieces": pieces_of(core.row_bits), "retire_pieces": pieces_of(core.retire_bits),
+                "states": states_name(index) if core.states else None,
             }
             for index, (slot, core) in enumerate(zip(bench.cores, design.cores, strict=True))
         ],

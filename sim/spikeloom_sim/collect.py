@@ -1,9 +1,12 @@
 """From raw captures back to integers by population and neuron; events that are no spikes of it are named."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from spikeloom import Neuron, Population, Trace
+from spikeloom import Input, Neuron, Population, Trace
+from spikeloom.program import LayerPlan
 
 from .capture import Capture, lanes_of
 from .design import Core, Design, Stream
@@ -45,101 +48,168 @@ def collect(design: Design, capture: Capture, samples: int, *, cut: bool = False
     cut : the run was cut off: more than `samples` may have been seen of the first cores.
     """
     faults: list[Fault] = []
-    spikes, accumulated, remainder = {}, {}, {}
-    for rank, core in enumerate(design.cores):
-        population = design.network.source(core.population)
-        assert isinstance(population, Population)
-        where = _Where(core.population, rank, samples, cut, faults)
-        banks = where.exactly(capture.swaps[core.name].words, "swaps")
-        accumulated[core.population] = neurons_of(core, population, lanes_of(banks, core.lanes, core.bits))
-        if core.spike is None:
-            continue
-        retires = where.exactly(
-            capture.retires[core.name].words, "words of remainders", core.rows * core.lanes // core.generate_width
-        )
-        remainder[core.population] = neurons_of(core, population, lanes_of(retires, core.generate_width, core.bits))
-        spikes[core.population] = _spikes(core.spike, population, capture.beats[core.name].words, where)
-    ports = _Where("", len(design.cores), samples, cut, faults)
+    parts: list[Trace] = []
+    rank = 0
+    for core in design.cores:
+        populations = [design.network.source(layer.population) for layer in core.layers]
+        place = partial(_Where, samples=samples, cut=cut, faults=faults)
+        parts.append(_collect_core(core, populations, rank, capture, place))
+        rank += len(populations)
+    ports = _Where([""], [rank], samples, cut, faults)
     potentials = _potentials(design, capture.beats["o"].words, ports)
-    classes = ports.exactly(capture.beats["o_class"].words, "class beats").astype(np.int64)
-    return Observation(Trace(spikes, accumulated, remainder), potentials, classes, tuple(sorted(faults)))
+    (classes,) = ports.exactly(capture.beats["o_class"].words, "class beats", [1])
+    trace = Trace(
+        {name: train for part in parts for name, train in part.spikes.items()},
+        {name: values for part in parts for name, values in part.accumulated.items()},
+        {name: values for part in parts for name, values in part.remainder.items()},
+    )
+    return Observation(trace, potentials, classes[:, 0].astype(np.int64), tuple(sorted(faults)))
 
 
-def neurons_of(core: Core, population: Population, scanned: np.ndarray) -> np.ndarray:
-    """Neurons [N, C, H, W] of values in scan order (rows ascending, then lanes), any shape [N, ...]."""
-    channels, height, width = population.shape
-    placed = scanned.reshape(len(scanned), height, width, core.groups * core.lanes)
-    return np.ascontiguousarray(placed[..., :channels].transpose(0, 3, 1, 2))
+def _collect_core(
+    core: Core,
+    populations: Sequence[Input | Population],
+    rank: int,
+    capture: Capture,
+    where_of: Callable[[list[str], list[int]], "_Where"],
+) -> Trace:
+    """What was seen of a core; `rank` is that of its first layer."""
+    where = where_of([item.name for item in populations], [rank + n for n in range(len(populations))])
+    banks = where.exactly(capture.swaps[core.name].words, "swaps", [1] * len(populations))
+    accumulated, remainder = {}, {}
+    for layer, population, bank in zip(core.layers, populations, banks, strict=True):
+        potentials = neurons_of(layer, places_of(core, layer, bank[:, 0]), layer.neurons)
+        accumulated[layer.population] = potentials + initial_of(population)
+    if core.spike is None:
+        return Trace({}, accumulated, {})
+    firing = [populations[n] for n in core.firing]
+    where = where_of([item.name for item in firing], [rank + n for n in core.firing])
+    scans = [core.layers[n].scan(core.generate_width) for n in core.firing]
+    words = where.exactly(capture.retires[core.name].words, "words of remainders", [len(scan) for scan in scans])
+    for n, scan, part in zip(core.firing, scans, words, strict=True):
+        layer = core.layers[n]
+        remainder[layer.population] = neurons_of(layer, lanes_of(part, core.generate_width, core.bits), scan)
+    spikes = _spikes(core.spike, firing, capture.beats[core.name].words, where)
+    return Trace(spikes, accumulated, remainder)
 
 
-@dataclass(frozen=True, eq=False)
+def places_of(core: Core, layer: LayerPlan, banks: np.ndarray) -> np.ndarray:
+    """Potentials in the places of a layer, int64 [N, rows, gy, gx, width], of banks uint32 [N, memories, rows, pieces].
+
+    A layer takes the lowest rows of every memory.
+    """
+    lanes = core.lanes // core.memories
+    values = lanes_of(banks[:, :, : layer.rows], lanes, core.bits)
+    return values.transpose(0, 2, 1, 3).reshape(len(banks), layer.rows, *core.grid, core.width)
+
+
+def neurons_of(layer: LayerPlan, values: np.ndarray, address: np.ndarray) -> np.ndarray:
+    """Neurons [N, C, H, W] of values [N, ...] that lie where `address` [...] says; -1: no neuron is there."""
+    found = np.zeros((len(values), int(np.prod(layer.shape))), np.int64)
+    real = address >= 0
+    found[:, address[real]] = values[:, real]
+    return found.reshape(len(values), *layer.shape)
+
+
+def initial_of(population: Input | Population) -> np.ndarray:
+    """What a sample starts with and the banks do not hold, broadcast to [C, H, W]."""
+    assert isinstance(population, Population)  # a core holds no input
+    return population.neuron.initial[0].reshape(-1, 1, 1)
+
+
+def train_steps(neuron: Neuron) -> int:
+    """Time steps of the train that a neuron sends."""
+    return getattr(neuron, "train_steps", neuron.timesteps)
+
+
 class _Where:
-    """The place that faults are reported from."""
+    """The place that faults are reported from: some populations that take turns, sample by sample."""
 
-    population: str
-    rank: int
-    samples: int
-    cut: bool
-    faults: list[Fault]
+    def __init__(
+        self, names: Sequence[str], ranks: Sequence[int], samples: int, cut: bool, faults: list[Fault]
+    ) -> None:
+        self.names, self.ranks, self.samples, self.cut, self.faults = names, ranks, samples, cut, faults
 
-    def fault(self, sample: int, text: str) -> None:
-        where = f"population '{self.population}', " if self.population else ""
-        self.faults.append(Fault(sample, self.rank, f"sample {sample}, {where}{text}"))
+    def fault(self, sample: int, turn: int, text: str) -> None:
+        """Report a fault of the population whose turn it was."""
+        who = f"population '{self.names[turn]}', " if self.names[turn] else ""
+        self.faults.append(Fault(sample, self.ranks[turn], f"sample {sample}, {who}{text}"))
 
-    def exactly(self, words: np.ndarray, what: str, each: int = 1) -> np.ndarray:
-        """`each` records a sample, [N, each, ...] (or [N, ...] where each is 1); zeros stand for missing ones."""
-        needed = self.samples * each
+    def exactly(self, words: np.ndarray, what: str, each: Sequence[int]) -> list[np.ndarray]:
+        """So many records of each population in every sample, [N, each, ...]; zeros stand for missing ones."""
+        whole = sum(each)
+        needed = self.samples * whole
         if len(words) < needed or (len(words) > needed and not self.cut):
-            self.fault(
-                min(len(words) // each, self.samples), f"{what}: expected {needed} in all samples, got {len(words)}"
-            )
-        whole = np.zeros((needed, *words.shape[1:]), words.dtype)
-        whole[: min(len(words), needed)] = words[:needed]
-        return whole if each == 1 else whole.reshape(self.samples, each, *words.shape[1:])
+            sample, place = divmod(min(len(words), needed), whole)
+            turn = int(np.searchsorted(np.cumsum(each), place, side="right"))
+            self.fault(sample, turn, f"{what}: expected {needed} in all samples, got {len(words)}")
+        filled = np.zeros((needed, *words.shape[1:]), words.dtype)
+        filled[: min(len(words), needed)] = words[:needed]
+        return np.split(filled.reshape(self.samples, whole, *words.shape[1:]), np.cumsum(each)[:-1], axis=1)
 
 
-def _spikes(stream: Stream, population: Population, words: np.ndarray, where: _Where) -> np.ndarray:
-    """Trains int8 [N, T, C, H, W] of a core's events."""
-    assert isinstance(population.neuron, Neuron)
-    shape = (population.neuron.timesteps, *population.shape)
+def _spikes(stream: Stream, populations: Sequence[object], words: np.ndarray, where: _Where) -> dict[str, np.ndarray]:
+    """Trains int8 [N, T, C, H, W] by name, of the events of populations that take turns."""
+    if "none" in stream.fields:  # closes a word that has no event
+        words = words[(stream.field(words, "none") == 0) | (stream.field(words, "end") != 0)]
     ends = stream.field(words, "end") != 0
-    sample = np.cumsum(ends) - ends
-    where.exactly(words[ends], "end marks")
-    places = [stream.field(words, name)[~ends] for name in ("step", "c", "y", "x")]
-    sample = sample[~ends]
-    if not where.cut:
-        for late in np.unique(sample[sample >= where.samples])[:1]:
-            where.fault(int(late), "spikes: an event after the last end mark")
-    inside = sample < where.samples
+    closed = np.cumsum(ends) - ends
+    where.exactly(words[ends], "end marks", [1] * len(populations))
+    late = closed[~ends]
+    late = late[late >= where.samples * len(populations)]
+    if len(late) and not where.cut:
+        sample, turn = divmod(int(late[0]), len(populations))
+        where.fault(sample, turn, "spikes: an event after the last end mark")
+    found = {}
+    for turn, population in enumerate(populations):
+        assert isinstance(population, Population)
+        mine = ~ends & (closed % len(populations) == turn) & (closed < where.samples * len(populations))
+        found[population.name] = _train(stream, population, words[mine], closed[mine] // len(populations), where, turn)
+    return found
+
+
+def _train(
+    stream: Stream, population: Population, words: np.ndarray, sample: np.ndarray, where: _Where, turn: int
+) -> np.ndarray:
+    """The train of one population, of its events and the samples they belong to."""
+    assert isinstance(population.neuron, Neuron)
+    shape = (train_steps(population.neuron), *population.shape)
+    places = [stream.field(words, name) for name in ("step", "c", "y", "x")]
+    inside = np.ones(len(words), bool)
     for values, extent in zip(places, shape, strict=True):
         inside &= values < extent
-    for index in np.flatnonzero(~inside & (sample < where.samples))[:1]:
+    for index in np.flatnonzero(~inside)[:1]:
         step, c, y, x = (int(values[index]) for values in places)
         where.fault(
             int(sample[index]),
+            turn,
             f"spikes: an event of neuron (c={c}, y={y}, x={x}) at time step {step + 1}, but the shape is "
             f"{population.shape} and there are {shape[0]} time steps",
         )
-    train = np.zeros((where.samples, *shape), np.int8)
     at = tuple(values[inside] for values in (sample, *places))
-    np.add.at(train, at, 1)
-    for n, step, c, y, x in np.argwhere(train > 1)[:1]:
-        count = int(train[n, step, c, y, x])
+    count = np.zeros((where.samples, *shape), np.int16)
+    np.add.at(count, at, 1)
+    for n, step, c, y, x in np.argwhere(count > 1)[:1]:
         where.fault(
             int(n),
-            f"spikes: neuron (c={c}, y={y}, x={x}) at time step {step + 1} sent {count} events, at most one may be",
+            turn,
+            f"spikes: neuron (c={c}, y={y}, x={x}) at time step {step + 1} sent {int(count[n, step, c, y, x])} events, "
+            "at most one may be",
         )
-    return np.minimum(train, 1)
+    train = np.zeros(count.shape, np.int8)
+    train[at] = 1 - 2 * stream.field(words[inside], "negative") if "negative" in stream.fields else 1
+    return train
 
 
 def _potentials(design: Design, words: np.ndarray, where: _Where) -> np.ndarray:
     """Potentials int64 [N, O] at the readout port, in order of address."""
     outputs, port = design.manifest["readout"]["outputs"], design.ports["o"]
-    beats = where.exactly(words, "potentials", outputs).reshape(where.samples, outputs)
+    (beats,) = where.exactly(words, "potentials", [outputs])
     last = port.field(beats, "last") != 0
     for n in np.flatnonzero((last != (np.arange(outputs) == outputs - 1)).any(1))[:1]:
         where.fault(
             int(n),
+            0,
             f"port 'o': 'last' must mark output {outputs - 1} alone, not outputs {np.flatnonzero(last[n]).tolist()}",
         )
     bits = design.manifest["readout"]["potential_bits"]

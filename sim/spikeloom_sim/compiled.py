@@ -132,7 +132,7 @@ def flat_design(design: Design) -> list[str]:
     """Yosys passes from `spikeloom.v` to one flat module that keeps the probes."""
     cores = design.cores
     probes = [path for core in cores for path in (core.swap, core.filled, core.retire_valid, core.retire_remainder)]
-    probes += [core.banks[0] for core in cores if len(core.banks) == 1]
+    probes += [path for core in cores for path in (*core.states, *([] if core.filled else core.banks))]
     probes += [path for core in cores if (s := core.spike) for path in (s.valid, s.ready, s.payload)]
     return [
         "read_verilog spikeloom.v",

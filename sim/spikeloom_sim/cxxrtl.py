@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from spikeloom import ToolError
 
-from .capture import Capture, Words, pieces_of
+from .capture import STATES, Capture, Words, pieces_of
 from .compiled import compile_library
 from .design import Design
 from .vectors import Vectors
@@ -22,7 +22,7 @@ _HANDLE, _INT, _POINTER = ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p
 _RESULTS = {
     "sim_new": _HANDLE, "sim_free": None, "sim_fault": ctypes.c_char_p, "sim_cycle": _INT, "sim_clear": None,
     "sim_memories": ctypes.c_char_p, "sim_image": None, "sim_configure": None, "sim_stalls": None, "sim_reset": None,
-    "sim_run": ctypes.c_int, "sim_beats": _INT, "sim_words": _INT,
+    "sim_run": ctypes.c_int, "sim_beats": _INT, "sim_words": _INT, "sim_states": _INT,
 }  # fmt: skip
 
 
@@ -144,12 +144,14 @@ class Model:
         """What was seen since the last clear; copies."""
         names = [stream.name for stream in self.design.streams]
         beats = {name: self._beats(index) for index, name in enumerate(names)}
-        swaps, retires = {}, {}
+        swaps, retires, states = {}, {}, {}
         for index, core in enumerate(self.design.cores):
-            swaps[core.name] = self._words(index, 0, (core.rows, pieces_of(core.row_bits)))
+            swaps[core.name] = self._words(index, 0, (core.memories, core.rows, pieces_of(core.row_bits)))
             if core.spike:
                 retires[core.name] = self._words(index, 1, (pieces_of(core.retire_bits),))
-        return Capture(beats, swaps, retires, self.cycle, self._hang or self._broken_rule(names))
+            if core.states:
+                states[core.name] = self._states(index)
+        return Capture(beats, swaps, retires, self.cycle, self._hang or self._broken_rule(names), states)
 
     def _text(self, function: str) -> str:
         return bytes(getattr(self._library, function)(self._handle)).decode()
@@ -172,6 +174,11 @@ class Model:
         )
         found = _copy(words, ctypes.c_uint32, size.value).reshape(records, *shape)
         return Words(found, _copy(cycles, ctypes.c_int64, records))
+
+    def _states(self, core: int) -> np.ndarray:
+        counts = _POINTER()
+        size = self._library.sim_states(self._handle, _INT(core), ctypes.byref(counts))
+        return _copy(counts, ctypes.c_int64, size).reshape(-1, len(STATES))
 
     def _load_memories(self) -> None:
         """Hand over the contents of the memories that have a file, which is named after its memory's place."""
@@ -221,7 +228,13 @@ def _probes(design: Design) -> list[str]:
     return [
         *(line("stream", stream.valid, stream.ready, stream.payload) for stream in design.streams),
         *(
-            line("core", core.swap, core.filled, core.retire_valid, core.retire_remainder, *core.banks)
+            line(
+                "core",
+                str(core.rows if core.filled else 0),
+                *(core.swap, core.filled, core.retire_valid, core.retire_remainder),
+                *(core.states or [None] * len(STATES)),
+                *core.banks,
+            )
             for core in design.cores
         ),
     ]

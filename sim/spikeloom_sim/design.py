@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spikeloom import Conv2d, Dense, Network
+from spikeloom import Network
+from spikeloom.program import LayerPlan, fires
 from spikeloom_hw.build import Build
+
+from .capture import STATES
+from .limits import busy_cycles, silent_cycles
 
 Fields = dict[str, tuple[int, int]]
 PORTS = ("i", "o", "o_class")
@@ -43,22 +47,24 @@ class Stream:
         return words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Core:
     """A core: its sizes (see `spikeloom.program.CorePlan`) and its probes, by path.
 
-    `banks` are two memories of `rows` words, chosen by `filled`, or one register; `spike` and the retire probes are
-    None for a readout.
+    `firing` are the positions of the layers that fire. `banks` are a memory for each cell, in which row r of bank b has
+    address 2r + b, and `filled` says which bank is being filled; or, where that is None, one register. `spike` and
+    the retire probes are None where no layer fires, `states` empty where the design has no such flags.
     """
 
     name: str
-    population: str
-    connection: str
-    lanes: int
-    groups: int
-    rows: int
+    source: str
+    layers: tuple[LayerPlan, ...]
+    firing: tuple[int, ...]
+    grid: tuple[int, int]
+    width: int
     bits: int
     generate_width: int
+    rows: int
     reset_cycles: int
     swap: str
     filled: str | None
@@ -66,16 +72,38 @@ class Core:
     retire_valid: str | None
     retire_remainder: str | None
     spike: Stream | None
+    states: tuple[str, ...]
+
+    @property
+    def cells(self) -> int:
+        """Cells of the grid."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def lanes(self) -> int:
+        """Physical lanes."""
+        return self.cells * self.width
+
+    @property
+    def memories(self) -> int:
+        """Memories that hold the potentials: one a cell, or one register."""
+        return len(self.banks)
 
     @property
     def row_bits(self) -> int:
-        """Width of a row of potentials."""
-        return self.lanes * self.bits
+        """Width of a row of one of them."""
+        return self.lanes // self.memories * self.bits
 
     @property
     def retire_bits(self) -> int:
         """Width of a word of remainders."""
         return self.generate_width * self.bits
+
+    @property
+    def title(self) -> str:
+        """The core by what it runs."""
+        names = [layer.population for layer in self.layers]
+        return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +129,18 @@ class Design:
     def load(cls, folder: str | Path) -> "Design":
         """Open a build; SpikeloomError where it is none, or where network and manifest do not belong together."""
         build = Build.load(folder)
-        manifest = build.manifest
+        return cls.of(build.folder, build.network, build.manifest)
+
+    @classmethod
+    def of(cls, folder: Path, network: Network, manifest: dict[str, Any]) -> "Design":
+        """The design that a manifest describes."""
         source, readout = manifest["input"], manifest["readout"]
         ports = {
             "i": _port("i", source["width"], source["fields"]),
             "o": _port("o", readout["potential_bits"] + 1, readout["fields"]),
             "o_class": _port("o_class", readout["class_bits"], {"class": [0, readout["class_bits"]]}),
         }
-        return cls(build.folder, build.network, manifest, ports, tuple(_core(core) for core in manifest["cores"]))
+        return cls(folder, network, manifest, ports, tuple(_core(network, core) for core in manifest["cores"]))
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -121,22 +153,20 @@ class Design:
         return self.folder / self.manifest["verilog"]
 
     @property
+    def layers(self) -> tuple[LayerPlan, ...]:
+        """The layers of all cores, in the order in which a sample passes them."""
+        return tuple(layer for core in self.cores for layer in core.layers)
+
+    @property
     def patience_cycles(self) -> int:
-        """Cycles in which something must move, or the design hangs: more than the slowest scan of a bank takes."""
-        return 2000 + 4 * sum(core.rows * core.lanes + core.reset_cycles for core in self.cores)
+        """Cycles in which something must move, or the design hangs: more than the longest silence of all cores."""
+        silences = (silent_cycles(self.network, core.source, core.layers) + core.reset_cycles for core in self.cores)
+        return 2000 + 4 * sum(silences)
 
     @property
     def sample_cycles(self) -> int:
-        """Cycles in which some core must finish a sample: more than any sample takes, stalls included."""
-        work = 0
-        for core in self.cores:
-            connection = next(item for item in self.network.connections if item.name == core.connection)
-            source, target = self.network.source(connection.source), self.network.source(connection.target)
-            assert isinstance(connection.geometry, Dense | Conv2d)  # a build has no other
-            _, timesteps = self.network.train(connection.source)
-            vertical, horizontal = connection.geometry.axes(source.shape, target.shape)
-            rows = int(vertical.count.max() * horizontal.count.max()) * core.groups
-            work += int(np.prod(source.shape)) * timesteps * max(rows, 1) + core.rows * core.lanes
+        """Cycles in which some core must finish a layer: more than a sample takes, stalls included."""
+        work = sum(busy_cycles(self.network, core.source, core.layers) for core in self.cores)
         return self.patience_cycles + 8 * work
 
 
@@ -148,11 +178,25 @@ def _fields(fields: dict[str, list[int]]) -> Fields:
     return {name: (offset, width) for name, (offset, width) in fields.items()}
 
 
-def _core(core: dict[str, Any]) -> Core:
+def _core(network: Network, core: dict[str, Any]) -> Core:
     probes, spike = core["probes"], core["probes"].get("spike")
-    plain = ("name", "population", "connection", "lanes", "groups", "rows", "bits", "generate_width", "reset_cycles")
+    plain = ("name", "source", "width", "bits", "generate_width", "rows", "reset_cycles")
+    grid = (core["grid"][0], core["grid"][1])
+    layers = tuple(
+        LayerPlan(
+            population=layer["population"],
+            shape=network.source(layer["population"]).shape,
+            grid=grid,
+            width=core["width"],
+            spread=(layer["spread"][0], layer["spread"][1]),
+        )
+        for layer in core["layers"]
+    )
     return Core(
         **{name: core[name] for name in plain},
+        grid=grid,
+        layers=layers,
+        firing=tuple(position for position, layer in enumerate(layers) if fires(network, layer.population)),
         swap=probes["swap"],
         filled=probes["filled"] if probes["bank_kind"] == "memory" else None,
         banks=tuple(probes["banks"]),
@@ -162,4 +206,5 @@ def _core(core: dict[str, Any]) -> Core:
         and Stream(
             core["name"], spike["valid"], spike["ready"], spike["payload"], spike["width"], _fields(spike["fields"])
         ),
+        states=tuple(probes[name] for name in STATES) if all(name in probes for name in STATES) else (),
     )

@@ -4,6 +4,7 @@
 // memories still hold what they held before the rising edge: the moment at which streams transfer and a bank is read.
 #include "design.cc"
 
+#include <algorithm>
 #include <cstdint>
 #include <sstream>
 #include <string>
@@ -38,14 +39,31 @@ struct Words {
     std::vector<int64_t> cycles;
 
     void add(const Probe &probe, int64_t cycle) {
-        words.insert(words.end(), probe.curr, probe.curr + probe.pieces * probe.depth);
+        words.insert(words.end(), probe.curr, probe.curr + probe.pieces);
         cycles.push_back(cycle);
     }
 };
 
+// A core: its bank lies in some memories, one row of two banks after the other, or in a register (no rows).
 struct Core {
-    Probe swap, filled, retire_valid, retire_remainder, banks[2];
+    size_t rows;
+    Probe swap, filled, retire_valid, retire_remainder, states[4];
+    std::vector<Probe> banks;
     Words swaps, retires;
+    int64_t spent[4];
+    std::vector<int64_t> spent_at_swaps;
+
+    void swapped(int64_t cycle) {
+        size_t bank = filled.high(), before = swaps.words.size(), size = 0;
+        for (const Probe &memory : banks) size += memory.pieces * (rows ? rows : 1);
+        swaps.words.resize(before + size);
+        uint32_t *to = &swaps.words[before];
+        for (const Probe &memory : banks)
+            for (size_t row = 0; row < (rows ? rows : 1); row++, to += memory.pieces)
+                std::copy_n(memory.curr + (rows ? 2 * row + bank : 0) * memory.pieces, memory.pieces, to);
+        swaps.cycles.push_back(cycle);
+        spent_at_swaps.insert(spent_at_swaps.end(), spent, spent + 4);
+    }
 };
 
 // Random pauses: a fresh probability every 64 cycles, so that both long and short ones happen.
@@ -70,7 +88,7 @@ struct Simulation {
     cxxrtl_design::TOP design;
     cxxrtl::debug_items items;
     Probe rst, mutant;
-    std::vector<Stream> streams;  // i, o, o_class, then the spikes of every core that fires
+    std::vector<Stream> streams;  // i, o, o_class, then the spikes of every core in which a layer fires
     std::vector<Core> cores;
     std::vector<std::pair<Probe, std::vector<uint32_t>>> images;  // contents of memories after configuration
     Stalls stalls[3];
@@ -99,14 +117,23 @@ struct Simulation {
         for (std::string line; std::getline(lines, line);) {
             std::istringstream fields(line);
             std::vector<Probe> found;
-            std::string kind, path;
+            std::string kind, path, rows;
             std::getline(fields, kind, '\t');
+            if (kind == "core") std::getline(fields, rows, '\t');
             while (std::getline(fields, path, '\t')) found.push_back(path == "-" ? Probe() : find(path));
             if (kind == "stream" && found.size() == 3)
                 streams.push_back(Stream{found[0], found[1], found[2], {}, {}, false, 0});
-            else if (kind == "core" && found.size() >= 5)
-                cores.push_back(Core{found[0], found[1], found[2], found[3], {found[4], found.back()}, {}, {}});
+            else if (kind == "core" && found.size() >= 9)
+                add_core(std::stoul(rows), found);
         }
+    }
+
+    void add_core(size_t rows, const std::vector<Probe> &found) {
+        Core core{rows, found[0], found[1], found[2], found[3], {found[4], found[5], found[6], found[7]}, {}, {}, {}, {}, {}};
+        core.banks.assign(found.begin() + 8, found.end());
+        for (const Probe &memory : core.banks)
+            if (memory.depth < 2 * rows && fault.empty()) fault = "memory of " + std::to_string(2 * rows) + " words";
+        cores.push_back(core);
     }
 
     void tick() {
@@ -143,7 +170,8 @@ struct Simulation {
             }
         }
         for (Core &core : cores) {
-            if (core.swap.high()) core.swaps.add(core.banks[core.filled.high()], cycle), moved = advanced = cycle;
+            for (int state = 0; state < 4; state++) core.spent[state] += core.states[state].high();
+            if (core.swap.high()) core.swapped(cycle), moved = advanced = cycle;
             if (core.retire_valid.high()) core.retires.add(core.retire_remainder, cycle), moved = cycle;
         }
     }
@@ -162,7 +190,8 @@ Simulation *simulation(void *handle) { return static_cast<Simulation *>(handle);
 extern "C" {
 
 // `probes` holds a line for each object, names separated by tabs; a hierarchical name has spaces for dots, `-` is none:
-//   stream VALID READY PAYLOAD        core SWAP FILLED RETIRE_VALID RETIRE_REMAINDER BANK [BANK]
+//   stream VALID READY PAYLOAD
+//   core ROWS SWAP FILLED RETIRE_VALID RETIRE_REMAINDER STATE STATE STATE STATE BANK [BANK ...]   (0 rows: a register)
 void *sim_new(const char *probes) { return new Simulation(probes); }
 void sim_free(void *handle) { delete simulation(handle); }
 
@@ -235,7 +264,10 @@ int sim_run(void *handle, const uint64_t *beats, int64_t count, int64_t *sent, i
 void sim_clear(void *handle) {
     auto s = simulation(handle);
     for (Stream &stream : s->streams) stream.beats.clear(), stream.cycles.clear();
-    for (Core &core : s->cores) core.swaps = core.retires = Words();
+    for (Core &core : s->cores) {
+        core.swaps = core.retires = Words();
+        std::fill_n(core.spent, 4, 0), core.spent_at_swaps.clear();
+    }
     s->fault.clear();
     s->moved = s->advanced = s->cycle;
 }
@@ -253,6 +285,13 @@ int64_t sim_words(void *handle, int64_t core, int kind, const uint32_t **words, 
     Words &record = kind ? found.retires : found.swaps;
     *words = record.words.data(), *cycles = record.cycles.data(), *size = (int64_t)record.words.size();
     return (int64_t)record.cycles.size();
+}
+
+// Cycles a core spent in each of the four states up to each swap; their number.
+int64_t sim_states(void *handle, int64_t core, const int64_t **spent) {
+    Core &found = simulation(handle)->cores[core];
+    *spent = found.spent_at_swaps.data();
+    return (int64_t)found.spent_at_swaps.size();
 }
 
 }  // extern "C"

@@ -9,7 +9,7 @@ same edge. The design itself is what ships; it is observed by hierarchical names
 import re
 from dataclasses import dataclass
 
-from .capture import pieces_of
+from .capture import STATE_BITS
 from .design import Core, Design, Stream
 
 TOP = "spikeloom_bench"
@@ -65,20 +65,20 @@ def harness(design: Design) -> Harness:
         f"  output reg [{offset - 1}:0] seen = 0;",
         *_wires(design),
         f"  always @(posedge clk) seen <= {{{', '.join(f'({part})' for part in reversed(parts))}}};",
-        *(line for index, core in enumerate(design.cores) for line in _bank(index, core)),
+        *(line for index, core in enumerate(design.cores) for line in (*_bank(index, core), *_states(index, core))),
         "endmodule",
     ]
     return Harness("\n".join(lines) + "\n", offset, tuple(streams), tuple(cores))
 
 
 def bank_name(index: int) -> str:
-    """Name of the copy of a core's bank: a register for one row, an array for more."""
+    """Name of the copy of a core's bank: a register for one row, an array for more, memory after memory."""
     return f"bank_{index}"
 
 
-def row_pieces(core: Core) -> int:
-    """32-bit pieces in a row of a bank."""
-    return pieces_of(core.row_bits)
+def states_name(index: int) -> str:
+    """Name of a register with the cycles that a core spent in each of its states up to its last swap."""
+    return f"states_{index}"
 
 
 def _wires(design: Design) -> list[str]:
@@ -95,20 +95,44 @@ def _wires(design: Design) -> list[str]:
 def _bank(index: int, core: Core) -> list[str]:
     """The copy of a core's bank at its swap."""
     name, swap = bank_name(index), _path(core.swap)
-    if core.rows == 1 and len(core.banks) == 1:
+    if core.filled is None:
         return [
             f"  reg [{core.row_bits - 1}:0] {name} = 0;",
             f"  always @(posedge clk) if ({swap}) {name} <= {_path(core.banks[0])};",
         ]
-    first, second = (_path(bank) for bank in core.banks)
-    assert core.filled is not None
-    return [
-        f"  reg [{core.row_bits - 1}:0] {name} [0:{core.rows - 1}];",
-        f"  integer row_{index};",
-        f"  always @(posedge clk) if ({swap})",
-        f"    for (row_{index} = 0; row_{index} < {core.rows}; row_{index} = row_{index} + 1)",
+    row, words = f"row_{index}", core.memories * core.rows
+    single = words == 1
+    copies = [
         # a blocking assignment reads the memory before its own writes of this edge, which are non-blocking, arrive
-        f"      {name}[row_{index}] = {_path(core.filled)} ? {second}[row_{index}] : {first}[row_{index}];",
+        f"      {name}{'' if single else f'[{memory * core.rows} + {row}]'} = "
+        f"{_path(path)}[2 * {row} + {_path(core.filled)}];"
+        for memory, path in enumerate(core.banks)
+    ]
+    return [
+        f"  reg [{core.row_bits - 1}:0] {name}{' = 0' if single else f' [0:{words - 1}]'};",
+        f"  integer {row};",
+        f"  always @(posedge clk) if ({swap})",
+        f"    for ({row} = 0; {row} < {core.rows}; {row} = {row} + 1) begin",
+        *copies,
+        "    end",
+    ]
+
+
+def _states(index: int, core: Core) -> list[str]:
+    """Counters of the states of a core, and their copy at its swap."""
+    if not core.states:
+        return []
+    counters = [f"count_{index}_{state}" for state in range(len(core.states))]
+    return [
+        f"  reg [{STATE_BITS * len(counters) - 1}:0] {states_name(index)} = 0;",
+        *(f"  reg [{STATE_BITS - 1}:0] {counter} = 0;" for counter in counters),
+        "  always @(posedge clk) begin",
+        *(
+            f"    {counter} = {counter} + ({_path(state)} === 1'b1);"
+            for counter, state in zip(counters, core.states, strict=True)
+        ),
+        f"    if ({_path(core.swap)}) {states_name(index)} = {{{', '.join(reversed(counters))}}};",
+        "  end",
     ]
 
 

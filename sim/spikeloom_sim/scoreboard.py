@@ -39,7 +39,7 @@ def compare(design: Design, expected: Expected, got: Observation) -> Verdict:
     count = mismatches(expected.trace, got.trace) + int(wrong.sum()) + int(wrong_class.sum()) + len(got.faults)
     if count == 0:
         return Verdict(0, None)
-    faults, rank = list(got.faults), len(design.cores)
+    faults, rank = list(got.faults), len(design.layers)
     for n, output in np.argwhere(wrong)[:1]:
         have, want = got.potentials[n, output], expected.potentials[n, output]
         faults.append(Fault(int(n), rank, f"sample {n}, port 'o', output {output}: expected {want}, got {have}"))
@@ -54,7 +54,7 @@ def _first(design: Design, expected: Trace, got: Trace, faults: list[Fault]) -> 
     if not faults:
         return first_divergence(expected, got)
     fault = faults[0]
-    names = [core.population for core in design.cores]
+    names = [layer.population for layer in design.layers]
     upstream = names[: fault.rank]
     for samples, kept in ((fault.sample, names), (fault.sample + 1, upstream)):
         found = first_divergence(_cut(expected, samples), _cut(got, samples, kept)) if kept else None
@@ -83,8 +83,15 @@ def _progress(design: Design, capture: Capture, samples: int) -> str:
     parts = [f"of {samples} samples the input took {int((sent != 0).sum())}"]
     for core in design.cores:
         swaps = len(capture.swaps[core.name].cycles)
-        text = f"'{core.population}' accumulated {swaps}"
+        text = f"'{core.title}' accumulated {_turns(swaps, len(core.layers))}"
         if core.spike:
-            text += f" and closed {int((core.spike.field(capture.beats[core.name].words, 'end') != 0).sum())}"
+            closed = int((core.spike.field(capture.beats[core.name].words, "end") != 0).sum())
+            text += f" and closed {_turns(closed, len(core.firing))}"
         parts.append(text)
     return "; ".join(parts)
+
+
+def _turns(count: int, layers: int) -> str:
+    """A number of samples, and of layers of the next one."""
+    samples, more = divmod(count, layers)
+    return f"{samples} and {more} of {layers} layers" if more else f"{samples}"

@@ -14,7 +14,7 @@ from spikeloom import SpikeloomError
 from spikeloom.encoding import as_samples
 
 from . import cocotb_run
-from .capture import Capture
+from .capture import Capture, pieces_of
 from .compiled import compile_library
 from .cxxrtl import Model
 from .design import Design
@@ -23,7 +23,7 @@ from .timing import Timing, round_trip, timing
 from .vectors import Vectors, expected, vectors
 
 SIMULATORS = (*cocotb_run.SIMULATORS, "cxxrtl")
-CHUNK_SAMPLES = 500  # compared at once
+CHUNK_SAMPLES, CHUNK_BYTES = 500, 1 << 26  # compared at once, at most; bytes of potentials as they are captured
 TIMED_SAMPLES = 16  # of the pass without stalls under cocotb
 ALONE_SAMPLES = 4  # of a pass without stalls, for the latency
 STALLED_SAMPLES = 1000  # at most, of the pass with stalls on the compiled design
@@ -50,7 +50,9 @@ class SimulationResult:
     `mismatches` integers that differ, in all passes, and `first_divergence`, a sentence. `accuracy` None without
     labels. `latency_cycles` of a sample that meets an idle design; `initiation_interval_cycles` between samples back to
     back; `lower_bound_cycles` the mean SOPs over physical lanes of the core with the largest, `busiest`; `utilisation`
-    that over the interval; all None where a pass without stalls has mismatches. `cycles` in all passes.
+    that over the interval; `cycles_by_layer` the mean cycles from swap to swap of each population; `breakdown` how many
+    cycles a sample each core spends in what (see `capture.STATES`), where a design shows it; all None where a pass
+    without stalls has mismatches. `cycles` in all passes.
     """
 
     samples: int
@@ -65,6 +67,8 @@ class SimulationResult:
     first_divergence: str | None = None
     busiest: str | None = None
     cycles: int = 0
+    cycles_by_layer: dict[str, float] | None = None
+    breakdown: dict[str, dict[str, float]] | None = None
 
 
 def simulate(
@@ -119,6 +123,12 @@ def simulate(
     return session.result(simulator, time.monotonic() - started)
 
 
+def chunk_samples(design: Design) -> int:
+    """Samples that are captured and compared at once: few where a sample fills large banks many times."""
+    sizes = (4 * pieces_of(core.row_bits) * core.memories * core.rows * len(core.layers) for core in design.cores)
+    return max(2 * ALONE_SAMPLES, min(CHUNK_SAMPLES, CHUNK_BYTES // sum(sizes)))
+
+
 @contextmanager
 def _runner(design: Design, simulator: str, on_wait: Callable[[float], None]) -> Iterator[Runner]:
     """Compile for a simulator and hand out what runs samples on it."""
@@ -167,10 +177,11 @@ class _Session:
         """Send the first samples through, chunk by chunk, and compare; a pass after a hang does nothing."""
         classes: list[np.ndarray] = []
         what = "with stalls" if stalls else "without stalls"
-        for start in range(0, samples, CHUNK_SAMPLES):
+        most = chunk_samples(self.design)
+        for start in range(0, samples, most):
             if self.hangs:
                 return
-            size = min(CHUNK_SAMPLES, samples - start)
+            size = min(most, samples - start)
             seed = self.seed + start + 1 if stalls else None
             alone = 0 if stalls or start else min(ALONE_SAMPLES, size)
             order = start + (np.arange(size) if stalls else round_trip(self.design, size, alone))
@@ -207,7 +218,7 @@ class _Session:
             latency, interval = self.timing.latency_cycles, self.timing.initiation_interval_cycles
             bounds = self.timing.lower_bound_cycles
             if bounds is not None:
-                bound, busiest = float(bounds.max()), self.design.cores[int(bounds.argmax())].population
+                bound, busiest = float(bounds.max()), self.design.cores[int(bounds.argmax())].title
         return SimulationResult(
             samples=len(self.x),
             mismatches=self.mismatches,
@@ -221,4 +232,6 @@ class _Session:
             first_divergence=self.first,
             busiest=busiest,
             cycles=self.cycles,
+            cycles_by_layer=self.timing.cycles_by_layer(self.design) if self.timing else None,
+            breakdown=self.timing.breakdown(self.design) if self.timing else None,
         )

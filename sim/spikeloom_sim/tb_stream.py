@@ -18,7 +18,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from spikeloom_sim.capture import Capture, Recorder
+from spikeloom_sim.capture import STATE_BITS, STATES, Capture, Recorder, Words
 
 RESET_CYCLES = 2
 SETTLE_CYCLES = 64  # after the last class, for beats that should not be there
@@ -59,17 +59,31 @@ class Monitor:
 
 
 class BankMonitor:
-    """Records the copy of a bank whenever its core swaps, row by row."""
+    """Records the copy of a core's bank whenever it swaps: the rows of the layer that is complete, memory by memory."""
 
-    def __init__(self, handle: Any, *, flag: int, rows: int, pieces: int) -> None:
-        self.flag = 1 << flag
-        self.rows = [handle] if rows == 1 else [handle[row] for row in range(rows)]
-        self.recorder = Recorder(pieces)
+    def __init__(self, dut: Any, core: dict[str, Any]) -> None:
+        self.flag = 1 << core["offset"]
+        self.memories, self.rows, self.layer_rows = core["memories"], core["rows"], core["layer_rows"]
+        words, handle = self.memories * self.rows, getattr(dut, core["bank"])
+        self.words = [handle] if words == 1 else [handle[word] for word in range(words)]
+        self.states = getattr(dut, core["states"]) if core["states"] else None
+        self.recorder = Recorder(core["row_pieces"])
+        self.spent: list[list[int]] = []
 
     def see(self, word: int, cycle: int) -> None:
-        """Read the rows."""
-        self.recorder.values.extend(row.value.to_unsigned() for row in self.rows)
+        """Read the rows, and what the cycles were spent with."""
+        used = self.layer_rows[len(self.recorder.cycles) % len(self.layer_rows)]
+        for first in range(0, len(self.words), self.rows):
+            self.recorder.values.extend(row.value.to_unsigned() for row in self.words[first : first + used])
+            self.recorder.values.extend([0] * (self.rows - used))
         self.recorder.cycles.append(cycle)
+        if self.states is not None:
+            counts = self.states.value.to_unsigned()
+            self.spent.append([counts >> STATE_BITS * n & (1 << STATE_BITS) - 1 for n in range(len(STATES))])
+
+    def done(self) -> Words:
+        """The banks so far."""
+        return self.recorder.done(self.memories, self.rows)
 
 
 class HoldRule:
@@ -119,8 +133,8 @@ class Bench:
         self.swaps: dict[str, BankMonitor] = {}
         self.retires: dict[str, Monitor] = {}
         for core in self.job["cores"]:
-            bank, flag, name = getattr(self.dut, core["bank"]), core["offset"], core["name"]
-            self.swaps[name] = BankMonitor(bank, flag=flag, rows=core["rows"], pieces=core["row_pieces"])
+            flag, name = core["offset"], core["name"]
+            self.swaps[name] = BankMonitor(self.dut, core)
             if core["width"]:
                 self.retires[name] = Monitor(
                     flag=flag + 1, offset=flag + 2, width=core["width"], pieces=core["retire_pieces"]
@@ -228,13 +242,13 @@ class Bench:
 
     def capture(self) -> Capture:
         """What was seen."""
-        rows = {core["name"]: core["rows"] for core in self.job["cores"]}
         return Capture(
             {name: monitor.recorder.done() for name, monitor in self.beats_seen.items()},
-            {name: monitor.recorder.done(rows[name]) for name, monitor in self.swaps.items()},
+            {name: monitor.done() for name, monitor in self.swaps.items()},
             {name: monitor.recorder.done() for name, monitor in self.retires.items()},
             self.cycle,
             self.fault,
+            {name: np.array(one.spent, np.int64) for name, one in self.swaps.items() if one.states is not None},
         )
 
 

@@ -38,16 +38,23 @@ def vectors(design: Design, x: np.ndarray, rng: np.random.Generator | None = Non
     ----------
     design : Design
     x : samples [N, ...] as `spikeloom.encoding.encode` takes them.
-    rng : order of the events within a sample, which is free; None sends them by time step, then by address. Address
-        and step of end marks mean nothing and are random too.
+    rng : order of the events within a sample, where the design leaves it free; None sends them by time step, then by
+        address. Address and step of end marks mean nothing and are random too.
     """
-    source, port = design.network.inputs[0], design.ports["i"]
-    trains = spikes_of(encode(source, x), source.timesteps).reshape(len(x), source.timesteps, -1)
+    port = design.ports["i"]
+    train = input_train(design, x)
+    trains = train.reshape(*train.shape[:2], -1)
     sample, step, address = np.nonzero(trains)
-    if rng is not None:
+    negative = trains[sample, step, address] < 0
+    if design.manifest["input"].get("ordered", False):
+        channel, position = np.divmod(address, train.shape[3] * train.shape[4])
+        order = np.lexsort((step, channel, position, sample))
+    elif rng is not None:
         order = np.lexsort((rng.random(len(sample)), sample))
-        step, address = step[order], address[order]
-    events = port.pack({"address": address, "step": step})
+    else:
+        order = np.arange(len(sample))
+    fields = {"address": address[order], "step": step[order]}
+    events = port.pack(fields | ({"negative": negative[order]} if "negative" in port.fields else {}))
     stops = np.cumsum(np.bincount(sample, minlength=len(x)) + 1)
     beats = np.zeros(int(stops[-1]) if len(x) else 0, np.uint64)
     ends = np.zeros(len(beats), bool)
@@ -56,6 +63,14 @@ def vectors(design: Design, x: np.ndarray, rng: np.random.Generator | None = Non
     noise = np.zeros(len(x), np.int64) if rng is None else rng.integers(0, 1 << port.fields["end"][0], len(x))
     beats[ends] = noise.astype(np.uint64) | port.pack({"end": np.ones(1)})
     return Vectors(beats, stops)
+
+
+def input_train(design: Design, x: np.ndarray) -> np.ndarray:
+    """The input's train of samples, int8 [N, T, C, H, W]."""
+    source = design.network.inputs[0]
+    if "negative" in design.ports["i"].fields:
+        return golden.run_values(design.network, x).spikes[source.name]
+    return spikes_of(encode(source, x), source.timesteps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,285 @@
+"""Seeded random networks, and random cores that run them: small, valid, of every kind the gates take."""
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, NotBuilt, Population, Readout, Silent
+from spikeloom.cores import plan_core
+from spikeloom.geometry import Diagonal, Geometry, Shape
+from spikeloom.neuron import largest_code
+from spikeloom.place import cuts
+from spikeloom.program import Program
+
+Pair = tuple[int, int]
+
+DEEPEST = 6  # firing layers
+LARGEST = 160  # neurons of a population
+GRIDS = ((1, 1), (1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1), (3, 3), (2, 3))
+SHARE = {"dense": 0.5, "conv": 3.0, "residual": 2.0, "branch": 0.8}  # how often a layer is of which kind
+KINDS = ("diagonal", "max pooling", "naf")  # what some networks hold and not every golden model runs
+
+
+@dataclass
+class Draft:
+    """A network under construction: every layer hears the one before, some hear earlier ones as well.
+
+    Parameters
+    ----------
+    seed : of everything; layer i draws from a generator of its own, so that a shallower network starts the same.
+    kinds : those of `KINDS` that may occur.
+    """
+
+    seed: int
+    kinds: frozenset[str]
+    rng: np.random.Generator = field(init=False)
+    source: Input = field(init=False)
+    populations: list[Population] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
+    beside: Population | None = None  # the first of two branches that have not met yet
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng((self.seed, 0))
+        shape = self._choose([self._map(), self._map(), self._line(), (int(self.rng.integers(1, 60)), 1, 1)])
+        steps = int(self.rng.integers(1, 6))
+        self.source = Input("input", shape, steps, scale=2.0**-steps, **self._code(Input, 2.0))
+
+    def layer(self, number: int) -> None:
+        """Add firing population `number`, counted from 1."""
+        self.rng = np.random.default_rng((self.seed, number))
+        sources: list[Any] = [self.source, *self.populations]
+        kind = str(self.rng.choice(list(SHARE), p=np.array(list(SHARE.values())) / sum(SHARE.values())))
+        shape: Shape
+        if kind == "branch" and number > 2 and self.beside is None:  # beside the layer before instead of behind it
+            shape = (int(self.rng.integers(1, 9)), *sources[-1].shape[1:])
+            incoming = [(sources[-2], geometry) for geometry in self._into(sources[-2], shape)[:1]]
+            if incoming:
+                self.beside = sources[-1]
+                self._add(f"l{number}", shape, incoming, fires=True)
+                return
+        geometry, shape = self._geometry("dense" if kind == "dense" else "conv", sources[-1])
+        incoming = [(sources[-1], geometry)]
+        if self.beside is not None:  # both branches: a concatenation
+            both = replace(geometry, groups=1) if isinstance(geometry, Conv2d) else geometry
+            incoming, self.beside = [(sources[-1], both), (self.beside, both)], None
+        elif kind == "residual" and "diagonal" in self.kinds and isinstance(geometry, Conv2d):
+            shape, second = self._residual(shape)
+            incoming = [(sources[-1], replace(geometry, groups=1)), *second]
+        for other in sources[1:-1]:  # the input is not kept in gates
+            if self.rng.random() < 0.35 and len(incoming) < 3:
+                incoming += [(other, second) for second in self._into(other, shape)[:1]]
+        if number > 1 and self.rng.random() < 0.1:  # the same source twice
+            incoming += [(sources[-1], second) for second in self._into(sources[-1], shape)[:1]]
+        self._add(f"l{number}", shape, incoming, fires=True)
+
+    def _residual(self, shape: Shape) -> tuple[Shape, list[Any]]:
+        """A diagonal connection from an earlier population into one of that extent, which may get more channels."""
+        for source in [self.populations[int(n)] for n in self.rng.permutation(len(self.populations))]:
+            channels, height, width = source.shape
+            strides = (-(-height // shape[1]), -(-width // shape[2]))
+            if (-(-height // strides[0]), -(-width // strides[1])) == shape[1:]:
+                more = int(self._choose([0, 0, 1, channels]))
+                return (channels + more, *shape[1:]), [
+                    (source, Diagonal(strides, int(self._choose([0, more // 2, more]))))
+                ]
+        return shape, []
+
+    def readout(self) -> Network:
+        """Close the network."""
+        self.rng = np.random.default_rng((self.seed, 1 << 16))
+        source = self._last()
+        geometry, shape = self._geometry("dense", source)
+        incoming = [(item, geometry) for item in (source, self.beside) if item is not None]
+        self._add("readout", shape, incoming, fires=False)
+        name = f"random_{self.seed}"
+        return Network(
+            name, (self.source,), tuple(self.populations), tuple(self.connections), (Readout("readout", 1.0),)
+        )
+
+    def _last(self) -> Input | Population:
+        return self.populations[-1] if self.populations else self.source
+
+    def _choose(self, options: list[Any]) -> Any:
+        return options[int(self.rng.integers(len(options)))]
+
+    def _map(self) -> Shape:
+        height, width = (int(size) for size in self.rng.integers(2, 11, 2))
+        return min(int(self.rng.integers(1, 9)), max(1, LARGEST // (height * width))), height, width
+
+    def _line(self) -> Shape:
+        return int(self.rng.integers(1, 9)), 1, int(self.rng.integers(2, 17))
+
+    def _code(self, kind: type, growth: float) -> dict[str, Any]:
+        """The code of a train: a minimal-weight one now and then."""
+        possible = "naf" in self.kinds and growth == 2.0 and any(item.name == "code" for item in fields(kind))
+        return {"code": "naf"} if possible and self.rng.random() < 0.3 else {}
+
+    def _pool(self, source: Input | Population) -> dict[str, Any]:
+        """Pooling on the way, of either kind."""
+        pool = tuple(
+            int(self.rng.integers(1, min(size, 3) + 1)) if self.rng.random() < 0.2 else 1 for size in source.shape[1:]
+        )
+        most = source is not self.source and "max pooling" in self.kinds and pool != (1, 1) and self.rng.random() < 0.5
+        return {"pool": pool} | ({"pool_kind": "max"} if most else {})
+
+    def _geometry(self, kind: str, source: Input | Population) -> tuple[Geometry, Shape]:
+        """A dense or convolutional connection from a source, and the shape of the population it leads to."""
+        pool = self._pool(source)
+        pooled = (source.shape[0], source.shape[1] // pool["pool"][0], source.shape[2] // pool["pool"][1])
+        if kind == "dense" or (pooled[1:] == (1, 1) and self.rng.random() < 0.5):
+            return Dense(**pool), (int(self.rng.integers(1, 25)), 1, 1)
+        kernel = tuple(min(int(self._choose([1, 2, 3, 3, 3, 4, 5, 7])), size + 2) for size in pooled[1:])
+        padding = tuple(int(self._choose([0, size // 2, size // 2, size // 2, (size + 1) // 2])) for size in kernel)
+        geometry = Conv2d(
+            kernel=(kernel[0], kernel[1]),
+            stride=(int(self._choose([1, 1, 1, 1, 2, 3])), int(self._choose([1, 1, 1, 1, 2, 3]))),
+            padding=(padding[0], padding[1]),
+            groups=int(self._choose([1, 1, 1, *(n for n in range(2, pooled[0] + 1) if pooled[0] % n == 0)])),
+            **pool,
+        )
+        height, width = geometry.output_size(source.shape)
+        if min(height, width) < 1:
+            return Dense(**pool), (int(self.rng.integers(1, 25)), 1, 1)
+        most = max(1, min(16, LARGEST // (height * width)) // geometry.groups)
+        return geometry, (geometry.groups * int(self.rng.integers(1, most + 1)), height, width)
+
+    def _into(self, source: Input | Population, target: Shape) -> list[Geometry]:
+        """Further ways from a source into a population whose shape is given, in random order."""
+        channels, height, width = source.shape
+        found: list[Geometry] = []
+        for vertical in range(1, 5):
+            for horizontal in range(1, 5):
+                if (-(-height // vertical), -(-width // horizontal)) == target[1:]:
+                    if "diagonal" in self.kinds and channels <= target[0]:
+                        offset = int(self.rng.integers(0, target[0] - channels + 1))
+                        found += [Diagonal((vertical, horizontal), offset)] * 3
+                    found.append(Conv2d((1, 1), (vertical, horizontal)))
+        for kernel in (2, 3):
+            geometry = Conv2d((kernel, kernel), padding=(kernel // 2, kernel // 2))
+            if geometry.output_size(source.shape) == target[1:]:
+                found.append(geometry)
+        if target[1:] == (1, 1):
+            found.append(Dense(**self._pool(source)))
+        return [found[int(n)] for n in self.rng.permutation(len(found))]
+
+    def _add(self, name: str, shape: Shape, incoming: list[tuple[Any, Geometry]], *, fires: bool) -> None:
+        """Add a population with its connections; thresholds are of the size of its potentials."""
+        rng, reach = self.rng, 1.0
+        for n, (source, geometry) in enumerate(incoming):
+            bits, shift = int(rng.integers(2, 9)), int(self._choose([0, 0, 0, 1, 3]))
+            top = (1 << (bits - 1)) - 1
+            weights = rng.integers(-top, top + 1, geometry.weight_shape(source.shape, shape), dtype=np.int8)
+            self.connections.append(Connection(f"{name}_{n}", source.name, name, geometry, weights, bits, shift))
+            fan = 1 if isinstance(geometry, Diagonal) else weights[0].size * int(np.prod(geometry.pool))
+            reach += fan * (0.6 * top * _largest(source) * 0.5 * (1 << shift)) ** 2
+        reach = float(np.sqrt(reach))
+        initial = rng.integers(-int(reach) // 2 - 1, int(reach) // 2 + 2, (1, shape[0]))
+        if not fires:
+            self.populations.append(Population(name, shape, Silent(initial)))
+            return
+        growth, steps = float(self._choose([1.0, 2.0, 2.0])), int(rng.integers(1, 7))
+        scale = reach / (1 if growth > 1 else steps)
+        theta = np.maximum(1, (rng.uniform(0.1, 1.5, (1, shape[0])) * scale).astype(np.int64))
+        if rng.random() < 0.3:
+            theta[:] = theta[0, 0]
+        self.populations.append(
+            Population(name, shape, Neuron(steps, growth, theta, initial, **self._code(Neuron, growth)))
+        )
+
+
+def _largest(source: Input | Population) -> int:
+    sender = source if isinstance(source, Input) else source.neuron
+    assert not isinstance(sender, Silent)
+    return largest_code(sender.growth, sender.timesteps)
+
+
+@cache
+def built_kinds() -> frozenset[str]:
+    """Those of `KINDS` that the golden model runs."""
+    found = set()
+    if any(item.name == "pool_kind" for item in fields(Conv2d)):
+        found.add("max pooling")
+    one = np.ones((1, 1), np.int64)
+    source, readout = Input("input", (1, 1, 1), 1, 0.5), (Readout("readout", 1.0),)
+    probes: list[tuple[str, Geometry, dict[str, Any]]] = [
+        ("diagonal", Diagonal(), {}),
+        ("naf", Dense(), {"code": "naf"}),
+    ]
+    for kind, geometry, options in probes:
+        shape = geometry.weight_shape((1, 1, 1), (1, 1, 1))
+        network = Network(
+            "probe",
+            (source,),
+            (
+                Population("l1", (1, 1, 1), Neuron(1, 2.0, one, one, **options)),
+                Population("readout", (1, 1, 1), Silent(one)),
+            ),
+            (
+                Connection("a", "input", "l1", geometry, np.ones(shape, np.int8), 2),
+                Connection("b", "l1", "readout", Dense(), np.ones((1, 1), np.int8), 2),
+            ),
+            readout,
+        )
+        try:
+            network.require_built()
+        except NotBuilt:
+            continue
+        found.add(kind)
+    return frozenset(found)
+
+
+def draw_network(seed: int, *, depth: int | None = None, kinds: frozenset[str] | None = None) -> Network:
+    """The random network of a seed.
+
+    Parameters
+    ----------
+    seed : of everything.
+    depth : firing layers; drawn where None. A network of fewer layers starts as one of more does.
+    kinds : those of `KINDS` that may occur; None: whatever the golden model runs.
+    """
+    draft = Draft(seed, built_kinds() if kinds is None else kinds)
+    layers = int(np.random.default_rng((seed, 1 << 20)).integers(1, DEEPEST + 1)) if depth is None else depth
+    for number in range(1, layers + 1):
+        draft.layer(number)
+    return draft.readout()
+
+
+def draw_program(seed: int, network: Network, *, cores: int | None = None) -> Program:
+    """Random cores for a network: cuts, grids, widths, spreads.
+
+    Parameters
+    ----------
+    seed : of everything.
+    network : Network
+    cores : at most so many; None: at most three.
+    """
+    rng = np.random.default_rng((seed, 1 << 18))
+    possible = cuts(network)
+    count = min(int(rng.integers(0, 3)), len(possible), DEEPEST if cores is None else cores - 1)
+    starts = [0, *sorted(int(start) for start in rng.choice(possible, count, replace=False))] if count else [0]
+    plans = []
+    for first, last in pairwise([*starts, len(network.populations)]):
+        grid = GRIDS[int(rng.integers(len(GRIDS)))]
+        width = int(rng.integers(1, max(2, 24 // (grid[0] * grid[1])) + 1))
+        spreads = None  # the best ones
+        if rng.random() < 0.7:
+            spreads = [
+                (int(rng.integers(1, grid[0] + 1)), int(rng.integers(1, grid[1] + 1))) for _ in range(first, last)
+            ]
+        plan = plan_core(network, first, last - first, grid=grid, width=width, spreads=spreads)
+        if plan.generate_width:
+            slots = [slot for slot in (1, 2, 3, 4) if width % slot == 0]
+            plan = replace(plan, generate_width=slots[int(rng.integers(len(slots)))])
+        plans.append(plan)
+    return Program(network, tuple(plans))
+
+
+def draw_samples(seed: int, network: Network, count: int) -> np.ndarray:
+    """Samples for a network, uint8 [count, C, H, W]: silent, full, sparse and dense ones."""
+    rng = np.random.default_rng((seed, 1 << 17))
+    x = rng.integers(0, 256, (count, *network.inputs[0].shape), dtype=np.uint8)
+    x *= rng.random(x.shape) < rng.choice([0.0, 0.2, 0.6, 1.0], (count, 1, 1, 1), p=[0.1, 0.4, 0.3, 0.2])
+    x[rng.random(count) < 0.1] = 255
+    return x
