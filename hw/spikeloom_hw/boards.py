@@ -93,10 +93,7 @@ class Board:
         from spikeloom.place import Capacity
 
         device = DEVICES[self.device]
-        lut_ram_depth = 32 if device.family == "ecp5" else 4  # iCE40 has no LUT RAM: flip-flops, or a block
-        return Capacity(
-            self.name, device.lut, device.ram_blocks, device.ram_block_bits, device.ram_width, lut_ram_depth
-        )
+        return Capacity(self.name, device.lut, device.ram_blocks, device.family)
 
     def platform(self) -> Any:
         """A new Amaranth platform: pins, clock and tool flow of the board."""

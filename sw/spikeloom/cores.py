@@ -9,7 +9,7 @@ from .cost import cycles, event_cycles, events, outputs, row_cycles
 from .geometry import Conv2d, Diagonal, Pair
 from .network import Connection, Network
 from .program import QUEUE_DEPTH, CorePlan, LayerPlan, fires, steps, store_plan
-from .resources import packed, weight_rows
+from .weights import packed, weight_rows
 
 STORE_BITS = 96  # widest word of the store
 PAYS = 0.9  # cells must bring the cycles down to this part: each lane behind them needs a rotation

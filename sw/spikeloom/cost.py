@@ -11,7 +11,7 @@ from .digits import digits
 from .geometry import Conv2d, Dense, Diagonal, Geometry, Shape
 from .landing import landings
 from .network import Connection, Network
-from .program import CorePlan, LayerPlan, fires, steps
+from .program import CorePlan, LayerPlan, steps
 
 PHASE_CYCLES = 20  # from the last event of a phase until the first one of the next
 PIPELINE_CYCLES = 20  # from a phase's first slot until its first event reaches the lanes
@@ -25,7 +25,7 @@ class Phase:
     -------
     stream : lane cycles of the events that stream in.
     drain : lane cycles in which the generator takes a row of the layer before.
-    generator : slots of the layer before (of the last layer in phase 0) that the generator tests.
+    generator : slots of the layer before (of the last layer in phase 0) that the generator passes.
     front : events that stream in, landing or not: the walker looks at one a cycle.
     replay : cycles of the events that are read back from the store.
     rows : lane cycles of the diagonal connections, row by row, of trains that were kept: beside the stream.
@@ -80,7 +80,7 @@ def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
             else:
                 words = next(item.words for item in core.stored if item.source == connection.source)
                 replay += max(lanes, count, words)
-        slots = live_slots(before, core.generate_width) if fires(network, before.population) else before.shape[0]
+        slots = scanned_slots(before, core.generate_width or 1)
         drain = 0 if core_registers(core) else before.rows
         found.append(Phase(layer.population, stream, drain, slots, front, replay, rows, fetch, late))
         source, before = layer.population, layer
@@ -136,10 +136,12 @@ def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> 
     return mean_passes(connection.geometry, source, layer.shape, layer.spread, rows)
 
 
-def live_slots(layer: LayerPlan, width: int) -> int:
-    """Slots of `width` neighbours that hold at least one neuron."""
-    channels, rest = divmod(layer.shape[0], layer.width)
-    return layer.shape[1] * layer.shape[2] * (channels * (layer.width // width) + -(-rest // width))
+@lru_cache(maxsize=4096)
+def scanned_slots(layer: LayerPlan, width: int) -> int:
+    """Slots of `width` neighbours that the scan of a layer passes: every row ends with the last one used in any row."""
+    used = np.asarray((layer.neurons.reshape(layer.rows, -1, width) >= 0).any(axis=2))
+    row = int(np.flatnonzero(np.asarray(used.any(axis=0)))[-1]) + 1
+    return (layer.rows - 1) * row + int(np.flatnonzero(used[-1])[-1]) + 1
 
 
 @lru_cache(maxsize=4096)

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from .bounds import signed_bits
-from .cost import by_name, core_registers, reach
-from .digits import digits
-from .geometry import Dense, Diagonal
-from .landing import landings
+from .cost import core_registers
+from .geometry import Diagonal
+from .lookups import table_sizes
 from .network import Network, Population
 from .neuron import Neuron
-from .program import CorePlan, LayerPlan, Program, fires, steps
+from .program import CorePlan, Program, fires
+from .ram import blocks
+from .weights import weight_rows
 
 
 @dataclass(frozen=True)
@@ -20,49 +21,14 @@ class Capacity:
     ----------
     name : board or device, for messages.
     lut : four-input look-up tables.
-    ram_blocks, ram_block_bits, ram_width : block RAMs, bits of one, widest word of one.
-    lut_ram_depth : words up to which Yosys builds a memory from LUTs or flip-flops.
+    ram_blocks : block RAMs.
+    family : of `spikeloom.ram.FAMILIES`.
     """
 
     name: str
     lut: int
     ram_blocks: int
-    ram_block_bits: int
-    ram_width: int
-    lut_ram_depth: int = 32
-
-
-def packed(network: Network, layer: LayerPlan) -> bool:
-    """Whether the cells of a weight row hold the weights of neighbouring source channels.
-
-    They do where one cell alone has potentials: slot m of row c div cells belongs to source channel c, m = c mod cells.
-    """
-    geometries = [item.geometry for item in network.incoming(layer.population)]
-    alone = layer.shape[1:] == (1, 1) and layer.shape[0] <= layer.width
-    return alone and layer.spread == layer.grid != (1, 1) and all(isinstance(item, Dense) for item in geometries)
-
-
-def weight_rows(network: Network, core: CorePlan) -> dict[str, int]:
-    """Rows of the weight memory by connection, in the order in which they lie in it."""
-    found = {}
-    source = core.source
-    for layer in core.layers:
-        for step in steps(network, source, layer.population):
-            if step.connection is not None:
-                found[step.connection] = _rows(network, core, layer, step.connection, step.kind)
-        source = layer.population
-    return found
-
-
-def _rows(network: Network, core: CorePlan, layer: LayerPlan, name: str, kind: str) -> int:
-    connection = by_name(network, name)
-    if kind == "rows":
-        return layer.groups * len(digits(connection, core.weight_bits)[0])
-    source = network.source(connection.source).shape
-    vertical, horizontal = landings(connection.geometry, source, layer.shape, layer.spread)
-    channels = -(-source[0] // (core.grid[0] * core.grid[1])) if packed(network, layer) else source[0]
-    positions = len(vertical.kernel) * len(horizontal.kernel)
-    return channels * positions * reach(connection.geometry, source, layer)
+    family: str
 
 
 def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str], ...]:
@@ -76,27 +42,13 @@ def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str
         found.append(("store", core.store_words, core.store_width * codes, "ram"))
     if core.queue_depth:
         found.append(("queue", core.queue_depth, _word_bits(network, core), "ram"))
-        firing = [layer for layer in core.layers if fires(network, layer.population)]
-        slots = sum(layer.groups * layer.channels // core.generate_width for layer in firing)
-        found.append(("thetas", slots, core.generate_width * (2 * core.bits - 1), "rom"))
+    found += [(name, depth, width, "rom") for name, (depth, width) in table_sizes(network, core).items()]
     return tuple(found)
 
 
-def core_blocks(network: Network, core: CorePlan, capacity: Capacity) -> int:
+def core_blocks(network: Network, core: CorePlan, family: str) -> int:
     """Block RAMs of a core."""
-    return sum(ram_blocks(depth, width, capacity) for _, depth, width, _ in memories(network, core))
-
-
-def ram_blocks(depth: int, width: int, capacity: Capacity) -> int:
-    """Block RAMs of a memory: the best aspect ratio; shallow ones go to LUTs."""
-    if depth <= capacity.lut_ram_depth:
-        return 0
-    options = []
-    word = capacity.ram_width
-    while word >= 1:
-        options.append(-(-width // word) * -(-depth * word // capacity.ram_block_bits))
-        word //= 2
-    return min(options)
+    return sum(blocks(depth, width, kind, family) for _, depth, width, kind in memories(network, core))
 
 
 def core_luts(network: Network, core: CorePlan) -> int:
@@ -117,7 +69,7 @@ def core_luts(network: Network, core: CorePlan) -> int:
 def shortages(program: Program, capacity: Capacity) -> list[str]:
     """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
     luts = sum(core_luts(program.network, core) for core in program.cores)
-    blocks = sum(core_blocks(program.network, core, capacity) for core in program.cores)
+    blocks = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
     found = []
     if luts > capacity.lut:
         found.append(f"needs about {luts} of {capacity.lut} LUTs")
