@@ -1,15 +1,17 @@
 """From raw captures back to integers by population and neuron; events that are no spikes of it are named."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from spikeloom import Input, Neuron, Population, Trace
+from spikeloom import Input, Network, Population, Trace
 from spikeloom.program import LayerPlan
 
 from .capture import Capture, lanes_of
 from .design import Core, Design, Stream
+
+_Train = tuple[int, int, int, int]  # T, C, H, W
 
 
 @dataclass(frozen=True, order=True)
@@ -51,10 +53,9 @@ def collect(design: Design, capture: Capture, samples: int, *, cut: bool = False
     parts: list[Trace] = []
     rank = 0
     for core in design.cores:
-        populations = [design.network.source(layer.population) for layer in core.layers]
         place = partial(_Where, samples=samples, cut=cut, faults=faults)
-        parts.append(_collect_core(core, populations, rank, capture, place))
-        rank += len(populations)
+        parts.append(_collect_core(design.network, core, rank, capture, place))
+        rank += len(core.layers)
     ports = _Where([""], [rank], samples, cut, faults)
     potentials = _potentials(design, capture.beats["o"].words, ports)
     (classes,) = ports.exactly(capture.beats["o_class"].words, "class beats", [1])
@@ -67,13 +68,14 @@ def collect(design: Design, capture: Capture, samples: int, *, cut: bool = False
 
 
 def _collect_core(
+    network: Network,
     core: Core,
-    populations: Sequence[Input | Population],
     rank: int,
     capture: Capture,
     where_of: Callable[[list[str], list[int]], "_Where"],
 ) -> Trace:
     """What was seen of a core; `rank` is that of its first layer."""
+    populations = [network.source(layer.population) for layer in core.layers]
     where = where_of([item.name for item in populations], [rank + n for n in range(len(populations))])
     banks = where.exactly(capture.swaps[core.name].words, "swaps", [1] * len(populations))
     accumulated, remainder = {}, {}
@@ -82,8 +84,8 @@ def _collect_core(
         accumulated[layer.population] = potentials + initial_of(population)
     if core.spike is None:
         return Trace({}, accumulated, {})
-    firing = [populations[n] for n in core.firing]
-    where = where_of([item.name for item in firing], [rank + n for n in core.firing])
+    firing = {populations[n].name: (network.train(populations[n].name)[1], *populations[n].shape) for n in core.firing}
+    where = where_of(list(firing), [rank + n for n in core.firing])
     scans = [core.layers[n].scan(core.generate_width) for n in core.firing]
     words = where.exactly(capture.retires[core.name].words, "words of remainders", [len(scan) for scan in scans])
     for n, scan, part in zip(core.firing, scans, words, strict=True):
@@ -117,11 +119,6 @@ def initial_of(population: Input | Population) -> np.ndarray:
     return population.neuron.initial[0].reshape(-1, 1, 1)
 
 
-def train_steps(neuron: Neuron) -> int:
-    """Time steps of the train that a neuron sends."""
-    return getattr(neuron, "train_steps", neuron.timesteps)
-
-
 class _Where:
     """The place that faults are reported from: some populations that take turns, sample by sample."""
 
@@ -148,32 +145,29 @@ class _Where:
         return np.split(filled.reshape(self.samples, whole, *words.shape[1:]), np.cumsum(each)[:-1], axis=1)
 
 
-def _spikes(stream: Stream, populations: Sequence[object], words: np.ndarray, where: _Where) -> dict[str, np.ndarray]:
-    """Trains int8 [N, T, C, H, W] by name, of the events of populations that take turns."""
+def _spikes(stream: Stream, shapes: Mapping[str, _Train], words: np.ndarray, where: _Where) -> dict[str, np.ndarray]:
+    """Trains int8 [N, T, C, H, W] by name, of the events of populations that take turns; their shapes are given."""
     if "none" in stream.fields:  # closes a word that has no event
         words = words[(stream.field(words, "none") == 0) | (stream.field(words, "end") != 0)]
     ends = stream.field(words, "end") != 0
     closed = np.cumsum(ends) - ends
-    where.exactly(words[ends], "end marks", [1] * len(populations))
+    where.exactly(words[ends], "end marks", [1] * len(shapes))
     late = closed[~ends]
-    late = late[late >= where.samples * len(populations)]
+    late = late[late >= where.samples * len(shapes)]
     if len(late) and not where.cut:
-        sample, turn = divmod(int(late[0]), len(populations))
+        sample, turn = divmod(int(late[0]), len(shapes))
         where.fault(sample, turn, "spikes: an event after the last end mark")
     found = {}
-    for turn, population in enumerate(populations):
-        assert isinstance(population, Population)
-        mine = ~ends & (closed % len(populations) == turn) & (closed < where.samples * len(populations))
-        found[population.name] = _train(stream, population, words[mine], closed[mine] // len(populations), where, turn)
+    for turn, (name, shape) in enumerate(shapes.items()):
+        mine = ~ends & (closed % len(shapes) == turn) & (closed < where.samples * len(shapes))
+        found[name] = _train(stream, shape, words[mine], closed[mine] // len(shapes), where, turn)
     return found
 
 
 def _train(
-    stream: Stream, population: Population, words: np.ndarray, sample: np.ndarray, where: _Where, turn: int
+    stream: Stream, shape: _Train, words: np.ndarray, sample: np.ndarray, where: _Where, turn: int
 ) -> np.ndarray:
     """The train of one population, of its events and the samples they belong to."""
-    assert isinstance(population.neuron, Neuron)
-    shape = (train_steps(population.neuron), *population.shape)
     places = [stream.field(words, name) for name in ("step", "c", "y", "x")]
     inside = np.ones(len(words), bool)
     for values, extent in zip(places, shape, strict=True):
@@ -184,7 +178,7 @@ def _train(
             int(sample[index]),
             turn,
             f"spikes: an event of neuron (c={c}, y={y}, x={x}) at time step {step + 1}, but the shape is "
-            f"{population.shape} and there are {shape[0]} time steps",
+            f"{shape[1:]} and there are {shape[0]} time steps",
         )
     at = tuple(values[inside] for values in (sample, *places))
     count = np.zeros((where.samples, *shape), np.int16)
