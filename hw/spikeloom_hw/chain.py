@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect
 from spikeloom import Dense
 from spikeloom.program import Program
 
-from .core import Core
+from .core import Core, input_layout
 from .decoder import EventDecoder
 from .layouts import event_layout
 from .spec import CoreSpec
@@ -14,12 +14,15 @@ from .spec import CoreSpec
 
 def core_specs(program: Program) -> tuple[CoreSpec, ...]:
     """Specifications of the cores of a program, in the order of the chain."""
-    network = program.network
-    specs = []
+    network, specs = program.network, []
     for position, plan in enumerate(program.cores):
-        (connection,) = network.incoming(plan.population)
-        flat = position == 0 and isinstance(connection.geometry, Dense) and connection.geometry.pool == (1, 1)
-        specs.append(CoreSpec(network=network, plan=plan, flat=flat))
+        stores = any(item.source == plan.source for item in plan.stored)
+        incoming = network.incoming(plan.layers[0].population)
+        plain = all(isinstance(item.geometry, Dense) and item.geometry.pool == (1, 1) for item in incoming)
+        following = program.cores[position + 1] if position + 1 < len(program.cores) else None
+        heard = following is not None and any(item.source == following.source for item in following.stored)
+        announce = following.store_width if following and heard else 0
+        specs.append(CoreSpec(network, plan, position == 0 and plain and not stores, announce))
     return tuple(specs)
 
 
@@ -45,9 +48,13 @@ class Chain(wiring.Component):
         channels, height, width = source.shape
         self.specs = core_specs(program)
         self.cores = tuple(Core(spec=spec) for spec in self.specs)
+        self.timesteps = self.specs[0].digits(source.name)
+        self.negative = self.specs[0].signed_train(source.name)
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(channels * height * width, source.timesteps))),
+                "i": In(
+                    stream.Signature(event_layout(channels * height * width, self.timesteps, negative=self.negative))
+                ),
                 "o": Out(stream.Signature(self.cores[-1].o.payload.shape())),
                 "o_class": Out(stream.Signature(self.cores[-1].o_class.payload.shape())),
             }
@@ -56,12 +63,15 @@ class Chain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         first = self.specs[0]
-        m.submodules.decoder = decoder = EventDecoder(shape=first.source_shape, timesteps=first.source_timesteps)
+        m.submodules.decoder = decoder = EventDecoder(
+            shape=first.source_shape, timesteps=self.timesteps, negative=self.negative
+        )
         connect(m, wiring.flipped(self.i), decoder.i)
         events = decoder.o
         for spec, core in zip(self.specs, self.cores, strict=True):
             m.submodules[spec.plan.name] = core
-            connect(m, events, core.i)
+            m.d.comb += [core.i.valid.eq(events.valid), events.ready.eq(core.i.ready)]
+            m.d.comb += [core.i.payload[name].eq(events.payload[name]) for name, _ in input_layout(spec)]
             events = core.o
         connect(m, events, wiring.flipped(self.o))
         connect(m, self.cores[-1].o_class, wiring.flipped(self.o_class))

@@ -1,26 +1,36 @@
-"""One core: the lanes accumulate a sample into one bank while the generator empties the other into events."""
+"""One core: the lanes accumulate a layer into one bank while the generator empties the other into events."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
+from amaranth.utils import ceil_log2
 
-from .banks import potential_banks
+from .cells import Cells
+from .drain import Accumulators, Drain, RegisterDrain
+from .fetch import Fetch
 from .generator import Generator
 from .lanes import Lanes
-from .layouts import class_bits, potential_layout, row_layout, spike_layout
+from .layouts import class_bits, potential_layout, spike_layout
 from .queue import EventQueue
+from .reader import Reader
 from .readout import ReadoutUnit
+from .replay import RowReplay
+from .sequencer import Sequencer, field
 from .spec import CoreSpec
+from .store import Store
+from .tables import WalkTables
 from .walker import Walker
+from .words import operation_layout, scan_layout
 
 
 class Core(wiring.Component):
-    """A layer in gates: events in, events (or readout potentials) out.
+    """Layers in gates: events in, events (or readout potentials) out.
 
-    `i` -> walker -> lanes -> banks -> generator -> queue -> `o`. Throughput one row of `lanes` SOPs a cycle; zeros
-    cost nothing. A sample ends with an end mark; then the banks swap as soon as the generator has emptied the other
-    one (about six cycles in all), and the next sample accumulates while this one is generated. After reset a core
-    with several rows initialises its banks first, rows + 2 cycles.
+    `i` -> walker -> lanes -> cells -> drain -> fetch -> generator -> queue -> walker again, for the next layer, or `o`.
+    Throughput one row of `lanes` SOPs a cycle; zeros cost nothing. A layer's accumulate phase ends with the end mark of
+    its events; then the banks swap as soon as the other one is emptied, and the next layer accumulates while this one
+    is generated. Behind the last layer comes the first one of the next sample. After reset a core with several rows
+    clears its banks first, 2 * rows cycles.
 
     Parameters
     ----------
@@ -29,68 +39,284 @@ class Core(wiring.Component):
     Members
     -------
     i : In(stream), events of the source, see `spike_layout`.
-    o : Out(stream), events of the population; a readout sends potentials (`potential_layout`) instead.
+    o : Out(stream), events of the last layer; a readout sends potentials (`potential_layout`) instead.
     o_class : Out(stream), readouts only: index of the largest potential.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
         self.spec = spec
-        self.fires = spec.plan.generate_width > 0
-        shape, plan = spec.population.shape, spec.plan
-        ports = {"i": In(stream.Signature(spike_layout(spec.source_shape, spec.source_timesteps)))}
-        if self.fires:
-            ports["o"] = Out(stream.Signature(spike_layout(shape, spec.neuron.timesteps)))
+        self.tables = WalkTables(spec)
+        ports = {"i": In(stream.Signature(input_layout(spec)))}
+        if spec.reads_out:
+            ports["o"] = Out(stream.Signature(potential_layout(spec.plan.bits)))
+            ports["o_class"] = Out(stream.Signature(class_bits(spec.populations[-1].shape[0])))
         else:
-            ports["o"] = Out(stream.Signature(potential_layout(plan.bits)))
-            ports["o_class"] = Out(stream.Signature(class_bits(shape[0])))
+            ports["o"] = Out(stream.Signature(output_layout(spec)))
         super().__init__(ports)
+
+    @property
+    def queued_layout(self) -> data.StructLayout:
+        """Events that leave the queue."""
+        return output_layout(self.spec)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, plan = self.spec, self.spec.plan
-        m.submodules.walker = walker = Walker(spec=spec)
-        m.submodules.lanes = lanes = Lanes(spec=spec, shifts=walker.shifts)
-        m.submodules.banks = banks = potential_banks(spec, plan.generate_width or 1)
-        # Benches observe these by name; `keep` preserves it in the Verilog, synthesis drops what nothing reads.
-        keep = {"keep": 1}
-        probe_swap = Signal(attrs=keep)
-        probe_filled = Signal(attrs=keep)
-        swap = walker.finish & ~banks.busy
+        spec, tables = self.spec, self.tables
+        m.submodules.sequencer = self.sequencer = sequencer = Sequencer(spec=spec, tables=tables)
+        m.submodules.walker = self.walker = walker = Walker(spec=spec, tables=tables)
+        m.submodules.lanes = self.lanes = Lanes(spec=spec, tables=tables)
+        self.step = sequencer.step
+        self.filled = Signal()  # the bank that is being filled
+        self.draining = Signal()
         m.d.comb += [
-            probe_swap.eq(swap),
-            probe_filled.eq(banks.filled),
-            walker.swap.eq(swap),
-            banks.swap.eq(swap),
-            walker.hold.eq(banks.clearing),
-            lanes.weight_row.eq(walker.weight_row),
-            lanes.shift.eq(walker.shift),
-            banks.addends.eq(lanes.addends),
+            walker.step.eq(self.step),
+            walker.run.eq(sequencer.run),
+            walker.proceed.eq(sequencer.proceed),
+            sequencer.ended.eq(walker.ended),
+            sequencer.draining.eq(self.draining),
         ]
-        # the weights take a cycle longer than the potentials
-        m.d.sync += [banks.valid.eq(walker.valid), banks.row.eq(walker.row)]
-        connect(m, wiring.flipped(self.i), walker.i)
-        if not self.fires:
+        if spec.plan.stored:
+            m.submodules.store = self.store = Store(spec=spec)
+            m.d.comb += self.store.record.eq(walker.record)
+        if spec.adds_rows:
+            m.submodules.replay = self.replay = RowReplay(spec=spec, tables=tables)
+        slots = self._registers(m) if spec.in_registers else self._memories(m)
+        left = self._generate(m, slots)
+        with m.If(left):
+            m.d.sync += self.draining.eq(0)
+        with m.If(sequencer.swap):
+            m.d.sync += [self.filled.eq(~self.filled), self.draining.eq(1)]
+        self._probe(m, "swap", sequencer.swap)
+        self._probe(m, "filled", self.filled)
+        self._break_down(m)
+        return m
+
+    def _probe(self, m: Module, name: str, value: Value) -> None:
+        """A signal that benches observe by name; `keep` preserves it in the Verilog, synthesis drops what nothing reads."""
+        probe = Signal(Value.cast(value).shape(), name=f"probe_{name}", attrs={"keep": 1})
+        m.d.comb += probe.eq(value)
+
+    def _break_down(self, m: Module) -> None:
+        """Where each cycle goes."""
+        sequencer, walker = self.sequencer, self.walker
+        draining = sequencer.run & self.draining & walker.ended & ~sequencer.rows_busy
+        self._probe(m, "accumulating", sequencer.operating)
+        self._probe(m, "draining", draining & ~sequencer.operating)
+        self._probe(m, "waiting", sequencer.run & ~walker.ended & ~sequencer.operating)
+        self._probe(m, "program", ~sequencer.operating & (~sequencer.run | walker.ended) & ~draining)
+
+    def _registers(self, m: Module) -> stream.Interface:
+        """Potentials in registers; returns the slots that leave them."""
+        walker, lanes, sequencer = self.walker, self.lanes, self.sequencer
+        m.submodules.potentials = potentials = Accumulators(spec=self.spec)
+        layout = scan_layout(self.step.shape(), "drain_scan_")
+        m.submodules.drain = drain = RegisterDrain(spec=self.spec, scan=layout)
+        operation = Signal(operation_layout(self.spec, self.tables))
+        valid = Signal()
+        m.d.comb += [
+            walker.ready.eq(1),
+            operation.eq(walker.o),
+            valid.eq(walker.valid),
+            lanes.operation.eq(operation),
+            sequencer.operating.eq(walker.valid),
+            potentials.valid.eq(valid),
+            potentials.negative.eq(operation.negative),
+            potentials.addends.eq(lanes.addends),
+            potentials.clear.eq(sequencer.swap),
+            drain.potentials.eq(potentials.potentials),
+            drain.start.eq(sequencer.swap),
+            *(drain.layer[name].eq(field(self.step, f"drain_scan_{name}")) for name, _ in layout),
+        ]
+        self._probe(m, "potentials", potentials.potentials.as_value())
+        return drain.o
+
+    def _memories(self, m: Module) -> stream.Interface:
+        """Potentials in memories; returns the slots that leave them."""
+        walker, lanes, sequencer, step, plan = self.walker, self.lanes, self.sequencer, self.step, self.spec.plan
+        m.submodules.cells = cells = Cells(spec=self.spec, tables=self.tables)
+        layout = scan_layout(step.shape(), "drain_scan_")
+        m.submodules.drain = drain = Drain(spec=self.spec, scan=layout)
+        # the next operation: clear after reset, then the generator's rows, then replayed rows, then events
+        clearing = Signal(init=1)
+        clear_row = Signal(ceil_log2(2 * plan.rows))
+        with m.If(clearing):
+            m.d.sync += clear_row.eq(clear_row + 1)
+            with m.If(clear_row == 2 * plan.rows - 1):
+                m.d.sync += clearing.eq(0)
+        operation = Signal(operation_layout(self.spec, self.tables))
+        valid, bank, empty, by_rows, fetching = (
+            Signal(name=name) for name in ("valid", "bank", "empty", "by_rows", "fetching")
+        )
+        offered: Value = walker.valid
+        if self.spec.adds_rows:
+            replay = self.replay
+            offered = offered | replay.valid
+            m.d.comb += [replay.step.eq(step), replay.start.eq(sequencer.begin & step.rows_active)]
+            m.d.comb += [replay.ready.eq(~drain.request), lanes.plane.eq(replay.plane)]
+            m.d.comb += sequencer.rows_busy.eq(replay.busy)
+            m.d.comb += walker.ready.eq(~drain.request & ~replay.valid)
+        else:
+            m.d.comb += walker.ready.eq(~drain.request)
+        m.d.sync += [
+            operation.eq(walker.o),
+            valid.eq(clearing | drain.request | offered),
+            empty.eq(clearing | drain.request),
+            bank.eq(Mux(clearing, clear_row[0], self.filled ^ drain.request)),
+            fetching.eq(drain.request & ~clearing),
+            by_rows.eq(0),
+        ]
+        if self.spec.adds_rows:
+            with m.If(self.replay.valid):
+                m.d.sync += [operation.eq(self.replay.operation), by_rows.eq(1)]
+        with m.If(drain.request):
+            m.d.sync += [operation.eq(0), operation.row.eq(drain.row)]
+        with m.If(clearing):
+            m.d.sync += [operation.eq(0), operation.row.eq(clear_row[1:])]
+        arrived: Value = fetching
+        for stage in range(cells.row_latency):
+            held = Signal(name=f"fetching_{stage}")
+            m.d.sync += held.eq(arrived)
+            arrived = held
+        m.d.comb += [
+            sequencer.clearing.eq(clearing),
+            sequencer.operating.eq(offered & ~drain.request),
+            drain.granted.eq(1),
+            lanes.operation.eq(operation),
+            lanes.empty.eq(empty),
+            lanes.by_rows.eq(by_rows),
+            cells.valid.eq(valid),
+            cells.operation.eq(operation),
+            cells.bank.eq(bank),
+            cells.empty.eq(empty),
+            cells.stride_y.eq(step.stride_y),
+            cells.stride_x.eq(step.stride_x),
+            cells.addends.eq(lanes.addends),
+            drain.potentials.eq(cells.potentials),
+            drain.arrived.eq(arrived),
+            drain.start.eq(sequencer.swap if len(self.spec.steps) == 1 else sequencer.begin & step.first & self.draining),
+            drain.last_row.eq(step.drain_row),
+            *(drain.layer[name].eq(field(step, f"drain_scan_{name}")) for name, _ in layout),
+        ]
+        return drain.o
+
+    def _generate(self, m: Module, slots: stream.Interface) -> Value:
+        """From slots to events or readout potentials; returns a flag that the layer has left the generator."""
+        spec, step = self.spec, self.step
+        m.submodules.fetch = fetch = Fetch(spec=spec)
+        connect(m, slots, fetch.i)
+        m.d.comb += fetch.base.eq(step.drain_neuron)
+        reads = step.drain_reads if spec.reads_out else Const(0, 1)
+        left: Value = Const(0, 1)
+        taken: Value = Const(0, 1)
+        if spec.reads_out:
             m.submodules.readout = readout = ReadoutUnit(spec=spec)
-            connect(m, banks.o, readout.i)
             connect(m, readout.o, wiring.flipped(self.o))
             connect(m, readout.o_class, wiring.flipped(self.o_class))
-            return m
-        m.submodules.generator = generator = Generator(spec=spec)
+            m.d.comb += [readout.i.valid.eq(fetch.o.valid & reads), readout.i.payload.eq(fetch.o.payload)]
+            taken = reads & readout.i.ready
+            left = readout.i.valid & readout.i.ready & readout.i.payload.last
+        if spec.firing:
+            m.submodules.generator = generator = Generator(spec=spec)
+            m.d.comb += [
+                generator.i.valid.eq(fetch.o.valid & ~reads),
+                generator.i.payload.eq(fetch.o.payload),
+                generator.digits.eq(step.drain_digits),
+                generator.binary.eq(step.drain_binary),
+                generator.announce.eq(step.drain_announce),
+            ]
+            taken = taken | (~reads & generator.i.ready)
+            left = left | self._send(m, generator)
+        else:
+            self._store_ports(m)
+            self._receive(m, None)
+        m.d.comb += fetch.o.ready.eq(taken)
+        return left
+
+    def _send(self, m: Module, generator: Generator) -> Value:
+        """From trains to events; returns a flag that the generator's last word has left it."""
+        spec, step = self.spec, self.step
         m.submodules.queue = queue = EventQueue(spec=spec)
-        probe_retire = Signal(attrs=keep)
-        probe_remainder = Signal(row_layout(plan.bits, plan.generate_width), attrs=keep)
-        probe_spike_valid = Signal(attrs=keep)
-        probe_spike_ready = Signal(attrs=keep)
-        probe_spike_payload = Signal(self.o.payload.shape(), attrs=keep)
+        left = Signal()
         m.d.comb += [
-            probe_retire.eq(generator.retire),
-            probe_remainder.eq(generator.remainder),
-            queue.skip.eq(generator.retire),
-            probe_spike_valid.eq(self.o.valid),
-            probe_spike_ready.eq(self.o.ready),
-            probe_spike_payload.eq(self.o.payload),
+            queue.i.payload.eq(generator.o.payload),
+            queue.i.valid.eq(generator.o.valid),
+            generator.o.ready.eq(queue.i.ready),
+            queue.out.eq(step.drain_out),
+            left.eq(generator.o.valid & generator.o.ready & generator.o.payload.last),
         ]
-        connect(m, banks.o, generator.i)
-        connect(m, generator.o, queue.i)
-        connect(m, queue.o, wiring.flipped(self.o))
-        return m
+        if spec.reads:
+            m.submodules.reader = self.reader = reader = Reader(spec=spec, tables=self.tables)
+            asked = Signal()
+            with m.If(self.sequencer.begin & step.read_active):
+                m.d.sync += asked.eq(1)
+            with m.Elif(reader.start):
+                m.d.sync += asked.eq(0)
+            m.d.comb += [reader.step.eq(step), reader.start.eq(asked & ~self.draining)]
+            m.d.comb += reader.o.ready.eq(queue.i.ready & ~generator.o.valid)
+            with m.If(~generator.o.valid):
+                m.d.comb += [
+                    queue.i.payload.eq(reader.o.payload),
+                    queue.i.valid.eq(reader.o.valid),
+                    queue.out.eq(0),
+                    queue.replayed.eq(1),
+                ]
+        self._store_ports(m)
+        self._receive(m, queue)
+        self._probe(m, "retire", generator.retire)
+        self._probe(m, "remainder", generator.remainder)
+        self._probe(m, "spike_valid", queue.o.valid & ~queue.o_replayed)
+        self._probe(m, "spike_ready", queue.o.ready)
+        self._probe(m, "spike_payload", queue.o.payload)
+        return left
+
+    def _store_ports(self, m: Module) -> None:
+        """Who reads the store: rows being added, or a train being sent once more; never both in a step."""
+        spec = self.spec
+        users = [self.replay] if spec.adds_rows else []
+        users += [self.reader] if spec.reads else []
+        for user in users:
+            m.d.comb += user.word.eq(self.store.word)
+            with m.If(user.read):
+                m.d.comb += [self.store.read.eq(1), self.store.address.eq(user.address)]
+
+    def _receive(self, m: Module, queue: EventQueue | None) -> None:
+        """Events for the walker come from the port or from the queue; the queue's other events leave."""
+        spec, walker, external = self.spec, self.walker, self.step.external
+        m.d.comb += [walker.i.valid.eq(self.i.valid & external), self.i.ready.eq(walker.i.ready & external)]
+        _copy(m, walker.i.payload, self.i.payload)
+        if queue is None:
+            return
+        inner = len(spec.steps) > 1
+        if inner:
+            with m.If(~external):
+                m.d.comb += walker.i.valid.eq(queue.o.valid & ~queue.o_out)
+                _copy(m, walker.i.payload, queue.o.payload)
+        leaves = queue.o_out if inner else Const(1, 1)
+        to_walker = ~external & walker.i.ready
+        if spec.reads_out:
+            m.d.comb += queue.o.ready.eq(to_walker)
+            return
+        m.d.comb += [
+            self.o.valid.eq(queue.o.valid & leaves),
+            self.o.payload.eq(queue.o.payload),
+            queue.o.ready.eq(Mux(leaves, self.o.ready, to_walker)),
+        ]
+
+
+def input_layout(spec: CoreSpec) -> data.StructLayout:
+    """Events that enter a core."""
+    train = spec.plan.source
+    return spike_layout(
+        spec.source_shape, spec.digits(train), negative=spec.signed_train(train), none=spec.announced
+    )
+
+
+def output_layout(spec: CoreSpec) -> data.StructLayout:
+    """Events that leave a core."""
+    return spike_layout(spec.fired_shape, spec.fired_digits, negative=spec.fires_signed, none=spec.announces_any)
+
+
+def _copy(m: Module, target: data.View, source: data.View) -> None:
+    """Assign the fields that both have; what only the target has is zero."""
+    names = {name for name, _ in source.shape()}
+    m.d.comb += [target[name].eq(source[name] if name in names else 0) for name, _ in target.shape()]

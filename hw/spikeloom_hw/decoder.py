@@ -18,6 +18,7 @@ class EventDecoder(wiring.Component):
     ----------
     shape : (C, H, W) as the first core wants the events; (C*H*W, 1, 1) passes addresses on.
     timesteps : T of the input train.
+    negative : its spikes have a sign.
 
     Members
     -------
@@ -25,13 +26,13 @@ class EventDecoder(wiring.Component):
     o : Out(stream), see `spike_layout`.
     """
 
-    def __init__(self, *, shape: Shape, timesteps: int) -> None:
-        self.shape, self.timesteps = shape, timesteps
+    def __init__(self, *, shape: Shape, timesteps: int, negative: bool = False) -> None:
+        self.shape, self.timesteps, self.negative = shape, timesteps, negative
         channels, height, width = shape
         super().__init__(
             {
-                "i": In(stream.Signature(event_layout(channels * height * width, timesteps))),
-                "o": Out(stream.Signature(spike_layout(shape, timesteps))),
+                "i": In(stream.Signature(event_layout(channels * height * width, timesteps, negative=negative))),
+                "o": Out(stream.Signature(spike_layout(shape, timesteps, negative=negative))),
             }
         )
 
@@ -44,6 +45,12 @@ class EventDecoder(wiring.Component):
         end = Signal()
         coordinates = Signal(len(spike.x) + len(spike.y) + len(spike.c))
         taken = Signal()
+        if self.negative:
+            sign = Signal()
+            with m.If(self.i.ready):
+                m.d.sync += sign.eq(event.negative)
+            with m.If(taken):
+                m.d.sync += spike.negative.eq(sign)
         m.d.comb += [taken.eq(~self.o.valid | self.o.ready), self.i.ready.eq(~valid | taken)]
         with m.If(self.i.ready):
             m.d.sync += [valid.eq(self.i.valid), step.eq(event.step), end.eq(event.end)]

@@ -1,13 +1,12 @@
 """The generator: the integrate-and-fire units that turn accumulated potentials into spike trains."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from spikeloom import Neuron
 from spikeloom.bounds import potential_bounds
 
-from .banks import rom_image
-from .layouts import row_layout, slot_layout, train_layout
+from .layouts import biased_layout, row_layout, train_layout
 from .spec import CoreSpec
 
 
@@ -15,10 +14,10 @@ class Generator(wiring.Component):
     """Fires all time steps of a neuron in a pipeline: clamp, then T times (compare, subtract theta, grow).
 
     For growth 2 this is a restoring division by theta, so any integer threshold requantises exactly; growth 1 is a
-    plain IF neuron, 1 + 2^-s an iLIF neuron with an arithmetic shift.
+    plain IF neuron. A layer with fewer steps than the pipeline has passes the last ones unchanged.
 
-    Latency T + 2 cycles; one slot of `generate_width` neurons a cycle; the whole pipeline waits while `o` is stalled
-    with something to say. Slots without a spike are dropped unless they are the last of a sample.
+    Latency T + 1 cycles; one slot of `generate_width` neurons a cycle; the whole pipeline waits while `o` is stalled
+    with something to say. Slots without a spike are dropped unless they are the last of a sample, or announced.
 
     Ref: SpikeConverter, Algorithm 1 (phase II), Eq. 10.
 
@@ -28,7 +27,10 @@ class Generator(wiring.Component):
 
     Members
     -------
-    i : In(stream), potentials in scan order, see `slot_layout`.
+    i : In(stream), see `biased_layout`.
+    digits : In, time steps of the layer, less one; constant while a layer is generated, as are the next two.
+    binary : In(1), it has growth 2.
+    announce : In(1), a silent slot at the start of a word of `announced_channels` is not dropped.
     o : Out(stream), trains, see `train_layout`.
     retire : Out(1), a slot leaves the pipeline, silent ones too.
     remainder : Out, its potentials after the last reset.
@@ -37,10 +39,15 @@ class Generator(wiring.Component):
     def __init__(self, *, spec: CoreSpec) -> None:
         self.spec = spec
         plan = spec.plan
+        self.steps = spec.fired_steps
+        self.layers = [item.neuron for item in spec.firing if isinstance(item.neuron, Neuron)]
         super().__init__(
             {
-                "i": In(stream.Signature(slot_layout(plan.bits, plan.generate_width))),
-                "o": Out(stream.Signature(train_layout(spec.neuron.timesteps, plan.generate_width))),
+                "i": In(stream.Signature(biased_layout(plan.bits, plan.generate_width, spec.scanned_shape))),
+                "digits": In(max(1, (self.steps - 1).bit_length())),
+                "binary": In(1),
+                "announce": In(1),
+                "o": Out(stream.Signature(train_layout(self.steps, plan.generate_width, spec.scanned_shape))),
                 "retire": Out(1),
                 "remainder": Out(row_layout(plan.bits, plan.generate_width)),
             }
@@ -48,55 +55,49 @@ class Generator(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        neuron = self.spec.neuron
+        spec, plan = self.spec, self.spec.plan
         advance = Signal()
-        valid, last = self.i.valid, self.i.payload.last
-        potentials: list[Value] = [self.i.payload.potentials[n] for n in range(self.spec.plan.generate_width)]
 
-        def register(name: str, values: list[Value]) -> list[Value]:
-            held = [Signal(value.shape(), name=f"{name}_{n}", reset_less=True) for n, value in enumerate(values)]
+        def register(name: str, values: list[Value], **options: bool) -> list[Value]:
+            held = [Signal(value.shape(), name=f"{name}_{n}", **options) for n, value in enumerate(values)]
             with m.If(advance):
                 m.d.sync += [signal.eq(value) for signal, value in zip(held, values, strict=True)]
             return list(held)
 
-        def flag(name: str, value: Value) -> Value:
-            held = Signal(name=name)
-            with m.If(advance):
-                m.d.sync += held.eq(value)
-            return held
-
-        valid = flag("fetch_valid", valid)
-        last, *potentials = register("fetch", [last, *potentials])
-        thetas = self._thetas(m, self.i.valid & self.i.ready, advance)
-        clamped = [self._clamp(potential, theta) for potential, theta in zip(potentials, thetas, strict=True)]
-        valid = flag("clamp_valid", valid)
-        last, *potentials = register("clamp", [last, *clamped])
-
+        payload = self.i.payload
+        thetas: list[Value] = [payload.thetas[n] for n in range(plan.generate_width)]
+        (valid,) = register("clamp_valid", [self.i.valid])
+        tag: Value
+        tag, *thetas = register(
+            "clamp_theta", [Cat(payload.last, payload.neuron.as_value()), *thetas], reset_less=True
+        )
+        clamped = [self._clamp(payload.potentials[n], payload.thetas[n]) for n in range(plan.generate_width)]
+        potentials = register("clamp", clamped, reset_less=True)
         trains: list[Value] = []
-        for step in range(neuron.timesteps):
-            thetas = [
-                theta if isinstance(theta, Const) else register(f"theta{step}_{n}", [theta])[0]
-                for n, theta in enumerate(thetas)
-            ]
+        for step in range(self.steps):
             fired = []
+            active = self._active(step)
             for n, (potential, theta) in enumerate(zip(potentials, thetas, strict=True)):
-                difference = Signal(self.spec.plan.bits + 1, name=f"difference{step}_{n}")
+                difference = Signal(plan.bits + 1, name=f"difference{step}_{n}")
                 m.d.comb += difference.eq(potential - theta)
-                fire = ~difference[-1]
-                left = Mux(fire, difference[:-1], potential)[: self.spec.plan.bits]
+                fire = ~difference[-1] & active
+                left = Mux(fire, difference[:-1], potential)[: plan.bits]
                 fired.append(fire)
-                potentials[n] = left if step == neuron.timesteps - 1 else self._grow(left)
+                potentials[n] = self._grow(left, step)
             spikes = Cat(*trains, *fired)
-            if step == neuron.timesteps - 1:
-                speaks = flag("speaks", valid & (spikes.any() | last))
-            valid = flag(f"step{step}_valid", valid)
-            last, train, *potentials = register(f"step{step}", [last, spikes, *potentials])
+            if step == self.steps - 1:
+                announced = self.announce & self._word_start(tag)
+                (speaks,) = register("speaks", [valid & (spikes.any() | tag[0] | announced)])
+            (valid,) = register(f"step{step}_valid", [valid])
+            last = step == self.steps - 1
+            tag, train, *potentials = register(f"step{step}", [tag, spikes, *potentials], reset_less=True)
+            thetas = [] if last else register(f"theta{step}", thetas, reset_less=True)
             trains = [train]
-
+        o = self.o.payload
         m.d.comb += [
             self.o.valid.eq(speaks),
-            self.o.payload.spikes.eq(trains[0]),
-            self.o.payload.last.eq(last),
+            o.spikes.eq(trains[0]),
+            Cat(o.last, o.neuron.as_value()).eq(tag),
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),
             self.retire.eq(valid & advance),
@@ -104,36 +105,45 @@ class Generator(wiring.Component):
         ]
         return m
 
-    def _thetas(self, m: Module, take: Value, advance: Value) -> list[Value]:
-        """Thresholds of the slot taken last: constants, or a memory in scan order of the channels."""
-        words, bits = self.spec.theta_words, self.spec.plan.bits - 1
-        real = self.spec.neuron.theta[0]
-        if (real == real[0]).all():
-            return [Const(int(real[0]), bits)] * words.shape[1]
-        m.submodules.theta = memory = Memory(
-            shape=data.ArrayLayout(bits, words.shape[1]), depth=len(words), init=rom_image(words)
-        )
-        read = memory.read_port()
-        slot = Signal(range(len(words)))
-        with m.If(take):
-            m.d.sync += slot.eq(Mux(slot == len(words) - 1, 0, slot + 1))
-        m.d.comb += [read.addr.eq(slot), read.en.eq(advance)]
-        return [Value.cast(read.data[n]) for n in range(words.shape[1])]
+    def _word_start(self, tag: Value) -> Value:
+        """Whether a slot is the first of a word of the receiver's store."""
+        if not self.spec.announces_any:
+            return Const(0, 1)
+        channel = tag[1 : 1 + len(self.i.payload.neuron.c)]
+        return channel[: (self.spec.announced_channels - 1).bit_length()] == 0
+
+    def _active(self, step: int) -> Value:
+        """Whether the present layer still fires at this time step."""
+        return Const(1, 1) if all(step < neuron.timesteps for neuron in self.layers) else self.digits >= step
 
     def _clamp(self, potential: Value, theta: Value) -> Value:
         """Clamp to [0, ceiling*theta]; the upper end only where the proven bound can reach it."""
-        neuron, bits = self.spec.neuron, self.spec.plan.bits
-        high = potential_bounds(self.spec.network)[self.spec.plan.population][1]
+        bits = self.spec.plan.bits
         positive = Mux(potential.as_signed()[-1], 0, potential.as_unsigned()[: bits - 1])
-        if (high <= neuron.ceiling * neuron.theta[0]).all():
+        bounds = potential_bounds(self.spec.network)
+        if all(
+            (bounds[item.name][1] <= item.neuron.ceiling * item.neuron.theta[0]).all()
+            for item in self.spec.firing
+            if isinstance(item.neuron, Neuron)
+        ):
             return positive[: bits - 1]
-        ceiling = (theta * neuron.ceiling)[: bits - 1]
+        ceiling = self._ceiling(theta)
         over = (potential.as_signed() - ceiling) > 0
         return Mux(over, ceiling, positive)[: bits - 1]
 
-    def _grow(self, potential: Value) -> Value:
-        shift = self.spec.growth_shift
-        if shift is None:
+    def _ceiling(self, theta: Value) -> Value:
+        bits = self.spec.plan.bits
+        factors = {neuron.ceiling for neuron in self.layers if neuron.growth == 1.0}
+        ceiling = (theta << 1)[: bits - 1]
+        for factor in factors:  # of growth 1: as many thresholds as time steps
+            chosen = ~self.binary & (self.digits == factor - 1) if factor > 2 else Const(0, 1)
+            ceiling = Mux(chosen, (theta * factor)[: bits - 1], ceiling)
+        return ceiling
+
+    def _grow(self, potential: Value, step: int) -> Value:
+        """Growth after a time step: doubled, but not after the layer's last step."""
+        grows = [neuron.growth == 2.0 and step < neuron.timesteps - 1 for neuron in self.layers]
+        if not any(grows):
             return potential
-        grown = potential << 1 if shift == 0 else potential + (potential >> shift)
-        return grown[: self.spec.plan.bits]
+        doubled = (potential << 1)[: self.spec.plan.bits]
+        return doubled if all(grows) else Mux(self.binary & (self.digits > step), doubled, potential)

@@ -6,20 +6,27 @@ from amaranth.utils import ceil_log2
 from spikeloom.geometry import Shape
 
 
-def event_layout(neurons: int, timesteps: int) -> data.StructLayout:
-    """An event at the input port: a spike's address and time step (0 first), or the end mark of a sample."""
-    return data.StructLayout({"address": ceil_log2(neurons), "step": ceil_log2(timesteps), "end": 1})
+def event_layout(neurons: int, timesteps: int, *, negative: bool = False) -> data.StructLayout:
+    """An event at the input port: a spike's address, time step (0 first) and sign, or the end mark of a sample."""
+    sign = {"negative": 1} if negative else {}
+    return data.StructLayout({"address": ceil_log2(neurons), "step": ceil_log2(timesteps), **sign, "end": 1})
 
 
-def spike_layout(shape: Shape, timesteps: int) -> data.StructLayout:
-    """An event between cores: the neuron by coordinates, its time step, or the end mark of a sample."""
+def spike_layout(shape: Shape, timesteps: int, *, negative: bool = False, none: bool = False) -> data.StructLayout:
+    """An event between cores: the neuron by coordinates, its time step and sign, or the end mark of a sample.
+
+    `none` marks an event that is no spike: it announces a word of silent neurons to whoever stores the train.
+    """
     channels, height, width = shape
+    flags = {"negative": 1} if negative else {}
+    flags |= {"none": 1} if none else {}
     return data.StructLayout(
         {
             "c": ceil_log2(channels),
             "y": ceil_log2(height),
             "x": ceil_log2(width),
             "step": ceil_log2(timesteps),
+            **flags,
             "end": 1,
         }
     )
@@ -30,14 +37,36 @@ def row_layout(bits: int, lanes: int) -> data.ArrayLayout:
     return data.ArrayLayout(signed(bits), lanes)
 
 
-def slot_layout(bits: int, width: int) -> data.StructLayout:
-    """Neighbouring potentials on their way to the generator; `last` marks the last slot of a sample."""
-    return data.StructLayout({"potentials": row_layout(bits, width), "last": 1})
+def neuron_layout(shape: Shape) -> data.StructLayout:
+    """Coordinates of a neuron."""
+    channels, height, width = shape
+    return data.StructLayout({"c": ceil_log2(channels), "y": ceil_log2(height), "x": ceil_log2(width)})
 
 
-def train_layout(timesteps: int, width: int) -> data.StructLayout:
-    """Trains of neighbouring neurons leaving the generator: bit t*width + n is neuron n's spike at time step t."""
-    return data.StructLayout({"spikes": unsigned(timesteps * width), "last": 1})
+def slot_layout(bits: int, width: int, shape: Shape) -> data.StructLayout:
+    """Neighbouring potentials on their way to the generator, the first one's coordinates; `last` of a sample."""
+    return data.StructLayout({"potentials": row_layout(bits, width), "neuron": neuron_layout(shape), "last": 1})
+
+
+def biased_layout(bits: int, width: int, shape: Shape) -> data.StructLayout:
+    """Neighbouring potentials with what their neurons start a sample with, and their thresholds."""
+    return data.StructLayout(
+        {
+            "potentials": row_layout(bits, width),
+            "thetas": data.ArrayLayout(unsigned(bits - 1), width),
+            "neuron": neuron_layout(shape),
+            "last": 1,
+        }
+    )
+
+
+def train_layout(digits: int, width: int, shape: Shape, *, signed: bool = False) -> data.StructLayout:
+    """Trains of neighbouring neurons: bit t*width + n of `spikes` is neuron n's spike at time step t.
+
+    `negatives` are their signs, `neuron` the coordinates of the first one; `last` marks the last word of a sample.
+    """
+    signs = {"negatives": unsigned(digits * width)} if signed else {}
+    return data.StructLayout({"spikes": unsigned(digits * width), **signs, "neuron": neuron_layout(shape), "last": 1})
 
 
 def potential_layout(bits: int) -> data.StructLayout:

@@ -1,19 +1,17 @@
 """The event queue: nonzero trains wait here and leave as events, one a cycle."""
 
-from collections.abc import Iterable
-
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
-from .layouts import spike_layout, train_layout
+from .expander import Expander, word_layout
+from .layouts import neuron_layout, spike_layout, train_layout
 from .spec import CoreSpec
 
 
 class EventQueue(wiring.Component):
-    """Names the neurons of each train word, queues the words, and expands them to events.
+    """Queues words of trains and expands them to events.
 
     A queued word is a whole slot of trains, so that the generator may run ahead of the lanes that eat its events.
     Latency three cycles; throughput one event a cycle, no bubble between words; stalls as `o` does, and `i` only
@@ -26,105 +24,75 @@ class EventQueue(wiring.Component):
     Members
     -------
     i : In(stream), trains with spikes, see `train_layout`.
-    skip : In(1), a slot left the generator (silent ones too): counts the neurons.
+    out, replayed : In(1), the word is for the port rather than for the lanes; it comes from the store.
     o : Out(stream), events, see `spike_layout`; the end mark after the last event of a sample.
+    o_out, o_replayed : Out(1), what was said of the event's word.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
         self.spec = spec
-        plan, shape = spec.plan, spec.population.shape
-        self.trains = train_layout(spec.neuron.timesteps, plan.generate_width)
-        self.word = data.StructLayout(
-            {
-                "trains": self.trains,
-                "slot": ceil_log2(plan.groups * plan.lanes // plan.generate_width),
-                "y": ceil_log2(shape[1]),
-                "x": ceil_log2(shape[2]),
-            }
-        )
+        self.digits, self.signed = spec.fired_digits, spec.fires_signed
+        trains = train_layout(self.digits, spec.plan.generate_width, spec.scanned_shape, signed=self.signed)
+        self.tag = data.StructLayout({"neuron": neuron_layout(spec.fired_shape), "out": 1, "replayed": 1})
         super().__init__(
             {
-                "i": In(stream.Signature(self.trains)),
-                "skip": In(1),
-                "o": Out(stream.Signature(spike_layout(shape, spec.neuron.timesteps))),
+                "i": In(stream.Signature(trains)),
+                "out": In(1),
+                "replayed": In(1),
+                "o": Out(
+                    stream.Signature(
+                        spike_layout(spec.fired_shape, self.digits, negative=self.signed, none=spec.announces_any)
+                    )
+                ),
+                "o_out": Out(1),
+                "o_replayed": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.word.size, depth=self.spec.plan.queue_depth)
-        word_in = Signal(self.word)
+        width = self.spec.plan.generate_width
+        layout = word_layout(self.digits, width, self.tag.size, signed=self.signed)
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=layout.size, depth=self.spec.plan.queue_depth)
+        m.submodules.expander = expander = Expander(
+            digits=self.digits, width=width, tag=self.tag.size, signed=self.signed
+        )
         room = Signal()
-        slot, y, x = self._neuron_counters(m)
+        word, tag, i = Signal(layout), Signal(self.tag), self.i.payload
         m.d.comb += [
-            word_in.trains.eq(self.i.payload),
-            word_in.slot.eq(slot),
-            word_in.y.eq(y),
-            word_in.x.eq(x),
-            fifo.w_data.eq(word_in),
+            tag.neuron.c.eq(i.neuron.c),
+            tag.neuron.y.eq(i.neuron.y),
+            tag.neuron.x.eq(i.neuron.x),
+            tag.out.eq(self.out),
+            tag.replayed.eq(self.replayed),
+            word.spikes.eq(i.spikes),
+            word.tag.eq(tag),
+            word.last.eq(i.last),
+            fifo.w_data.eq(word),
             fifo.w_en.eq(self.i.valid & room),
             self.i.ready.eq(room),
+            expander.i.payload.as_value().eq(fifo.r_data),
+            expander.i.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(expander.i.ready),
         ]
+        if self.signed:
+            m.d.comb += word.negatives.eq(i.negatives)
         m.d.sync += room.eq(fifo.level <= fifo.depth - 2)
-        self._expand(m, fifo)
-        return m
-
-    def _neuron_counters(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """Which neurons the present slot holds: counters in scan order (channels, then x, then y)."""
-        plan, (_, height, width) = self.spec.plan, self.spec.population.shape
-        slots = plan.groups * plan.lanes // plan.generate_width
-        counters = tuple(
-            Signal(ceil_log2(extent), name=name) for extent, name in ((slots, "slot"), (width, "x"), (height, "y"))
-        )
-        step = self.skip
-        for counter, extent in zip(counters, (slots, width, height), strict=True):
-            top = counter == extent - 1
-            with m.If(step):
-                m.d.sync += counter.eq(Mux(top, 0, counter + 1))
-            step = step & top
-        return counters[0], counters[2], counters[1]
-
-    def _expand(self, m: Module, fifo: SyncFIFOBuffered) -> None:
-        """Emit the spikes of the word at the head one by one, then its end mark, through an output register."""
-        plan, steps = self.spec.plan, self.spec.neuron.timesteps
-        width = plan.generate_width
-        word = data.View(self.word, fifo.r_data)
-        spikes = word.trains.spikes
-        sent = Signal.like(spikes)
-        waiting = Signal.like(spikes)
-        chosen = Signal.like(spikes)
-        spent = Signal()
-        ending = Signal()
-        free = Signal()
-        done = Signal()
+        event, came = self.o.payload, data.View(self.tag, expander.o.payload.tag)
         m.d.comb += [
-            waiting.eq(spikes & ~sent),
-            chosen.eq(waiting & -waiting),  # lowest spike that waits: earliest time step first
-            spent.eq(waiting == 0),
-            ending.eq(spent & word.trains.last),
-            free.eq(~self.o.valid | self.o.ready),
-            # the word leaves with its last spike, or with its end mark
-            done.eq(Mux(word.trains.last, spent, (waiting & ~chosen) == 0)),
-            fifo.r_en.eq(fifo.r_rdy & free & done),
+            self.o.valid.eq(expander.o.valid),
+            expander.o.ready.eq(self.o.ready),
+            # neurons of a slot differ in the lowest bits of their channel
+            event.c.eq(Cat(expander.o.payload.neuron, came.neuron.c[(width - 1).bit_length() :])),
+            event.y.eq(came.neuron.y),
+            event.x.eq(came.neuron.x),
+            event.step.eq(expander.o.payload.step),
+            event.end.eq(expander.o.payload.end),
+            self.o_out.eq(came.out),
+            self.o_replayed.eq(came.replayed),
         ]
-        neuron = Cat(
-            *(_any(chosen[n] for n in range(len(spikes)) if n % width >> bit & 1) for bit in range(ceil_log2(width)))
-        )
-        step = Cat(
-            *(_any(chosen[n] for n in range(len(spikes)) if n // width >> bit & 1) for bit in range(ceil_log2(steps)))
-        )
-        with m.If(free):
-            m.d.sync += [
-                self.o.valid.eq(fifo.r_rdy),
-                self.o.payload.end.eq(ending),
-                self.o.payload.c.eq(Cat(neuron, word.slot)),
-                self.o.payload.y.eq(word.y),
-                self.o.payload.x.eq(word.x),
-                self.o.payload.step.eq(step),
-            ]
-            with m.If(fifo.r_rdy):
-                m.d.sync += sent.eq(Mux(done, 0, sent | chosen))
-
-
-def _any(bits: Iterable[Value]) -> Value:
-    return Cat(*bits).any()
+        if self.signed:
+            m.d.comb += event.negative.eq(expander.o.payload.negative)
+        if self.spec.announces_any:
+            m.d.comb += event.none.eq(expander.o.payload.none)
+        return m

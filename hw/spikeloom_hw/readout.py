@@ -1,10 +1,10 @@
 """The readout: sends the potentials of a population that never fires, and the class with the largest one."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layouts import class_bits, potential_layout, slot_layout
+from .layouts import biased_layout, class_bits, potential_layout
 from .spec import CoreSpec
 
 
@@ -20,47 +20,50 @@ class ReadoutUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream), potentials in scan order, one a slot.
+    i : In(stream), potentials in scan order.
     o : Out(stream), potentials, see `potential_layout`.
     o_class : Out(stream), index of the largest.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
         self.spec = spec
-        bits, outputs = spec.plan.bits, spec.population.shape[0]
+        bits, self.outputs = spec.plan.bits, spec.populations[-1].shape[0]
         super().__init__(
             {
-                "i": In(stream.Signature(slot_layout(bits, 1))),
+                "i": In(stream.Signature(biased_layout(bits, spec.slot, spec.scanned_shape))),
                 "o": Out(stream.Signature(potential_layout(bits))),
-                "o_class": Out(stream.Signature(class_bits(outputs))),
+                "o_class": Out(stream.Signature(class_bits(self.outputs))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        outputs = self.spec.population.shape[0]
-        index = Signal(range(self.spec.plan.groups * self.spec.plan.lanes))
+        slot = self.spec.slot
+        index = Signal(range(self.outputs))
+        place = Signal(range(slot))
         best = Signal(self.o.payload.potential.shape())
         best_index = Signal.like(self.o_class.payload)
-        potential = self.i.payload.potentials[0]
-        real = Signal()
+        potentials = self.i.payload.potentials
+        potential = potentials[0] if slot == 1 else Array(potentials[n] for n in range(slot))[place]
+        last = Signal()
         deciding = Signal()
         m.d.comb += [
-            real.eq(index < outputs),  # the last group may have lanes without a channel
-            self.o.valid.eq(self.i.valid & real & ~deciding),
+            last.eq(index == self.outputs - 1),
+            self.o.valid.eq(self.i.valid & ~deciding),
             self.o.payload.potential.eq(potential),
-            self.o.payload.last.eq(index == outputs - 1),
-            self.i.ready.eq(~deciding & (self.o.ready | ~real)),
+            self.o.payload.last.eq(last),
+            self.i.ready.eq(self.o.valid & self.o.ready & (last | (place == slot - 1))),
             self.o_class.valid.eq(deciding),
             self.o_class.payload.eq(best_index),
         ]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += index.eq(index + 1)
-            with m.If(self.i.payload.last):
-                m.d.sync += index.eq(0)
-            with m.If(real & ((index == 0) | (potential > best))):
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [index.eq(index + 1), place.eq(place + 1)]
+            with m.If(self.i.ready):
+                m.d.sync += place.eq(0)
+            with m.If(last):
+                m.d.sync += [index.eq(0), deciding.eq(1)]
+            with m.If((index == 0) | (potential > best)):
                 m.d.sync += [best.eq(potential), best_index.eq(index)]
-            m.d.sync += deciding.eq(self.o.payload.last)
         with m.If(deciding & self.o_class.ready):
             m.d.sync += deciding.eq(0)
         return m

@@ -1,14 +1,39 @@
-"""Everything a core is built from, derived once from the network and its plan: shapes, strides, memory images."""
+"""Everything a core is built from, derived once from the network and its plan: layers, steps, sizes, memory images."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from spikeloom import Conv2d, Dense, Network, Neuron
-from spikeloom.geometry import Axis, Shape
-from spikeloom.network import Connection, Population
-from spikeloom.neuron import growth_shift
-from spikeloom.program import CorePlan
+from spikeloom import Connection, Network, Neuron
+from spikeloom.geometry import Shape
+from spikeloom.network import Population
+from spikeloom.program import CorePlan, LayerPlan, Stored, steps
+
+from .images import Events, Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One word of a core's program: what the lanes do until the next word.
+
+    Parameters
+    ----------
+    phase : position of the layer that is being filled.
+    train : whose events are walked or stored; None where there are none.
+    replayed : the events come from the store, not from the generator or the port.
+    events : images of the connection they go through; None where they are only stored.
+    stored : region of the store that keeps them; None where nothing does.
+    rows : images of a diagonal connection that is added row by row meanwhile; None where there is none.
+    last : the banks swap after it.
+    """
+
+    phase: int
+    train: str | None
+    replayed: bool
+    events: Events | None
+    stored: Stored | None
+    rows: Rows | None
+    last: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,135 +43,290 @@ class CoreSpec:
     Parameters
     ----------
     network, plan : what to run and with which sizes.
-    flat : source neurons arrive by address rather than by (c, y, x); dense connections without pooling only.
+    flat : neurons of the core's source arrive by address rather than by (c, y, x).
+    announce : codes in a word of the receiver's store if it stores this core's train and has to hear of silent words; or 0.
     """
 
     network: Network
     plan: CorePlan
     flat: bool = False
+    announce: int = 0
 
     @cached_property
-    def population(self) -> Population:
-        """The population this core holds."""
-        population = self.network.source(self.plan.population)
-        assert isinstance(population, Population)
-        return population
+    def populations(self) -> tuple[Population, ...]:
+        """The populations this core runs."""
+        found = tuple(self.network.source(layer.population) for layer in self.plan.layers)
+        return tuple(item for item in found if isinstance(item, Population))
 
     @cached_property
-    def connection(self) -> Connection:
-        """Its incoming connection."""
-        (connection,) = self.network.incoming(self.plan.population)
-        return connection
+    def firing(self) -> tuple[Population, ...]:
+        """Those of them that fire."""
+        return tuple(item for item in self.populations if isinstance(item.neuron, Neuron))
 
-    @cached_property
-    def geometry(self) -> Dense | Conv2d:
-        """Geometry of the incoming connection."""
-        assert isinstance(self.connection.geometry, Dense | Conv2d)  # Network.require_built refused any other
-        return self.connection.geometry
+    @property
+    def reads_out(self) -> bool:
+        """Whether the last layer is a readout."""
+        return len(self.firing) < len(self.populations)
+
+    def shape(self, train: str) -> Shape:
+        """(C, H, W) of a train as its events name neurons."""
+        shape = self.network.source(train).shape
+        return (int(np.prod(shape)), 1, 1) if self.flat and train == self.plan.source else shape
 
     @cached_property
     def source_shape(self) -> Shape:
-        """(C, H, W) of the source as the events name it."""
-        shape = self.network.source(self.plan.source).shape
-        return (int(np.prod(shape)), 1, 1) if self.flat else shape
+        """Shape of the train that enters the core."""
+        return self.shape(self.plan.source)
+
+    def digits(self, train: str) -> int:
+        """Time steps of a train."""
+        return self.network.train(train)[1]
+
+    def binary(self, train: str) -> bool:
+        """Whether a train's spikes weigh 2^(T-t) (growth 2) rather than 1."""
+        return self.network.train(train)[0] == 2.0
 
     @cached_property
-    def source_timesteps(self) -> int:
-        """T of the incoming train."""
-        return self.network.train(self.plan.source)[1]
+    def trains(self) -> tuple[str, ...]:
+        """Trains that enter the walker: the core's source and the populations that other layers of it listen to."""
+        inner = [item.name for item in self.populations[:-1]]
+        return (self.plan.source, *inner)
 
     @cached_property
-    def source_growth(self) -> float:
-        """Growth of the incoming train."""
-        return self.network.train(self.plan.source)[0]
+    def walked_shape(self) -> Shape:
+        """Smallest shape that holds every train that enters the walker."""
+        return _around([self.shape(train) for train in self.trains])
 
     @cached_property
-    def axes(self) -> tuple[Axis, Axis]:
-        """Landing tables of the source's rows and columns."""
-        return self.geometry.axes(self.source_shape, self.population.shape)
+    def fired_shape(self) -> Shape:
+        """Smallest shape that holds every population that fires."""
+        return _around([item.shape for item in self.firing])
 
     @cached_property
-    def kernel(self) -> tuple[int, int]:
-        """Extent of the weights along both axes."""
-        return self.geometry.kernel_shape(self.source_shape)
+    def layer_shape(self) -> Shape:
+        """Smallest shape that holds every population of the core."""
+        return _around([item.shape for item in self.populations])
 
     @cached_property
-    def first_group(self) -> np.ndarray:
-        """First channel group that events of each source channel reach, int64 [C]."""
-        channels, groups = self.source_shape[0], self._channel_groups
-        outputs = self.population.shape[0] // groups
-        owner = np.arange(channels) // (channels // groups)
-        return np.minimum(owner * outputs // self.plan.lanes, self.plan.groups - self.reach)
+    def scanned_shape(self) -> Shape:
+        """Shape that holds every place of every layer, the empty ones too: rows and blocks need not be full."""
+        return _around(
+            [
+                (layer.groups * layer.channels, layer.blocks[0] * layer.spread[0], layer.blocks[1] * layer.spread[1])
+                for layer in self.plan.layers
+            ]
+        )
 
     @cached_property
-    def reach(self) -> int:
-        """Channel groups an event reaches: rows at each position that lands."""
-        outputs = self.population.shape[0] // self._channel_groups
-        starts = np.arange(self._channel_groups) * outputs
-        return int(((starts + outputs - 1) // self.plan.lanes - starts // self.plan.lanes + 1).max())
+    def walked_digits(self) -> int:
+        """Time steps of the longest train that enters the walker."""
+        return max(self.digits(train) for train in self.trains)
+
+    @cached_property
+    def fired_digits(self) -> int:
+        """Time steps of the longest train that is fired."""
+        return max(self.digits(item.name) for item in self.firing)
+
+    @cached_property
+    def fired_steps(self) -> int:
+        """Time steps of the longest generate phase."""
+        return max(item.neuron.timesteps for item in self.firing if isinstance(item.neuron, Neuron))
 
     @property
-    def _channel_groups(self) -> int:
-        return self.geometry.groups if isinstance(self.geometry, Conv2d) else 1
+    def fires_signed(self) -> bool:
+        """Whether some train that is fired has negative spikes."""
+        return any(self.signed_train(item.name) for item in self.firing)
+
+    def announces(self, phase: int) -> bool:
+        """Whether silent words of the train that the layer before `phase` fires are announced."""
+        if phase == 0:
+            return self.announce > 0
+        return any(item.source == self.plan.layers[phase - 1].population for item in self.plan.stored)
+
+    @property
+    def announced_channels(self) -> int:
+        """Channels of which one is announced if all are silent."""
+        return min(filter(None, (self.announce, self.plan.store_width if self.plan.stored else 0)))
 
     @cached_property
-    def weight_strides(self) -> tuple[int, int, int]:
-        """Weight rows between neighbours in source channel, kernel row and kernel column."""
-        height, width = self.kernel
-        return height * width * self.reach, width * self.reach, self.reach
+    def announced(self) -> bool:
+        """Whether this core stores its own source's train."""
+        return any(item.source == self.plan.source for item in self.plan.stored)
+
+    @property
+    def announced_any(self) -> bool:
+        """Whether some event that enters the walker may be an announcement."""
+        return bool(self.plan.stored)
+
+    @property
+    def announces_any(self) -> bool:
+        """Whether some event that leaves the queue may be an announcement."""
+        return any(self.announces(phase) for phase in range(len(self.plan.layers)))
 
     @cached_property
-    def bank_strides(self) -> tuple[int, int]:
-        """Bank rows between neighbours in y and x."""
-        return self.population.shape[2] * self.plan.groups, self.plan.groups
+    def signed(self) -> bool:
+        """Whether some train that enters the walker has negative spikes."""
+        return any(self.signed_train(train) for train in self.trains)
+
+    def signed_train(self, train: str) -> bool:
+        """Whether a train has negative spikes: minimal-weight code."""
+        source = self.network.source(train)
+        return getattr(source, "code", getattr(getattr(source, "neuron", None), "code", "plain")) == "naf"
+
+    @property
+    def in_registers(self) -> bool:
+        """Whether the potentials are one row of one layer, which registers hold."""
+        return self.plan.grid == (1, 1) and len(self.plan.layers) == 1 and self.plan.rows == 1
+
+    @property
+    def digit_range(self) -> range:
+        """Digits of the weights that are added by rows."""
+        return range(max((len(step.rows.shifts) for step in self.steps if step.rows), default=1))
+
+    @property
+    def reads(self) -> bool:
+        """Whether some stored train is read event by event."""
+        return any(step.replayed for step in self.steps)
+
+    @property
+    def adds_rows(self) -> bool:
+        """Whether some connection is added row by row."""
+        return any(step.rows for step in self.steps)
+
+    @property
+    def weight_latency(self) -> int:
+        """Cycles from an operation to its addends: the weights are read, registered, rotated (where there are cells), shifted."""
+        return 3 if self.plan.grid == (1, 1) else 4
+
+    @property
+    def slot(self) -> int:
+        """Neighbouring neurons that leave a bank at once."""
+        return self.plan.generate_width or 1
+
+    @cached_property
+    def code_bits(self) -> int:
+        """Bits of a code in the store."""
+        return max((self.code_bits_of(item.source) for item in self.plan.stored), default=0)
+
+    def code_bits_of(self, train: str) -> int:
+        """Bits of the largest value a train carries."""
+        return self.network.largest_code(train).bit_length()
+
+    def region(self, train: str) -> Stored:
+        """Where a train's codes are stored."""
+        return next(item for item in self.plan.stored if item.source == train)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The program."""
+        before, program = self.plan.source, []
+        for phase, layer in enumerate(self.plan.layers):
+            program += self._phase(phase, before, layer)
+            before = layer.population
+        return tuple(program)
+
+    def _phase(self, phase: int, before: str, layer: LayerPlan) -> list[Step]:
+        listed = steps(self.network, before, layer.population)
+        stored = next((item for item in self.plan.stored if item.source == before), None)
+        rows = [self._rows(step.connection, layer) for step in listed if step.kind == "rows"]
+        # what is stored in this very phase can be added only afterwards
+        rows.sort(key=lambda item: item.connection.source == before)
+        events = [step for step in listed if step.kind != "rows"]
+        found: list[Step] = []
+        while rows or len(found) < len(events):
+            position = len(found)
+            free = position >= len(events) or (events[position].kind == "stream" and rows and rows[0].connection.source != before)
+            now = rows.pop(0) if rows and free else None
+            if position < len(events):
+                connection = self._connection(events[position].connection)
+                replayed = events[position].kind == "events"
+                image = connection and Events.of(self.network, connection, layer, self.shape(connection.source))
+                train = connection.source if connection and replayed else before
+                found.append(Step(phase, train, replayed, image, None if replayed else stored, now, False))
+            else:
+                found.append(Step(phase, None, False, None, None, now, False))
+        final = found[-1]
+        found[-1] = Step(phase, final.train, final.replayed, final.events, final.stored, final.rows, True)
+        return found
+
+    def _connection(self, name: str | None) -> Connection | None:
+        return next((item for item in self.network.connections if item.name == name), None)
+
+    def _rows(self, name: str | None, layer: LayerPlan) -> Rows:
+        connection = self._connection(name)
+        assert connection is not None  # a step by rows has a connection
+        return Rows.of(connection, layer, self.plan.weight_bits)
+
+    @cached_property
+    def event_bases(self) -> tuple[int, ...]:
+        """First weight row of each step's events."""
+        return tuple(start for start, _ in self._weight_starts)
+
+    @cached_property
+    def row_bases(self) -> tuple[int, ...]:
+        """First weight row of each step's diagonal rows."""
+        return tuple(start for _, start in self._weight_starts)
+
+    @cached_property
+    def _weight_starts(self) -> tuple[tuple[int, int], ...]:
+        found, place = [], 0
+        for step in self.steps:
+            starts = [place, place]
+            for kind, image in enumerate((step.events, step.rows)):
+                starts[kind] = place
+                place += len(image.weights) if image else 0
+            found.append((starts[0], starts[1]))
+        return tuple(found)
 
     @cached_property
     def weight_rows(self) -> np.ndarray:
-        """Image of the weight memory, int64 [rows, P]: row ((c*kh + ky)*kw + kx)*reach + j, one weight a lane.
+        """Image of the weight memory, int64 [rows, P]: one weight a lane, cells row-major."""
+        images = [image.weights for step in self.steps for image in (step.events, step.rows) if image]
+        return np.concatenate([image.reshape(len(image), -1) for image in images])
 
-        Lanes of channels that the source channel does not reach hold zero.
+    @cached_property
+    def shifts(self) -> int:
+        """Number of different shifts of a weight: 1 + the largest."""
+        largest = 0
+        for step in self.steps:
+            if step.events and step.train:
+                largest = max(largest, step.events.connection.shift + self.top_shift(step.train))
+            if step.rows:
+                connection = step.rows.connection
+                largest = max(largest, connection.shift + self.code_bits_of(connection.source) - 1 + step.rows.shifts[-1])
+        return largest + 1
+
+    def top_shift(self, train: str) -> int:
+        """Shift of a train's first spike."""
+        return self.digits(train) - 1 if self.binary(train) else 0
+
+    @cached_property
+    def neuron_rows(self) -> dict[str, np.ndarray]:
+        """Thresholds and initial potentials of all layers, a word for each slot of channels: `theta<n>`, `initial<n>`.
+
+        Initial potentials are wrapped to `bits` bits. The words of layer p start at `neuron_bases[p]`.
         """
-        lanes, groups = self.plan.lanes, self.plan.groups
-        channels, outputs = self.source_shape[0], self.population.shape[0]
-        height, width = self.kernel
-        rows = np.zeros((channels, height, width, groups * lanes), np.int64)
-        weights = self.connection.weights.astype(np.int64)
-        if isinstance(self.geometry, Dense):
-            rows[..., :outputs] = weights.reshape(outputs, channels, height, width).transpose(1, 2, 3, 0)
-        else:
-            inner, outer = channels // self._channel_groups, outputs // self._channel_groups
-            for group in range(self._channel_groups):
-                source = slice(group * inner, (group + 1) * inner)
-                target = slice(group * outer, (group + 1) * outer)
-                rows[source, :, :, target] = weights[target].transpose(1, 2, 3, 0)
-        rows = rows.reshape(channels, height, width, groups, lanes)
-        reached = self.first_group[:, None] + np.arange(self.reach)
-        picked = np.take_along_axis(rows, reached[:, None, None, :, None], axis=3)
-        return picked.reshape(-1, lanes)
-
-    def per_channel(self, vector: np.ndarray, width: int, fill: int) -> np.ndarray:
-        """A per-channel vector int64 [C] in scan order, int64 [groups*P/width, width]; padded with `fill`."""
-        padded = np.full(self.plan.groups * self.plan.lanes, fill, np.int64)
-        padded[: len(vector)] = vector
-        return padded.reshape(-1, width)
+        width = self.plan.generate_width or 1
+        fields: dict[str, list[np.ndarray]] = {}
+        for population in self.populations:
+            neuron = population.neuron
+            theta = neuron.theta[0] if isinstance(neuron, Neuron) else np.ones(population.shape[0], np.int64)
+            for kind, vector, fill in (("theta", theta, 1), ("initial", neuron.initial[0], 0)):
+                padded = np.full(-(-len(vector) // width) * width, fill, np.int64)
+                padded[: len(vector)] = vector
+                for n in range(width):
+                    fields.setdefault(f"{kind}{n}", []).append(padded[n::width])
+        wrap = (1 << self.plan.bits) - 1
+        return {name: np.concatenate(parts) & wrap for name, parts in fields.items()}
 
     @cached_property
-    def initial_rows(self) -> np.ndarray:
-        """Potentials a sample starts with, int64 [groups, P]."""
-        return self.per_channel(self.population.neuron.initial[0], self.plan.lanes, 0)
+    def neuron_bases(self) -> tuple[int, ...]:
+        """First word of each layer in `neuron_rows`."""
+        width = self.plan.generate_width or 1
+        sizes = [-(-item.shape[0] // width) for item in self.populations]
+        return tuple(int(start) for start in np.cumsum([0, *sizes[:-1]]))
 
-    @cached_property
-    def neuron(self) -> Neuron:
-        """The firing neuron of a hidden population."""
-        assert isinstance(self.population.neuron, Neuron)
-        return self.population.neuron
 
-    @cached_property
-    def theta_words(self) -> np.ndarray:
-        """Thresholds in scan order, int64 [groups*P/G, G]."""
-        return self.per_channel(self.neuron.theta[0], self.plan.generate_width, 1)
-
-    @cached_property
-    def growth_shift(self) -> int | None:
-        """Shift s of the population's own growth 1 + 2^-s; None for growth 1."""
-        return growth_shift(self.neuron.growth)
+def _around(shapes: list[Shape]) -> Shape:
+    channels, height, width = (max(shape[axis] for shape in shapes) for axis in range(3))
+    return channels, height, width

@@ -1,74 +1,71 @@
 """The walker turns events into the rows they touch: which potentials, which weights, shifted by how much."""
 
-import numpy as np
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for, ceil_log2
+from amaranth.utils import ceil_log2
 
 from .layouts import spike_layout
+from .rom import rom
 from .spec import CoreSpec
-
-DRAIN_CYCLES = 3  # from the last row's issue until its sum is written
-
-
-def lookup(table: np.ndarray, index: Value) -> Value:
-    """A constant table in logic: table[index]."""
-    width = bits_for(int(table.max()))
-    if len(table) == 1 or (table == table[0]).all():
-        return Const(int(table[0]), width)
-    return Array(Const(int(entry), width) for entry in table)[index]
+from .tables import WalkTables
+from .words import operation_layout, record_layout, step_layout
 
 
 class Walker(wiring.Component):
-    """Walks the kernel positions where an event lands, and the channel groups at each.
+    """Walks the passes in which an event lands, and the rows of channels in each.
 
-    Every axis of the source has a table: how often a coordinate lands, with which kernel index and output first; the
-    next position is a constant away in both memories, so there is neither multiplier nor divider. Events that land
-    nowhere are dropped.
+    Tables say for every channel, row and column of the source where its events land; the next pass is a constant away
+    in both memories, so there is neither multiplier nor divider. Events that land nowhere are dropped.
 
-    Latency three cycles from `i` to the first row; one row a cycle after that, no bubble between events. After an end
-    mark the walker waits until the lanes are drained, then holds `finish` until `swap`.
+    Latency three cycles from `i` to the first operation; one a cycle after that, no bubble between events; stalls as
+    `ready` does. Behind an end mark nothing is taken until `proceed`.
 
     Parameters
     ----------
     spec : CoreSpec
+    tables : WalkTables
 
     Members
     -------
     i : In(stream), events, see `spike_layout`.
-    hold : In(1), take no events (banks are being cleared).
-    valid, row, weight_row, shift : Out, a row to accumulate: bank row, weight row, left shift of the weights.
-    finish : Out(1), the sample is complete in the bank.
-    swap : In(1), the bank was handed over.
+    step : In, the present word of the program.
+    run : In(1), events may be taken.
+    o, valid, ready : an operation for the lanes, see `operation_layout`; taken when both flags are high.
+    record : Out, the event for the store, one cycle; see `record_layout`.
+    ended : Out(1), the end mark has arrived and all operations before it are taken.
+    proceed : In(1), forget the end mark.
     """
 
-    def __init__(self, *, spec: CoreSpec) -> None:
-        self.spec = spec
-        self.shifts = spec.source_timesteps if spec.source_growth == 2.0 else 1
+    def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
+        self.spec, self.tables = spec, tables
+        events = spike_layout(spec.walked_shape, spec.walked_digits, negative=spec.signed, none=spec.announced_any)
         super().__init__(
             {
-                "i": In(stream.Signature(spike_layout(spec.source_shape, spec.source_timesteps))),
-                "hold": In(1),
+                "i": In(stream.Signature(events)),
+                "step": In(step_layout(spec, tables)),
+                "run": In(1),
+                "o": Out(operation_layout(spec, tables)),
                 "valid": Out(1),
-                "row": Out(ceil_log2(spec.plan.rows)),
-                "weight_row": Out(ceil_log2(len(spec.weight_rows))),
-                "shift": Out(ceil_log2(self.shifts)),
-                "finish": Out(1),
-                "swap": In(1),
+                "ready": In(1),
+                "record": Out(record_layout(spec)),
+                "ended": Out(1),
+                "proceed": In(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        looked_up = self._look_up(m)
-        job = self._add_up(m, looked_up)
+        found = self._look_up(m)
+        if self.spec.plan.stored:
+            self._record(m, found)
+        job = self._add_up(m, found)
         self._walk(m, job)
         return m
 
-    def _stage(self, m: Module, name: str, valid: Value, ready: Value, values: dict[str, Value]) -> dict[str, Signal]:
+    def _stage(self, m: Module, name: str, valid: Value, ready: Value, values: dict[str, Value]) -> dict[str, Value]:
         """A pipeline register with valid and ready: takes `values` when it is empty or being emptied."""
-        held = {key: Signal(value.shape(), name=f"{name}_{key}") for key, value in values.items()}
+        held: dict[str, Value] = {key: Signal(value.shape(), name=f"{name}_{key}") for key, value in values.items()}
         held["valid"] = Signal(name=f"{name}_valid")
         held["ready"] = Signal(name=f"{name}_ready")
         m.d.comb += ready.eq(~held["valid"] | held["ready"])
@@ -77,107 +74,128 @@ class Walker(wiring.Component):
             m.d.sync += [held[key].eq(value) for key, value in values.items()]
         return held
 
-    def _look_up(self, m: Module) -> dict[str, Signal]:
+    def _look_up(self, m: Module) -> dict[str, Value]:
         """First stage: the tables."""
-        spec, event = self.spec, self.i.payload
-        (stride_c, stride_y, stride_x), (bank_y, bank_x) = spec.weight_strides, spec.bank_strides
-        vertical, horizontal = spec.axes
+        event, step = self.i.payload, self.step
+        several = len(self.spec.steps) > 1
+        closed = Signal()
+        ready = Signal()
+        take = Signal()
+        m.d.comb += [self.i.ready.eq(ready & self.run & ~closed), take.eq(self.i.valid & self.run & ~closed)]
+        if several:  # the words behind an end mark belong to the next step, and it is not here yet
+            with m.If(self.proceed):
+                m.d.sync += closed.eq(0)
+            with m.Elif(take & ready & event.end):
+                m.d.sync += closed.eq(1)
         values = {
             "end": event.end,
-            "weight_c": event.c * stride_c,
-            "weight_y": lookup(vertical.first * stride_y, event.y),
-            "weight_x": lookup(horizontal.first * stride_x, event.x),
-            "row_c": lookup(spec.first_group, event.c),
-            "row_y": lookup(vertical.output * bank_y, event.y),
-            "row_x": lookup(horizontal.output * bank_x, event.x),
-            "count_y": lookup(vertical.count, event.y),
-            "count_x": lookup(horizontal.count, event.x),
-            "shift": (self.shifts - 1 - event.step)[: ceil_log2(self.shifts)],
+            "c": event.c,
+            "shift": self._difference(step.shift, event.step, step.binary),
+            "weighs": self._difference(step.top, event.step, step.binary),
         }
-        return self._stage(m, "lookup", self.i.valid, self.i.ready, values)
+        if self.spec.signed:
+            values["negative"] = event.negative
+        if self.spec.announced_any:
+            values["none"] = event.none
+        held = self._stage(m, "lookup", take, ready, values)
+        for name, coordinate in (("c", event.c), ("y", event.y), ("x", event.x)):
+            entries = rom(m, f"table_{name}", self.tables.fields(name), step[f"table_{name}"] + coordinate, ready)
+            held |= {f"{name}_{key}": value for key, value in entries.items()}
+        return held
 
-    def _add_up(self, m: Module, found: dict[str, Signal]) -> dict[str, Signal]:
+    def _difference(self, top: Value, timestep: Value, binary: Value) -> Value:
+        """Shift of a spike: the first one's, less one each time step if they weigh powers of two."""
+        return (top - Mux(binary, timestep, 0))[: len(top)]
+
+    def _record(self, m: Module, found: dict[str, Value]) -> None:
+        """Tell the store of the event that leaves the first stage."""
+        lane = ceil_log2(self.spec.plan.store_width)
+        m.d.sync += [
+            self.record.valid.eq(found["valid"] & found["ready"] & self.step.store),
+            self.record.end.eq(found["end"]),
+            self.record.lane.eq(found["c"][:lane]),
+            self.record.place.eq(self.step.store_base + found["y_place"] + found["x_place"] + found["c"][lane:]),
+            self.record.weighs.eq(found["weighs"]),
+            self.record.none.eq(found.get("none", 0)),
+            self.record.negative.eq(found.get("negative", 0)),
+        ]
+
+    def _add_up(self, m: Module, found: dict[str, Value]) -> dict[str, Value]:
         """Second stage: first row and first weight row of the event."""
-        lands = (found["count_y"] != 0) & (found["count_x"] != 0)
+        lands = found["y_lands"] & found["x_lands"] & ~found.get("none", Value.cast(0))[0:1].any()
+        o = self.o
         values = {
             "end": found["end"],
-            "row": (found["row_c"] + found["row_y"] + found["row_x"])[: len(self.row)],
-            "weight_row": (found["weight_c"] + found["weight_y"] + found["weight_x"])[: len(self.weight_row)],
-            "last_y": (found["count_y"] - 1)[: len(found["count_y"])],
-            "last_x": (found["count_x"] - 1)[: len(found["count_x"])],
+            "row": (found["c_row"] + found["y_row"] + found["x_row"])[: len(o.row)],
+            "weight": (found["c_weight"] + found["y_weight"] + found["x_weight"])[: len(o.weight)],
+            "rotation_y": (found["y_rotation"] | found["c_rotation_y"])[: len(o.rotation_y)],
+            "rotation_x": (found["x_rotation"] | found["c_rotation_x"])[: len(o.rotation_x)],
+            "last_y": found["y_last"],
+            "last_x": found["x_last"],
+            "masks_y": found["y_masks"],
+            "masks_x": found["x_masks"],
             "shift": found["shift"],
         }
+        if self.spec.signed:
+            values["negative"] = found["negative"]
         return self._stage(m, "job", found["valid"] & (found["end"] | lands), found["ready"], values)
 
-    def _walk(self, m: Module, job: dict[str, Signal]) -> None:
-        """Third stage: one row a cycle."""
-        spec = self.spec
-        (_, stride_y, stride_x), (bank_y, bank_x) = spec.weight_strides, spec.bank_strides
-        vertical, horizontal = spec.axes
-        # where the present line and the present position began
-        line_row = Signal.like(self.row)
-        line_weight = Signal.like(self.weight_row)
-        place_row = Signal.like(self.row)
-        place_weight = Signal.like(self.weight_row)
+    def _walk(self, m: Module, job: dict[str, Value]) -> None:
+        """Third stage: one operation a cycle."""
+        step, o = self.step, self.o
+        cells_y, cells_x = self.spec.plan.grid
+        # where the present line and the present pass began
+        line_row = Signal.like(o.row)
+        line_weight = Signal.like(o.weight)
+        place_row = Signal.like(o.row)
         left_y = Signal.like(job["last_y"])
         left_x = Signal.like(job["last_x"])
         last_x = Signal.like(job["last_x"])
-        left_group = Signal(range(spec.reach))
+        masks_y = Signal.like(job["masks_y"])
+        masks_x = Signal.like(job["masks_x"])
+        all_x = Signal.like(job["masks_x"])
+        left_group = Signal.like(step.last_group)
         last = Signal()
         take = Signal()
         m.d.comb += [
+            o.mask_y.eq(masks_y[:cells_y]),
+            o.mask_x.eq(masks_x[:cells_x]),
             last.eq((left_y == 0) & (left_x == 0) & (left_group == 0)),
-            take.eq(~self.hold & ~self._ending(m, job) & (~self.valid | last)),
-            job["ready"].eq(take),
+            self.ended.eq(job["valid"] & job["end"] & ~self.valid),
+            take.eq(Mux(self.valid, last & self.ready, ~self.ended | self.proceed)),
+            job["ready"].eq(take & (~(job["valid"] & job["end"]) | self.proceed)),
         ]
-        for_next_line = (line_row - bank_y, line_weight + vertical.stride * stride_y)
-        for_next_place = (place_row - bank_x, place_weight + horizontal.stride * stride_x)
-
-        def start(row: Value, weight: Value) -> list:
-            return [self.row.eq(row), self.weight_row.eq(weight), place_row.eq(row), place_weight.eq(weight)]
-
+        next_line = (line_row - step.stride_y, line_weight + step.weight_line)
+        next_row = place_row - step.stride_x
         with m.If(take):
             m.d.sync += [
                 self.valid.eq(job["valid"] & ~job["end"]),
-                self.shift.eq(job["shift"]),
+                o.shift.eq(job["shift"]),
+                o.rotation_y.eq(job["rotation_y"]),
+                o.rotation_x.eq(job["rotation_x"]),
                 left_y.eq(job["last_y"]),
                 left_x.eq(job["last_x"]),
                 last_x.eq(job["last_x"]),
-                left_group.eq(spec.reach - 1),
+                masks_y.eq(job["masks_y"]),
+                masks_x.eq(job["masks_x"]),
+                all_x.eq(job["masks_x"]),
+                left_group.eq(step.last_group),
+                o.row.eq(job["row"]),
+                place_row.eq(job["row"]),
                 line_row.eq(job["row"]),
-                line_weight.eq(job["weight_row"]),
-                *start(job["row"], job["weight_row"]),
+                o.weight.eq(job["weight"]),
+                line_weight.eq(job["weight"]),
             ]
-        with m.Elif(self.valid & last):
-            m.d.sync += self.valid.eq(0)
-        with m.Elif(left_group != 0):
-            m.d.sync += [
-                left_group.eq(left_group - 1),
-                self.row.eq(self.row + 1),
-                self.weight_row.eq(self.weight_row + 1),
-            ]
-        with m.Else():
-            m.d.sync += left_group.eq(spec.reach - 1)
-            with m.If(left_x != 0):
-                m.d.sync += [left_x.eq(left_x - 1), *start(*for_next_place)]
+            if self.spec.signed:
+                m.d.sync += o.negative.eq(job["negative"])
+        with m.Elif(self.valid & self.ready):
+            m.d.sync += [o.weight.eq(o.weight + 1), left_group.eq(step.last_group)]
+            with m.If(left_group != 0):
+                m.d.sync += [left_group.eq(left_group - 1), o.row.eq(o.row + 1)]
+            with m.Elif(left_x != 0):
+                m.d.sync += [left_x.eq(left_x - 1), masks_x.eq(masks_x >> cells_x)]
+                m.d.sync += [o.row.eq(next_row), place_row.eq(next_row)]
             with m.Else():
-                m.d.sync += [
-                    left_x.eq(last_x),
-                    left_y.eq(left_y - 1),
-                    line_row.eq(for_next_line[0]),
-                    line_weight.eq(for_next_line[1]),
-                    *start(*for_next_line),
-                ]
-
-    def _ending(self, m: Module, job: dict[str, Signal]) -> Signal:
-        """After an end mark: wait for the lanes, then for the swap."""
-        ending = Signal()
-        drain = Signal(range(DRAIN_CYCLES + 1))
-        m.d.comb += self.finish.eq(ending & (drain == 0))
-        with m.If(job["ready"] & job["valid"] & job["end"]):
-            m.d.sync += [ending.eq(1), drain.eq(DRAIN_CYCLES)]
-        with m.Elif(ending):
-            m.d.sync += drain.eq(Mux(drain == 0, 0, drain - 1))
-            with m.If(self.swap):
-                m.d.sync += ending.eq(0)
-        return ending
+                m.d.sync += [left_y.eq(left_y - 1), left_x.eq(last_x), masks_y.eq(masks_y >> cells_y)]
+                m.d.sync += [masks_x.eq(all_x), o.row.eq(next_line[0]), place_row.eq(next_line[0])]
+                m.d.sync += [line_row.eq(next_line[0]), o.weight.eq(next_line[1]), line_weight.eq(next_line[1])]

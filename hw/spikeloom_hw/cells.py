@@ -1,0 +1,214 @@
+"""Cells: memories of potentials, each with its own address and the adders of its lanes."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from .layouts import row_layout
+from .spec import CoreSpec
+from .tables import WalkTables
+from .words import operation_layout, potentials_layout
+
+
+class Cell(wiring.Component):
+    """A block RAM with both banks of a cell, and a read-modify-write pipeline with bypass.
+
+    Stage 0 reads the row, stage 1 registers it, stage 2 adds and writes: a row a cycle with no bubble, even for the
+    same row again and again, since a sum still on its way is forwarded. A row read while it is written may come out as
+    anything and is never used: `no_rw_check` says so to Yosys, which otherwise adds a bypass as wide as the row.
+
+    Parameters
+    ----------
+    spec : CoreSpec
+
+    Members
+    -------
+    valid, row : In, a row to add to; its lowest bit is the bank (stage 0).
+    empty : In(1), leave zeros there instead (stage 0).
+    potentials : Out, the row that was read (stage 1).
+    addends, negative : In, what to add; inverted addends of a negative spike need one more (stage 2).
+    """
+
+    def __init__(self, *, spec: CoreSpec) -> None:
+        self.spec = spec
+        self.layout = row_layout(spec.plan.bits, spec.plan.width)
+        super().__init__(
+            {
+                "valid": In(1),
+                "row": In(ceil_log2(2 * spec.plan.rows)),
+                "empty": In(1),
+                "potentials": Out(self.layout),
+                "addends": In(self.layout),
+                "negative": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        plan = self.spec.plan
+        m.submodules.data = memory = Memory(
+            shape=self.layout, depth=2 * plan.rows, init=[], attrs={"no_rw_check": 1, "ram_style": "block"}
+        )
+        read = memory.read_port()
+        write = memory.write_port()
+        rows = [Signal.like(self.row, name=f"row_{stage}") for stage in (1, 2)]
+        valid = [Signal(name=f"valid_{stage}") for stage in (1, 2)]
+        empty = Signal()
+        sums, last_sums, held = (Signal(self.layout, name=name, reset_less=True) for name in ("sums", "last_sums", "held"))
+        # a row still in stage 1 or 2 is not in the memory when stage 0 reads it
+        after_one = Signal()
+        after_one_late = Signal()
+        after_two = Signal()
+        m.d.sync += [
+            rows[0].eq(self.row),
+            rows[1].eq(rows[0]),
+            valid[0].eq(self.valid),
+            valid[1].eq(valid[0]),
+            empty.eq(self.empty),
+            after_one.eq(valid[0] & (rows[0] == self.row) & ~self.empty),
+            after_one_late.eq(after_one),
+            after_two.eq(valid[1] & (rows[1] == self.row)),
+            held.eq(Mux(after_two, last_sums.as_value(), read.data.as_value())),
+            last_sums.eq(sums),
+        ]
+        with m.If(empty):
+            m.d.sync += held.eq(0)
+        m.d.comb += [
+            read.addr.eq(self.row),
+            read.en.eq(self.valid),
+            self.potentials.eq(read.data),
+            write.addr.eq(rows[1]),
+            write.en.eq(valid[1]),
+            write.data.eq(sums),
+        ]
+        for lane in range(plan.width):
+            potential = Mux(after_one_late, last_sums[lane], held[lane])
+            m.d.comb += sums[lane].eq(add(potential, self.addends[lane], self.negative if self.spec.signed else None))
+        return m
+
+
+def add(potential: Value, addend: Value, negative: Value | None) -> Value:
+    """Potential plus addend; plus one where `negative`, by way of a carry into the lowest bit."""
+    if negative is None:
+        return potential + addend
+    return (Cat(Const(1, 1), potential) + Cat(negative, addend))[1:]
+
+
+class Cells(wiring.Component):
+    """All cells of a core: finds each cell's row from the operation's, adds, and reads whole rows for the generator.
+
+    Operations are taken at any rate; addends come `spec.weight_latency` cycles later, a row that was read
+    `row_latency` cycles later.
+
+    Parameters
+    ----------
+    spec : CoreSpec
+    tables : WalkTables
+
+    Members
+    -------
+    valid, operation : In, what to add.
+    bank : In(1), where.
+    empty : In(1), read the row and leave zeros behind.
+    stride_y, stride_x : In, rows between blocks.
+    addends : In
+    potentials : Out, a row of all cells.
+    """
+
+    def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
+        self.spec, self.tables = spec, tables
+        self.row_latency = spec.weight_latency - 1
+        row = ceil_log2(spec.plan.rows)
+        super().__init__(
+            {
+                "valid": In(1),
+                "operation": In(operation_layout(spec, tables)),
+                "bank": In(1),
+                "empty": In(1),
+                "stride_y": In(row),
+                "stride_x": In(row),
+                "addends": In(potentials_layout(spec)),
+                "potentials": Out(potentials_layout(spec)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        bits = self.spec.plan.width * self.spec.plan.bits
+        rows = self._rows(m)
+        negative: Value = self.operation.negative
+        for stage in range(self.spec.weight_latency):
+            held = Signal(name=f"negative_{stage}")
+            m.d.sync += held.eq(negative)
+            negative = held
+        for number, (row, valid, empty) in enumerate(rows):
+            m.submodules[f"cell{number}"] = cell = Cell(spec=self.spec)
+            part = slice(number * bits, (number + 1) * bits)
+            m.d.comb += [
+                cell.valid.eq(valid),
+                cell.row.eq(row),
+                cell.empty.eq(empty),
+                cell.addends.eq(self.addends.as_value()[part]),
+                self.potentials.as_value()[part].eq(cell.potentials.as_value()),
+                cell.negative.eq(negative),
+            ]
+        return m
+
+    def _rows(self, m: Module) -> list[tuple[Value, Value, Value]]:
+        """Row, valid and empty of every cell, in the cycle in which it is read."""
+        gy, gx = self.spec.plan.grid
+        operation = self.operation
+        row, bank, empty = Signal.like(operation.row), Signal(), Signal()
+        if (gy, gx) == (1, 1):
+            valid = Signal()
+            m.d.sync += [row.eq(operation.row), bank.eq(self.bank), empty.eq(self.empty)]
+            m.d.sync += valid.eq(self.valid & (operation.mask_y & operation.mask_x | self.empty))
+            return [(Cat(bank, row), valid, empty)]
+        # the four rows that an operation may touch, then each cell takes its own
+        higher = {}
+        for up in (0, 1):
+            for right in (0, 1):
+                higher[up, right] = Signal.like(operation.row, name=f"row_{up}{right}")
+                m.d.sync += higher[up, right].eq(
+                    operation.row + (self.stride_y if up else 0) + (self.stride_x if right else 0)
+                )
+        rotations_y, rotations_x = self.tables.rotations
+        ups = self._flags(m, "up", operation.rotation_y, [higher for _, higher in rotations_y], gy)
+        rights = self._flags(m, "right", operation.rotation_x, [higher for _, higher in rotations_x], gx)
+        valid_1, empty_1, bank_1 = Signal(), Signal(), Signal()
+        mask_y, mask_x = Signal(gy), Signal(gx)
+        m.d.sync += [
+            valid_1.eq(self.valid),
+            empty_1.eq(self.empty),
+            bank_1.eq(self.bank),
+            mask_y.eq(operation.mask_y | self.empty.replicate(gy)),
+            mask_x.eq(operation.mask_x | self.empty.replicate(gx)),
+            bank.eq(bank_1),
+            empty.eq(empty_1),
+        ]
+        found: list[tuple[Value, Value, Value]] = []
+        for a in range(gy):
+            for b in range(gx):
+                own = Signal.like(operation.row, name=f"cell_row_{a}_{b}")
+                valid = Signal(name=f"cell_valid_{a}_{b}")
+                m.d.sync += own.eq(
+                    Mux(ups[a], Mux(rights[b], higher[1, 1], higher[1, 0]), Mux(rights[b], higher[0, 1], higher[0, 0]))
+                )
+                m.d.sync += valid.eq(valid_1 & mask_y[a] & mask_x[b])
+                found.append((Cat(bank, own), valid, empty))
+        return found
+
+    def _flags(self, m: Module, name: str, code: Value, flags: list[tuple[int, ...]], cells: int) -> list[Value]:
+        """A flag a cell, chosen by a rotation's code, registered."""
+        found: list[Value] = []
+        for cell in range(cells):
+            numbers = [number for number, row in enumerate(flags) if row[cell]]
+            if not numbers:
+                found.append(Const(0, 1))
+                continue
+            held = Signal(name=f"{name}_{cell}")
+            m.d.sync += held.eq(Cat(*(code == number for number in numbers)).any())
+            found.append(held)
+        return found

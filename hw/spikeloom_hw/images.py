@@ -1,0 +1,168 @@
+"""Images of a connection on a layer's lanes: its weights row by row, and the tables that find an event's rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from spikeloom import Connection, Conv2d, Dense, Network
+from spikeloom.geometry import Diagonal, Shape
+from spikeloom.landing import Landing, landings
+from spikeloom.program import LayerPlan
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """A connection that is walked event by event.
+
+    Members
+    -------
+    connection, layer : which one, and where its target lies.
+    packed : the target is one position in the first cell; as many source channels as there are cells share a row.
+    landing : passes of both axes.
+    first_group : int64 [C], first row of channels that a source channel reaches.
+    reach : rows of channels it reaches: rows a pass.
+    weights : int64 [rows, gy, gx, width], row ((c*Qy + qy)*Qx + qx)*reach + j, weights in slots.
+    """
+
+    connection: Connection
+    layer: LayerPlan
+    packed: bool
+    landing: tuple[Landing, Landing]
+    first_group: np.ndarray
+    reach: int
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, network: Network, connection: Connection, layer: LayerPlan, source: Shape) -> "Events":
+        """Images of a connection into a layer, whose source's neurons are named within `source`."""
+        geometry, (gy, gx) = connection.geometry, layer.grid
+        packed = isinstance(geometry, Dense) and layer.spread == layer.grid != (1, 1)
+        landing = landings(geometry, source, layer.shape, (1, 1) if packed else layer.spread)
+        channels, outputs = source[0], layer.shape[0]
+        if isinstance(geometry, Diagonal):
+            start = np.arange(channels) + geometry.channel_offset
+            stop = start + 1
+        else:
+            groups = geometry.groups if isinstance(geometry, Conv2d) else 1
+            start = np.arange(channels) // (channels // groups) * (outputs // groups)
+            stop = start + outputs // groups
+        first, last = start // layer.channels, (stop - 1) // layer.channels
+        reach = int((last - first).max()) + 1
+        first_group = np.minimum(first, layer.groups - reach)
+        synapses = _synapses(connection, source, outputs)
+        rows = _slots(synapses, layer, landing, first_group, reach, packed)
+        if packed:
+            short = -len(rows) % (gy * gx)
+            rows = np.concatenate([rows, np.zeros((short, *rows.shape[1:]), np.int64)])
+            # cell n of a row holds channel n of so many: all of them lie in the first cell so far
+            rows = rows[..., 0, 0, :].reshape(-1, gy, gx, *rows.shape[1:4], layer.width)
+            rows = np.moveaxis(rows, (1, 2), (4, 5))
+        return cls(connection, layer, packed, landing, first_group, reach, rows.reshape(-1, gy, gx, layer.width))
+
+    @property
+    def weight_strides(self) -> tuple[int, int, int]:
+        """Weight rows between source channels (those of a packed row are one), lines and passes."""
+        lines, passes = (len(axis.kernel) for axis in self.landing)
+        return lines * passes * self.reach, passes * self.reach, self.reach
+
+    @property
+    def bank_strides(self) -> tuple[int, int]:
+        """Bank rows between blocks along y and x; a packed layer has one block."""
+        return (0, 0) if self.packed else self.layer.strides
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A diagonal connection that is added row by row, a bit plane of codes and a digit of the weights at a time.
+
+    Members
+    -------
+    connection, layer : which one, and where its target lies.
+    shifts : shift of each digit of the weights, ascending.
+    weights : int64 [groups*digits, gy, gx, width], digits of a row of channels side by side.
+    """
+
+    connection: Connection
+    layer: LayerPlan
+    shifts: tuple[int, ...]
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, connection: Connection, layer: LayerPlan, weight_bits: int) -> "Rows":
+        """Images of a diagonal connection on lanes with weights of `weight_bits` bits."""
+        geometry = connection.geometry
+        assert isinstance(geometry, Diagonal)
+        shifts, digits = digits_of(connection.weights.astype(np.int64), connection.weight_bits, weight_bits)
+        channel = np.full(layer.groups * layer.channels, -1)
+        inside = slice(geometry.channel_offset, geometry.channel_offset + len(connection.weights))
+        channel[inside] = np.arange(len(connection.weights))
+        placed = np.append(digits, np.zeros((len(digits), 1), np.int64), 1)[:, channel]
+        placed = placed.reshape(len(digits), layer.groups, layer.channel_cells, layer.width)
+        rows = placed[:, :, _shares(layer), :].transpose(1, 0, 2, 3, 4)
+        return cls(connection, layer, shifts, rows.reshape(-1, *layer.grid, layer.width))
+
+
+def digits_of(weights: np.ndarray, bits: int, lane_bits: int) -> tuple[tuple[int, ...], np.ndarray]:
+    """Weights of `bits` bits as a sum of digits that fit `lane_bits` signed bits: (shifts, int64 [digits, n])."""
+    half = 1 << (lane_bits - 1)
+    if ((weights >= -half) & (weights < half)).all():
+        return (0,), weights[None]
+    low = min(bits - lane_bits, lane_bits - 1)
+    shifts, digits = digits_of(weights >> low, bits - low, lane_bits)
+    if not (weights & ((1 << low) - 1)).any():
+        return tuple(shift + low for shift in shifts), digits
+    return (0, *(shift + low for shift in shifts)), np.concatenate([(weights & ((1 << low) - 1))[None], digits])
+
+
+def _shares(layer: LayerPlan) -> np.ndarray:
+    """Which part of a position's channels each cell holds, int64 [gy, gx]."""
+    (gy, gx), (by, bx) = layer.grid, layer.spread
+    a, b = np.arange(gy)[:, None], np.arange(gx)
+    return np.broadcast_to((a if by == 1 else 0) * (gx if bx == 1 else 1) + (b if bx == 1 else 0), (gy, gx))
+
+
+def _synapses(connection: Connection, source: Shape, outputs: int) -> np.ndarray:
+    """Weights of every source channel, int64 [C, Ky + 1, Kx + 1, O + 1]; the last ones are zero, for what is absent."""
+    geometry, weights, channels = connection.geometry, connection.weights.astype(np.int64), source[0]
+    if isinstance(geometry, Dense):
+        height, width = geometry.kernel_shape(source)
+        rows = weights.reshape(outputs, channels, height, width).transpose(1, 2, 3, 0)
+    elif isinstance(geometry, Diagonal):
+        rows = np.zeros((channels, 1, 1, outputs), np.int64)
+        rows[np.arange(channels), 0, 0, np.arange(channels) + geometry.channel_offset] = weights
+    else:
+        rows = np.zeros((channels, *geometry.kernel, outputs), np.int64)
+        inner, outer = channels // geometry.groups, outputs // geometry.groups
+        for group in range(geometry.groups):
+            heard, reached = slice(group * inner, (group + 1) * inner), slice(group * outer, (group + 1) * outer)
+            rows[heard, :, :, reached] = weights[reached].transpose(1, 2, 3, 0)
+    return np.pad(rows, ((0, 0), (0, 1), (0, 1), (0, 1)))
+
+
+def _slots(
+    synapses: np.ndarray,
+    layer: LayerPlan,
+    landing: tuple[Landing, Landing],
+    first_group: np.ndarray,
+    reach: int,
+    packed: bool,
+) -> np.ndarray:
+    """Weights in slots, int64 [C, Qy, Qx, reach, gy, gx, width]: slot m of an axis holds the m-th lowest output."""
+    kernels = [_by_cell(axis.kernel, size) for axis, size in zip(landing, layer.grid, strict=True)]
+    group = first_group[:, None] + np.arange(reach)
+    shares = np.zeros(layer.grid, np.int64) if packed else _shares(layer)
+    outputs = synapses.shape[3] - 1
+    output = (group[:, :, None, None, None] * layer.channel_cells + shares[:, :, None]) * layer.width
+    output = np.minimum(output + np.arange(layer.width), outputs)
+    c = np.arange(len(synapses))[:, None, None, None, None, None, None]
+    ky = kernels[0][None, :, None, None, :, None, None]
+    kx = kernels[1][None, None, :, None, None, :, None]
+    return synapses[c, ky, kx, output[:, None, None]]
+
+
+def _by_cell(kernel: np.ndarray, cells: int) -> np.ndarray:
+    """Kernel index of every pass and cell of one axis of the grid, [Q, cells]: -1 (absent) in cells without a bank."""
+    if kernel.shape[1] == 1:
+        return np.repeat(kernel, cells, 1)
+    spread = np.full((len(kernel), cells), -1)
+    spread[:, : kernel.shape[1]] = kernel
+    return spread

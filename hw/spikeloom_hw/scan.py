@@ -1,0 +1,118 @@
+"""The scan: names the neurons of a bank in the order in which its rows hold them."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from spikeloom.program import CorePlan, LayerPlan
+
+from .layouts import neuron_layout
+from .spec import CoreSpec
+
+
+def scan_fields(layer: LayerPlan, slot: int) -> dict[str, int]:
+    """What a scan has to know of a layer, for slots of so many neighbours; see `Scan`."""
+    live = (layer.neurons.reshape(layer.rows, -1, slot) >= 0).any(2)
+    by, bx = layer.spread
+    return {
+        "channels": layer.shape[0],
+        "height": layer.shape[1],
+        "width": layer.shape[2],
+        "across_y": int(by > 1),
+        "across_x": int(bx > 1),
+        "step_y": by,
+        "step_x": bx,
+        "step_c": layer.channels,
+        "last_c": (layer.groups - 1) * layer.channels,
+        "last_y": (layer.blocks[0] - 1) * by,
+        "last_x": (layer.blocks[1] - 1) * bx,
+        "row_slot": int(live.any(0).nonzero()[0][-1]),
+        "last_slot": int(live[-1].nonzero()[0][-1]),
+    }
+
+
+class Scan(wiring.Component):
+    """Counts through a bank: rows ascending, cells row-major, lanes ascending, `slot` neighbours at once.
+
+    One slot a cycle. A row ends behind the last slot that holds a neuron in any row.
+
+    Parameters
+    ----------
+    plan : CorePlan
+    slot : neighbours in a slot, divides the cells' width.
+    layout : of the fields of `scan_fields`.
+
+    Members
+    -------
+    layer : In, the fields of the layer that is scanned; constant while it is.
+    start : In(1), go to the first slot.
+    advance : In(1), go to the next one.
+    neuron : Out, coordinates of the slot's first neuron.
+    live : Out(1), it exists.
+    row_end, last : Out(1), the slot is the last one of its row, of the layer.
+    """
+
+    def __init__(self, *, spec: CoreSpec, slot: int, layout: data.StructLayout) -> None:
+        self.plan: CorePlan = spec.plan
+        self.slot = slot
+        super().__init__(
+            {
+                "layer": In(layout),
+                "start": In(1),
+                "advance": In(1),
+                "neuron": Out(neuron_layout(spec.scanned_shape)),
+                "live": Out(1),
+                "row_end": Out(1),
+                "last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        gy, gx = self.plan.grid
+        layer, neuron = self.layer, self.neuron
+        lane = Signal(range(self.plan.width // self.slot))
+        a = Signal(range(gy))
+        b = Signal(range(gx))
+        slot = Signal(range(self.plan.lanes // self.slot))
+        origin = Signal.like(neuron)  # of the row
+        line_c = Signal.like(neuron.c)  # first channel of this line of cells
+        row_last = Signal()
+        m.d.comb += [
+            self.live.eq((neuron.c < layer.channels) & (neuron.y < layer.height) & (neuron.x < layer.width) & self._held(a, b)),
+            self.row_end.eq(slot == layer.row_slot),
+            row_last.eq((origin.c == layer.last_c) & (origin.y == layer.last_y) & (origin.x == layer.last_x)),
+            self.last.eq(row_last & (slot == layer.last_slot)),
+        ]
+        next_row = Signal.like(neuron)
+        m.d.comb += next_row.eq(origin)
+        with m.If(origin.c != layer.last_c):
+            m.d.comb += next_row.c.eq(origin.c + layer.step_c)
+        with m.Else():
+            m.d.comb += next_row.c.eq(0)
+            with m.If(origin.x != layer.last_x):
+                m.d.comb += next_row.x.eq(origin.x + layer.step_x)
+            with m.Else():
+                m.d.comb += [next_row.x.eq(0), next_row.y.eq(origin.y + layer.step_y)]
+
+        with m.If(self.start):
+            m.d.sync += [neuron.eq(0), origin.eq(0), line_c.eq(0), lane.eq(0), a.eq(0), b.eq(0), slot.eq(0)]
+        with m.Elif(self.advance):
+            m.d.sync += [slot.eq(slot + 1), lane.eq(lane + 1), neuron.c.eq(neuron.c + self.slot)]
+            with m.If(self.row_end):
+                m.d.sync += [neuron.eq(next_row), origin.eq(next_row), line_c.eq(next_row.c)]
+                m.d.sync += [lane.eq(0), a.eq(0), b.eq(0), slot.eq(0)]
+            with m.Elif(lane == self.plan.width // self.slot - 1):
+                m.d.sync += [lane.eq(0), b.eq(b + 1)]
+                with m.If(b != gx - 1):
+                    with m.If(layer.across_x):
+                        m.d.sync += [neuron.x.eq(neuron.x + 1), neuron.c.eq(line_c)]
+                with m.Else():
+                    m.d.sync += [b.eq(0), a.eq(a + 1), neuron.x.eq(origin.x), line_c.eq(neuron.c + self.slot)]
+                    with m.If(layer.across_y):
+                        m.d.sync += [neuron.y.eq(neuron.y + 1), neuron.c.eq(origin.c), line_c.eq(origin.c)]
+        return m
+
+    def _held(self, a: Signal, b: Signal) -> object:
+        """Whether the cell belongs to the layer's spread; further cells of the grid lie idle."""
+        layer = self.layer
+        return (~layer.across_y | (a < layer.step_y)) & (~layer.across_x | (b < layer.step_x))

@@ -1,0 +1,154 @@
+"""The tables of a core: where an event of each source coordinate lands, step by step of the program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from amaranth.utils import ceil_log2
+from spikeloom.landing import Landing
+
+from .spec import CoreSpec, Step
+
+Fields = dict[str, np.ndarray]
+Rotation = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(eq=False)
+class _Table:
+    """Tables of several steps behind each other; equal ones share their entries."""
+
+    parts: list[Fields] = field(default_factory=list)
+    bases: list[int] = field(default_factory=list)
+
+    def add(self, part: Fields) -> None:
+        """Append the table of a step, or find it."""
+        base = 0
+        for other in self.parts:
+            size = len(next(iter(other.values())))
+            if size == len(next(iter(part.values()))) and all((other[key] == part[key]).all() for key in part):
+                self.bases.append(base)
+                return
+            base += size
+        self.parts.append(part)
+        self.bases.append(base)
+
+    def joined(self) -> Fields:
+        """All entries by field."""
+        return {key: np.concatenate([part[key] for part in self.parts]) for key in self.parts[0]}
+
+
+@dataclass(frozen=True, eq=False)
+class WalkTables:
+    """What the walker looks up for an event's channel, row and column.
+
+    Fields of table c: `weight` (first weight row of that source channel), `row` (first row of channels), `rotation_y`,
+    `rotation_x` (of a packed row). Of tables y and x: `lands`, `last` (passes - 1), `row`, `rotation`, `weight`, `masks`
+    (cells of the grid's axis for each pass, first pass lowest), `place` (in the store). Rows wrap at the bank's size.
+    """
+
+    spec: CoreSpec
+
+    @cached_property
+    def walks(self) -> tuple[Step, ...]:
+        """Steps with a train."""
+        return tuple(step for step in self.spec.steps if step.train)
+
+    @cached_property
+    def rotations(self) -> tuple[tuple[Rotation, ...], tuple[Rotation, ...]]:
+        """Rotations along both axes that some event needs: (slot of each cell, blocks that each cell lies higher)."""
+        found = []
+        for axis, cells in enumerate(self.spec.plan.grid):
+            known: dict[Rotation, None] = {_rotation(1, 0, cells): None}
+            for step in self.walks:
+                if step.events is None:
+                    continue
+                landing = step.events.landing[axis]
+                for rotation in range(cells) if step.events.packed else np.unique(landing.rotation):
+                    known[_rotation(cells if step.events.packed else landing.banks, int(rotation), cells)] = None
+            found.append(tuple(known))
+        return found[0], found[1]
+
+    @cached_property
+    def passes(self) -> tuple[int, int]:
+        """Most passes along each axis."""
+        images = [step.events for step in self.walks if step.events]
+        found = [max((image.landing[axis].masks.shape[1] for image in images), default=1) for axis in range(2)]
+        return found[0], found[1]
+
+    @cached_property
+    def _tables(self) -> dict[str, _Table]:
+        tables = {"c": _Table(), "y": _Table(), "x": _Table()}
+        for step, base in zip(self.spec.steps, self.spec.event_bases, strict=True):
+            if step.train:
+                tables["c"].add(self._channel(step, base))
+                tables["y"].add(self._axis(step, 0))
+                tables["x"].add(self._axis(step, 1))
+        return tables
+
+    def fields(self, name: str) -> Fields:
+        """Contents of a table."""
+        return self._tables[name].joined()
+
+    def bases(self, name: str) -> Sequence[int]:
+        """First entry of each step with a train."""
+        return self._tables[name].bases
+
+    def _channel(self, step: Step, base: int) -> Fields:
+        assert step.train is not None
+        channels = self.spec.shape(step.train)[0]
+        number, zero = np.arange(channels), np.zeros(channels, np.int64)
+        if step.events is None:
+            return {"weight": zero, "row": zero, "rotation_y": zero, "rotation_x": zero}
+        events, (gy, gx) = step.events, self.spec.plan.grid
+        cells = gy * gx if events.packed else 1
+        slot = number % cells
+        codes = []
+        for axis, size, place in ((0, gy, slot // gx), (1, gx, slot % gx)):
+            known = self.rotations[axis]
+            codes.append(np.array([known.index(_rotation(size, int(-at % size), size)) for at in place]))
+        return {
+            "weight": base + number // cells * events.weight_strides[0],
+            "row": events.first_group,
+            "rotation_y": codes[0] if events.packed else zero,
+            "rotation_x": codes[1] if events.packed else zero,
+        }
+
+    def _axis(self, step: Step, axis: int) -> Fields:
+        assert step.train is not None
+        spec, shape = self.spec, self.spec.shape(step.train)
+        size, cells = shape[1 + axis], spec.plan.grid[axis]
+        zero = np.zeros(size, np.int64)
+        words = -(-shape[0] // spec.plan.store_width)
+        place = np.arange(size) * (shape[2] * words if axis == 0 else words) if step.stored else zero
+        if step.events is None:
+            return dict.fromkeys(("lands", "last", "row", "rotation", "weight", "masks"), zero) | {"place": place}
+        events, landing = step.events, step.events.landing[axis]
+        known = self.rotations[axis]
+        codes = np.array([known.index(_rotation(landing.banks, int(at), cells)) for at in landing.rotation])
+        wrap = (1 << ceil_log2(spec.plan.rows)) - 1
+        return {
+            "lands": (landing.passes > 0).astype(np.int64),
+            "last": np.maximum(landing.passes - 1, 0),
+            "row": landing.block * events.bank_strides[axis] & wrap,
+            "rotation": codes,
+            "weight": landing.weight * events.weight_strides[1 + axis],
+            "masks": _masks(landing, cells, packed=events.packed),
+            "place": place,
+        }
+
+
+def _rotation(banks: int, rotation: int, cells: int) -> Rotation:
+    """What a rotation does to the cells along an axis whose first `banks` cells are its banks."""
+    slots = tuple((cell - rotation) % banks if cell < banks > 1 else cell for cell in range(cells))
+    return slots, tuple(int(cell < rotation) for cell in range(cells))
+
+
+def _masks(landing: Landing, cells: int, *, packed: bool) -> np.ndarray:
+    """Cells of every pass as bits, first pass lowest, int64 [S]; an axis without banks has all its cells in one."""
+    masks = landing.masks
+    if landing.banks == 1 and not packed:
+        masks = np.repeat(masks, cells, 2)
+    bits = np.zeros((*masks.shape[:2], cells), np.int64)
+    bits[..., : masks.shape[2]] = masks
+    return (bits.reshape(len(bits), -1) << np.arange(masks.shape[1] * cells)).sum(1)
