@@ -6,7 +6,6 @@ Every network has a seed of its own, and one that fails says how to run it again
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from spikeloom.measure import sops
 from spikeloom.program import CorePlan
 from spikeloom_hw.build import generate
 
+from .cache import workspace
 from .capture import Capture
 from .compiled import compile_library
 from .cxxrtl import Model
@@ -70,10 +70,10 @@ def run_seed(
     try:
         program = draw_program(seed, network, cores=cores)
         words = "; ".join(describe_core(core) for core in program.cores)
-        with tempfile.TemporaryDirectory() as temporary:
-            build = generate(network, folder or Path(temporary) / "build", program=program)
-            design = Design.load(build.folder)
-            with Model(design, compile_library(design, level=level)) as model:
+        with workspace("jobs", f"campaign{seed}") as work:
+            design = Design.load(generate(network, folder or work / "build", program=program).folder)
+            library = compile_library(design, level=level, folder=work / "library")
+            with Model(design, library) as model:
                 samples, mismatches, failed, first = simulate(seed, design, model)
     except (NotBuilt, DoesNotFit) as error:
         return Outcome(seed, title, words, refused=str(error))

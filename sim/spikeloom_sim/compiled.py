@@ -91,6 +91,7 @@ def compile_library(
     edit: Callable[[str], str] | None = None,
     passes: Sequence[str] = (),
     level: str = "-O2",
+    folder: Path | None = None,
     on_wait: Callable[[float], None] | None = None,
 ) -> Path:
     """Compile a design, or find it compiled; memory contents are no part of it.
@@ -101,6 +102,7 @@ def compile_library(
     edit : changes the Verilog first, for mutants.
     passes : Yosys passes on the flat design, for mutants.
     level : optimisation by g++; "-O0" compiles a tiny design in half the time and runs it twenty times slower.
+    folder : where to compile it, whether it is known or not; None: in the cache.
     on_wait : called about once a second with the seconds a tool has been running.
 
     Raises
@@ -119,6 +121,10 @@ def compile_library(
         toolchain.run("yosys", ["-q", "design.ys"], cwd=work, log=work / "yosys.log", on_wait=on_wait)
         toolchain.run("g++", _command(design, work, level), cwd=work, log=work / "g++.log", on_wait=on_wait)
 
+    if folder is not None:
+        folder.mkdir(parents=True)
+        make(folder)
+        return folder / LIBRARY
     key = digest(source, script, DRIVER.read_text(), _FAST_SLICE, _FAST_CONCAT, _PLACE, *FLAGS, level)
     return made("cxxrtl", key, make) / LIBRARY
 

@@ -42,7 +42,8 @@ def test_the_result_says_what_was_measured(design: Design, rng: np.random.Genera
     assert result.accuracy == pytest.approx(0.9)
     assert told[-1] == (60, 60, "with stalls")
     work = sops(design.network, golden.run_values(design.network, x))
-    bounds = {core.population: work[core.connection].mean() / core.lanes for core in design.cores}
+    into = {item.target: work[item.name].mean() for item in design.network.connections}
+    bounds = {core.title: sum(into[layer.population] for layer in core.layers) / core.lanes for core in design.cores}
     assert result.lower_bound_cycles == pytest.approx(max(bounds.values()), rel=1e-12)
     assert result.busiest == max(bounds, key=bounds.__getitem__)
     assert result.initiation_interval_cycles is not None
@@ -50,6 +51,9 @@ def test_the_result_says_what_was_measured(design: Design, rng: np.random.Genera
     assert 0 < result.utilisation <= 1
     assert result.latency_cycles is not None
     assert result.latency_cycles > result.lower_bound_cycles
+    assert result.cycles_by_layer is not None
+    assert list(result.cycles_by_layer) == [item.name for item in design.network.populations]
+    assert max(result.cycles_by_layer.values()) <= result.initiation_interval_cycles * (1 + 1e-9)
     assert json.loads(json.dumps(asdict(result))) == asdict(result)
 
 
@@ -78,6 +82,8 @@ def test_one_sample_is_enough_to_measure(simulator: str, design: Design, rng: np
         first_divergence=None,
         busiest=result.busiest,
         cycles=result.cycles,
+        cycles_by_layer=result.cycles_by_layer,
+        breakdown=result.breakdown,
     )
     assert result.latency_cycles is not None
     assert result.initiation_interval_cycles is not None
