@@ -204,7 +204,12 @@ class Core(wiring.Component):
         spec, step = self.spec, self.step
         m.submodules.fetch = fetch = Fetch(spec=spec)
         connect(m, slots, fetch.i)
-        m.d.comb += fetch.base.eq(step.drain_neuron)
+        m.d.comb += [
+            fetch.base.eq(step.drain_neuron),
+            fetch.borders.eq(step.drain_borders),
+            fetch.border_y.eq(step.drain_border_y),
+            fetch.border_x.eq(step.drain_border_x),
+        ]
         reads = step.drain_reads if spec.reads_out else Const(0, 1)
         left: Value = Const(0, 1)
         taken: Value = Const(0, 1)

@@ -1,6 +1,6 @@
 """The fetch: adds to potentials what their neurons start a sample with, and brings their thresholds."""
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -11,7 +11,8 @@ from .spec import CoreSpec
 
 
 class Fetch(wiring.Component):
-    """Adds `initial`, once a sample, and looks the thresholds up. Latency two cycles, one slot a cycle.
+    """Adds `initial`, once a sample, and looks the thresholds up. Latency two cycles, three where initial potentials
+    depend on the position; one slot a cycle.
 
     Parameters
     ----------
@@ -21,6 +22,8 @@ class Fetch(wiring.Component):
     -------
     i : In(stream), see `slot_layout`.
     base : In, first thresholds of the layer.
+    borders : In(1), they depend on the position.
+    border_y, border_x : In, first entries of the layer's rows and columns in the tables of borders.
     o : Out(stream), see `biased_layout`.
     """
 
@@ -31,6 +34,9 @@ class Fetch(wiring.Component):
             {
                 "i": In(stream.Signature(slot_layout(spec.plan.bits, spec.slot, spec.scanned_shape))),
                 "base": In(max(1, width_of(rows["theta0"] * 0 + len(rows["theta0"]) - 1))),
+                "borders": In(1),
+                "border_y": In(max(1, (len(spec.border_tables[0]) - 1).bit_length())),
+                "border_x": In(max(1, (len(spec.border_tables[1]) - 1).bit_length())),
                 "o": Out(stream.Signature(biased_layout(spec.plan.bits, spec.slot, spec.scanned_shape))),
             }
         )
@@ -38,16 +44,19 @@ class Fetch(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, i, o = self.spec, self.i, self.o
-        slot = ceil_log2(spec.slot)
         advance = Signal()
-        found = rom(m, "neurons", spec.neuron_rows, self.base + i.payload.neuron.c[slot:], advance)
+        payload, came = i.payload, i.valid
+        address = self.base + payload.neuron.c[ceil_log2(spec.slot) :]
+        if any(spec.has_borders(phase) for phase in range(len(spec.populations))):
+            payload, came, address = self._skip(m, advance, address)
+        found = rom(m, "neurons", spec.neuron_rows, address, advance)
         valid = Signal()
         held = Signal(i.payload.shape(), reset_less=True)
         m.d.comb += [advance.eq(~o.valid | o.ready), i.ready.eq(advance)]
         with m.If(advance):
             m.d.sync += [
-                valid.eq(i.valid),
-                held.eq(i.payload),
+                valid.eq(came),
+                held.eq(payload),
                 o.valid.eq(valid),
                 o.payload.neuron.eq(held.neuron),
                 o.payload.last.eq(held.last),
@@ -56,6 +65,24 @@ class Fetch(wiring.Component):
                 m.d.sync += o.payload.potentials[n].eq(held.potentials[n] + _signed(found[f"initial{n}"], spec.plan.bits))
                 m.d.sync += o.payload.thetas[n].eq(found[f"theta{n}"])
         return m
+
+    def _skip(self, m: Module, advance: Value, address: Value) -> tuple[data.View, Value, Value]:
+        """A stage that finds the words of the position's border class."""
+        rows, columns = self.spec.border_tables
+        neuron = self.i.payload.neuron
+        held = Signal(self.i.payload.shape(), name="border_slot", reset_less=True)
+        valid = Signal(name="border_valid")
+        plain = Signal.like(address, name="border_address")
+        skips = [
+            rom(m, f"border_{axis}", {"skip": table}, base + at, advance)["skip"]
+            for axis, table, base, at in (
+                ("y", rows, self.border_y, neuron.y),
+                ("x", columns, self.border_x, neuron.x),
+            )
+        ]
+        with m.If(advance):
+            m.d.sync += [held.eq(self.i.payload), valid.eq(self.i.valid), plain.eq(address)]
+        return held, valid, plain + Mux(self.borders, skips[0] + skips[1], 0)
 
 
 def _signed(value: Value, bits: int) -> Value:

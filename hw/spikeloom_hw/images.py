@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from spikeloom import Connection, Conv2d, Dense, Network
+from spikeloom import Connection, Conv2d, Dense
 from spikeloom.geometry import Diagonal, Shape
 from spikeloom.landing import Landing, landings
 from spikeloom.program import LayerPlan
@@ -16,7 +16,8 @@ class Events:
     Members
     -------
     connection, layer : which one, and where its target lies.
-    packed : the target is one position in the first cell; as many source channels as there are cells share a row.
+    pack : source channels that share a weight row, where the channels of a position take so few cells that the row has room
+        for more; 1 elsewhere.
     landing : passes of both axes.
     first_group : int64 [C], first row of channels that a source channel reaches.
     reach : rows of channels it reaches: rows a pass.
@@ -25,18 +26,17 @@ class Events:
 
     connection: Connection
     layer: LayerPlan
-    packed: bool
+    pack: int
     landing: tuple[Landing, Landing]
     first_group: np.ndarray
     reach: int
     weights: np.ndarray
 
     @classmethod
-    def of(cls, network: Network, connection: Connection, layer: LayerPlan, source: Shape) -> "Events":
-        """Images of a connection into a layer, whose source's neurons are named within `source`."""
+    def of(cls, connection: Connection, layer: LayerPlan, source: Shape) -> "Events":
+        """Images of a connection into a layer, whose events name neurons within `source`."""
         geometry, (gy, gx) = connection.geometry, layer.grid
-        packed = isinstance(geometry, Dense) and layer.spread == layer.grid != (1, 1)
-        landing = landings(geometry, source, layer.shape, (1, 1) if packed else layer.spread)
+        landing = landings(geometry, source, layer.shape, layer.spread)
         channels, outputs = source[0], layer.shape[0]
         if isinstance(geometry, Diagonal):
             start = np.arange(channels) + geometry.channel_offset
@@ -49,25 +49,29 @@ class Events:
         reach = int((last - first).max()) + 1
         first_group = np.minimum(first, layer.groups - reach)
         synapses = _synapses(connection, source, outputs)
-        rows = _slots(synapses, layer, landing, first_group, reach, packed)
-        if packed:
-            short = -len(rows) % (gy * gx)
+        rows = _slots(synapses, layer, landing, first_group, reach)
+        cells = used_cells(layer)
+        pack = gy * gx // cells if layer.spread == (1, 1) else 1
+        if pack > 1:
+            short = -len(rows) % pack
             rows = np.concatenate([rows, np.zeros((short, *rows.shape[1:]), np.int64)])
-            # cell n of a row holds channel n of so many: all of them lie in the first cell so far
-            rows = rows[..., 0, 0, :].reshape(-1, gy, gx, *rows.shape[1:4], layer.width)
-            rows = np.moveaxis(rows, (1, 2), (4, 5))
-        return cls(connection, layer, packed, landing, first_group, reach, rows.reshape(-1, gy, gx, layer.width))
+            # the cells that are used, of so many channels one behind the other
+            flat = rows.reshape(*rows.shape[:4], gy * gx, layer.width)[..., :cells, :]
+            flat = np.moveaxis(flat.reshape(-1, pack, *flat.shape[1:]), 1, 4)
+            rows = np.zeros((len(flat), *rows.shape[1:4], gy * gx, layer.width), np.int64)
+            rows[..., : pack * cells, :] = flat.reshape(*flat.shape[:4], pack * cells, layer.width)
+        return cls(connection, layer, pack, landing, first_group, reach, rows.reshape(-1, gy, gx, layer.width))
 
     @property
     def weight_strides(self) -> tuple[int, int, int]:
-        """Weight rows between source channels (those of a packed row are one), lines and passes."""
+        """Weight rows between source channels (`pack` of them are one), lines and passes."""
         lines, passes = (len(axis.kernel) for axis in self.landing)
         return lines * passes * self.reach, passes * self.reach, self.reach
 
     @property
     def bank_strides(self) -> tuple[int, int]:
-        """Bank rows between blocks along y and x; a packed layer has one block."""
-        return (0, 0) if self.packed else self.layer.strides
+        """Bank rows between blocks along y and x."""
+        return self.layer.strides
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +105,11 @@ class Rows:
         return cls(connection, layer, shifts, rows.reshape(-1, *layer.grid, layer.width))
 
 
+def used_cells(layer: LayerPlan) -> int:
+    """Cells that hold channels of a position, where a position's channels take the whole grid."""
+    return min(-(-layer.shape[0] // layer.width), layer.channel_cells)
+
+
 def digits_of(weights: np.ndarray, bits: int, lane_bits: int) -> tuple[tuple[int, ...], np.ndarray]:
     """Weights of `bits` bits as a sum of digits that fit `lane_bits` signed bits: (shifts, int64 [digits, n])."""
     half = 1 << (lane_bits - 1)
@@ -124,7 +133,7 @@ def _synapses(connection: Connection, source: Shape, outputs: int) -> np.ndarray
     """Weights of every source channel, int64 [C, Ky + 1, Kx + 1, O + 1]; the last ones are zero, for what is absent."""
     geometry, weights, channels = connection.geometry, connection.weights.astype(np.int64), source[0]
     if isinstance(geometry, Dense):
-        height, width = geometry.kernel_shape(source)
+        height, width = source[1:] if geometry.pool_kind == "max" else geometry.kernel_shape(source)
         rows = weights.reshape(outputs, channels, height, width).transpose(1, 2, 3, 0)
     elif isinstance(geometry, Diagonal):
         rows = np.zeros((channels, 1, 1, outputs), np.int64)
@@ -144,12 +153,11 @@ def _slots(
     landing: tuple[Landing, Landing],
     first_group: np.ndarray,
     reach: int,
-    packed: bool,
 ) -> np.ndarray:
     """Weights in slots, int64 [C, Qy, Qx, reach, gy, gx, width]: slot m of an axis holds the m-th lowest output."""
     kernels = [_by_cell(axis.kernel, size) for axis, size in zip(landing, layer.grid, strict=True)]
     group = first_group[:, None] + np.arange(reach)
-    shares = np.zeros(layer.grid, np.int64) if packed else _shares(layer)
+    shares = _shares(layer)
     outputs = synapses.shape[3] - 1
     output = (group[:, :, None, None, None] * layer.channel_cells + shares[:, :, None]) * layer.width
     output = np.minimum(output + np.arange(layer.width), outputs)

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .layouts import row_layout
 from .rom import rom_image
 from .spec import CoreSpec
-from .tables import Rotation, WalkTables
+from .tables import WalkTables
 from .words import operation_layout, potentials_layout
 
 
@@ -89,38 +89,43 @@ class Lanes(wiring.Component):
         gy, gx = self.spec.plan.grid
         width = self.spec.plan.width
         cells = [[Cat(*weights[(a * gx + b) * width :][:width]) for b in range(gx)] for a in range(gy)]
-        rotations_y, rotations_x = self.tables.rotations
-        # which slot feeds each cell along an axis, decided a cycle before it is needed
-        picks_x = self._picks(m, "x", self.operation.rotation_x, rotations_x, gx)
-        picks_y = self._picks(m, "y", self.operation.rotation_y, rotations_y, gy)
+        # what each cell takes is decided a cycle before it is needed
+        picks_x = self._picks(m, 1, self.operation.rotation_x)
+        picks_y = self._picks(m, 0, self.operation.rotation_y)
         bits = len(weights[0])
         found: list[Value] = []
         for a in range(gy):
             for b in range(gx):
                 along_x = []
-                for source, _ in picks_y[a]:
-                    along_x.append((source, _choose([(cells[source][at], flag) for at, flag in picks_x[b]])))
-                flags = dict(picks_y[a])
+                for source, _ in picks_y[a][b]:
+                    along_x.append((source, _choose([(cells[source][at], flag) for at, flag in picks_x[0][b]])))
+                flags = dict(picks_y[a][b])
                 rotated = Signal(width * bits, name=f"rotated_{a}_{b}", reset_less=True)
                 m.d.sync += rotated.eq(_choose([(value, flags[source]) for source, value in along_x]))
                 found += [rotated[lane * bits : (lane + 1) * bits] for lane in range(width)]
         return found
 
-    def _picks(
-        self, m: Module, axis: str, code: Value, rotations: tuple[Rotation, ...], cells: int
-    ) -> list[list[tuple[int, Value]]]:
-        """For each cell along an axis its possible slots, with a flag that chooses the slot, in the rotation's cycle."""
+    def _picks(self, m: Module, axis: int, code: Value) -> list[list[list[tuple[int, Value]]]]:
+        """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says so in the
+        rotation's cycle. Columns are the same for all rows."""
+        gy, gx = self.spec.plan.grid
+        rotations = self.tables.rotations[axis]
         early = Signal.like(code, name=f"rotation_{axis}_1")
         m.d.sync += early.eq(code)
+        flags: dict[tuple[int, ...], Value] = {}
         found = []
-        for cell in range(cells):
-            picks: list[tuple[int, Value]] = []
-            for slot in sorted({slots[cell] for slots, _ in rotations}):
-                flag = Signal(name=f"pick_{axis}{cell}_{slot}")
-                chosen = [number for number, (slots, _) in enumerate(rotations) if slots[cell] == slot]
-                m.d.sync += flag.eq(Cat(*(early == number for number in chosen)).any())
-                picks.append((slot, flag))
-            found.append(picks)
+        for a in range(gy if axis == 0 else 1):
+            line = []
+            for b in range(gx):
+                picks: list[tuple[int, Value]] = []
+                for source in sorted({moved[a][b] for moved, _ in rotations}):
+                    chosen = tuple(number for number, (moved, _) in enumerate(rotations) if moved[a][b] == source)
+                    if chosen not in flags:
+                        flags[chosen] = Signal(name=f"pick_{axis}_{len(flags)}")
+                        m.d.sync += flags[chosen].eq(Cat(*(early == number for number in chosen)).any())
+                    picks.append((source, flags[chosen]))
+                line.append(picks)
+            found.append(line)
         return found
 
 

@@ -12,6 +12,11 @@ def event_layout(neurons: int, timesteps: int, *, negative: bool = False) -> dat
     return data.StructLayout({"address": ceil_log2(neurons), "step": ceil_log2(timesteps), **sign, "end": 1})
 
 
+def pixel_layout(bits: int, pixels: int) -> data.StructLayout:
+    """Neighbouring pixels of a sample, the first in the lowest bits; `last` marks the last word of a sample."""
+    return data.StructLayout({"pixels": data.ArrayLayout(unsigned(bits), pixels), "last": 1})
+
+
 def spike_layout(shape: Shape, timesteps: int, *, negative: bool = False, none: bool = False) -> data.StructLayout:
     """An event between cores: the neuron by coordinates, its time step and sign, or the end mark of a sample.
 

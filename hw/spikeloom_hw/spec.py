@@ -240,7 +240,7 @@ class CoreSpec:
             if position < len(events):
                 connection = self._connection(events[position].connection)
                 replayed = events[position].kind == "events"
-                image = connection and Events.of(self.network, connection, layer, self.shape(connection.source))
+                image = connection and Events.of(connection, layer, self._heard(connection, replayed=replayed))
                 train = connection.source if connection and replayed else before
                 found.append(Step(phase, train, replayed, image, None if replayed else stored, now, False))
             else:
@@ -248,6 +248,11 @@ class CoreSpec:
         final = found[-1]
         found[-1] = Step(phase, final.train, final.replayed, final.events, final.stored, final.rows, True)
         return found
+
+    def _heard(self, connection: Connection, *, replayed: bool) -> Shape:
+        """Shape of the train that a connection's events are named in; max pooling happens in the replay."""
+        shape = self.shape(connection.source)
+        return connection.geometry.heard(shape) if replayed else shape
 
     def _connection(self, name: str | None) -> Connection | None:
         return next((item for item in self.network.connections if item.name == name), None)
@@ -304,27 +309,54 @@ class CoreSpec:
     def neuron_rows(self) -> dict[str, np.ndarray]:
         """Thresholds and initial potentials of all layers, a word for each slot of channels: `theta<n>`, `initial<n>`.
 
-        Initial potentials are wrapped to `bits` bits. The words of layer p start at `neuron_bases[p]`.
+        Initial potentials are wrapped to `bits` bits. The words of layer p start at `neuron_bases[p]`; those of its next
+        border class follow `neuron_words(p)` later.
         """
-        width = self.plan.generate_width or 1
+        width = self.slot
         fields: dict[str, list[np.ndarray]] = {}
         for population in self.populations:
             neuron = population.neuron
-            theta = neuron.theta[0] if isinstance(neuron, Neuron) else np.ones(population.shape[0], np.int64)
-            for kind, vector, fill in (("theta", theta, 1), ("initial", neuron.initial[0], 0)):
-                padded = np.full(-(-len(vector) // width) * width, fill, np.int64)
-                padded[: len(vector)] = vector
+            initial = neuron.initial
+            theta = neuron.theta if isinstance(neuron, Neuron) else np.ones_like(initial)
+            theta = np.broadcast_to(theta, initial.shape)
+            for kind, vector, fill in (("theta", theta, 1), ("initial", initial, 0)):
+                padded = np.full((len(vector), -(-vector.shape[1] // width) * width), fill, np.int64)
+                padded[:, : vector.shape[1]] = vector
                 for n in range(width):
-                    fields.setdefault(f"{kind}{n}", []).append(padded[n::width])
+                    fields.setdefault(f"{kind}{n}", []).append(padded[:, n::width].reshape(-1))
         wrap = (1 << self.plan.bits) - 1
         return {name: np.concatenate(parts) & wrap for name, parts in fields.items()}
+
+    def neuron_words(self, phase: int) -> int:
+        """Words of `neuron_rows` that a border class of a layer takes."""
+        return -(-self.populations[phase].shape[0] // self.slot)
 
     @cached_property
     def neuron_bases(self) -> tuple[int, ...]:
         """First word of each layer in `neuron_rows`."""
-        width = self.plan.generate_width or 1
-        sizes = [-(-item.shape[0] // width) for item in self.populations]
+        sizes = [len(item.neuron.initial) * self.neuron_words(phase) for phase, item in enumerate(self.populations)]
         return tuple(int(start) for start in np.cumsum([0, *sizes[:-1]]))
+
+    @cached_property
+    def border_tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """Words to skip in `neuron_rows` for every row and column of the layers with border classes, one behind the other."""
+        tables: tuple[list[np.ndarray], list[np.ndarray]] = [], []
+        for phase, population in enumerate(self.populations):
+            if self.has_borders(phase):
+                rows, columns = self.network.border_classes(population.name)
+                tables[0].append(rows * (int(columns.max()) + 1) * self.neuron_words(phase))
+                tables[1].append(columns * self.neuron_words(phase))
+        none = np.zeros(1, np.int64)
+        return np.concatenate(tables[0] or [none]), np.concatenate(tables[1] or [none])
+
+    def has_borders(self, phase: int) -> bool:
+        """Whether a layer's initial potentials depend on the position."""
+        return len(self.populations[phase].neuron.initial) > 1
+
+    def border_bases(self, phase: int) -> tuple[int, int]:
+        """First entries of a layer in `border_tables`."""
+        before = [self.populations[n].shape for n in range(phase) if self.has_borders(n)]
+        return sum(shape[1] for shape in before), sum(shape[2] for shape in before)
 
 
 def _around(shapes: list[Shape]) -> Shape:

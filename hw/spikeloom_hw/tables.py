@@ -6,12 +6,14 @@ from functools import cached_property
 
 import numpy as np
 from amaranth.utils import ceil_log2
+from spikeloom.geometry import Shape
 from spikeloom.landing import Landing
 
+from .images import Events, used_cells
 from .spec import CoreSpec, Step
 
 Fields = dict[str, np.ndarray]
-Rotation = tuple[tuple[int, ...], tuple[int, ...]]
+Rotation = tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]
 
 
 @dataclass(eq=False)
@@ -56,18 +58,36 @@ class WalkTables:
 
     @cached_property
     def rotations(self) -> tuple[tuple[Rotation, ...], tuple[Rotation, ...]]:
-        """Rotations along both axes that some event needs: (slot of each cell, blocks that each cell lies higher)."""
-        found = []
-        for axis, cells in enumerate(self.spec.plan.grid):
-            known: dict[Rotation, None] = {_rotation(1, 0, cells): None}
-            for step in self.walks:
-                if step.events is None:
-                    continue
-                landing = step.events.landing[axis]
-                for rotation in range(cells) if step.events.packed else np.unique(landing.rotation):
-                    known[_rotation(cells if step.events.packed else landing.banks, int(rotation), cells)] = None
-            found.append(tuple(known))
-        return found[0], found[1]
+        """Moves along both axes of the grid that some event needs: for every cell (a, b) the row, or column, of the grid
+        that its weights come from; and for every row, or column, whether its blocks lie one higher.
+        """
+        known: tuple[dict[Rotation, None], ...] = tuple({self._rotation(axis, 1, 0): None} for axis in range(2))
+        for step in self.walks:
+            if step.events is None:
+                continue
+            for axis, landing in enumerate(step.events.landing):
+                for rotation in np.unique(landing.rotation):
+                    known[axis][self._rotation(axis, landing.banks, int(rotation))] = None
+                for place in range(step.events.pack):
+                    known[axis][self._packed(axis, step.events, place)] = None
+        return tuple(known[0]), tuple(known[1])
+
+    def _rotation(self, axis: int, banks: int, rotation: int) -> Rotation:
+        """Rotation along an axis whose first `banks` rows or columns are its banks."""
+        grid = self.spec.plan.grid
+        slots = [(at - rotation) % banks if at < banks > 1 else at for at in range(grid[axis])]
+        moved = tuple(tuple(slots[(a, b)[axis]] for b in range(grid[1])) for a in range(grid[0]))
+        return moved, tuple(int(at < rotation) for at in range(grid[axis]))
+
+    def _packed(self, axis: int, events: Events, place: int) -> Rotation:
+        """Move to the first cells from those where the `place`-th channel of a row begins."""
+        gy, gx = grid = self.spec.plan.grid
+        skipped = place * used_cells(events.layer)
+        moved = tuple(
+            tuple(((b + skipped) % gx, min(a + (b + skipped) // gx, gy - 1))[1 - axis] for b in range(gx))
+            for a in range(gy)
+        )
+        return moved, (0,) * grid[axis]
 
     @cached_property
     def passes(self) -> tuple[int, int]:
@@ -96,27 +116,31 @@ class WalkTables:
 
     def _channel(self, step: Step, base: int) -> Fields:
         assert step.train is not None
-        channels = self.spec.shape(step.train)[0]
+        channels = self._shape(step)[0]
         number, zero = np.arange(channels), np.zeros(channels, np.int64)
         if step.events is None:
             return {"weight": zero, "row": zero, "rotation_y": zero, "rotation_x": zero}
-        events, (gy, gx) = step.events, self.spec.plan.grid
-        cells = gy * gx if events.packed else 1
-        slot = number % cells
-        codes = []
-        for axis, size, place in ((0, gy, slot // gx), (1, gx, slot % gx)):
-            known = self.rotations[axis]
-            codes.append(np.array([known.index(_rotation(size, int(-at % size), size)) for at in place]))
+        events = step.events
+        codes = [
+            np.array([self.rotations[axis].index(self._packed(axis, events, n)) for n in range(events.pack)])
+            for axis in range(2)
+        ]
         return {
-            "weight": base + number // cells * events.weight_strides[0],
+            "weight": base + number // events.pack * events.weight_strides[0],
             "row": events.first_group,
-            "rotation_y": codes[0] if events.packed else zero,
-            "rotation_x": codes[1] if events.packed else zero,
+            "rotation_y": codes[0][number % events.pack],
+            "rotation_x": codes[1][number % events.pack],
         }
+
+    def _shape(self, step: Step) -> Shape:
+        """Shape that the events of a step name neurons in."""
+        assert step.train is not None
+        shape = self.spec.shape(step.train)
+        return step.events.connection.geometry.heard(shape) if step.replayed and step.events else shape
 
     def _axis(self, step: Step, axis: int) -> Fields:
         assert step.train is not None
-        spec, shape = self.spec, self.spec.shape(step.train)
+        spec, shape = self.spec, self._shape(step)
         size, cells = shape[1 + axis], spec.plan.grid[axis]
         zero = np.zeros(size, np.int64)
         words = -(-shape[0] // spec.plan.store_width)
@@ -125,7 +149,7 @@ class WalkTables:
             return dict.fromkeys(("lands", "last", "row", "rotation", "weight", "masks"), zero) | {"place": place}
         events, landing = step.events, step.events.landing[axis]
         known = self.rotations[axis]
-        codes = np.array([known.index(_rotation(landing.banks, int(at), cells)) for at in landing.rotation])
+        codes = np.array([known.index(self._rotation(axis, landing.banks, int(at))) for at in landing.rotation])
         wrap = (1 << ceil_log2(spec.plan.rows)) - 1
         return {
             "lands": (landing.passes > 0).astype(np.int64),
@@ -133,21 +157,15 @@ class WalkTables:
             "row": landing.block * events.bank_strides[axis] & wrap,
             "rotation": codes,
             "weight": landing.weight * events.weight_strides[1 + axis],
-            "masks": _masks(landing, cells, packed=events.packed),
+            "masks": _masks(landing, cells),
             "place": place,
         }
 
 
-def _rotation(banks: int, rotation: int, cells: int) -> Rotation:
-    """What a rotation does to the cells along an axis whose first `banks` cells are its banks."""
-    slots = tuple((cell - rotation) % banks if cell < banks > 1 else cell for cell in range(cells))
-    return slots, tuple(int(cell < rotation) for cell in range(cells))
-
-
-def _masks(landing: Landing, cells: int, *, packed: bool) -> np.ndarray:
+def _masks(landing: Landing, cells: int) -> np.ndarray:
     """Cells of every pass as bits, first pass lowest, int64 [S]; an axis without banks has all its cells in one."""
     masks = landing.masks
-    if landing.banks == 1 and not packed:
+    if landing.banks == 1:
         masks = np.repeat(masks, cells, 2)
     bits = np.zeros((*masks.shape[:2], cells), np.int64)
     bits[..., : masks.shape[2]] = masks

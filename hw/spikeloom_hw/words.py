@@ -131,7 +131,8 @@ def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
 
 
 def _drain(spec: CoreSpec, step: Step) -> dict[str, int]:
-    """The layer that the generator empties meanwhile: `drain_scan_...`; `drain_row`: its rows, less one; `drain_neuron`: its first thresholds; `drain_digits`
+    """The layer that the generator empties meanwhile: `drain_scan_...`; `drain_row`: its rows, less one; `drain_neuron`: its first thresholds; `drain_borders`: these depend
+    on the position, by way of tables from `drain_border_y` and `drain_border_x` on; `drain_digits`
     of its train, less one; `drain_binary`: growth 2; `drain_out`: to the port rather than to the lanes; `drain_reads`: a
     readout; `drain_announce`: silent words too.
     """
@@ -142,6 +143,9 @@ def _drain(spec: CoreSpec, step: Step) -> dict[str, int]:
     values = {
         "row": spec.plan.layers[before].rows - 1,
         "neuron": spec.neuron_bases[before],
+        "borders": int(spec.has_borders(before)),
+        "border_y": spec.border_bases(before)[0],
+        "border_x": spec.border_bases(before)[1],
         "digits": spec.digits(population.name) - 1 if fires else 0,
         "binary": int(fires and spec.binary(population.name)),
         "out": int(phase == 0),

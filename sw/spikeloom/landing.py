@@ -37,15 +37,15 @@ class Landing:
 
 
 def landings(geometry: Geometry, source: Shape, target: Shape, banks: tuple[int, int]) -> tuple[Landing, Landing]:
-    """Landings of both axes (vertical, horizontal) with so many banks each."""
+    """Landings of both axes (vertical, horizontal) with so many banks each; `source` is what the geometry `heard`."""
     found = []
     for axis in range(2):
         size, outputs = source[1 + axis], target[1 + axis]
         if isinstance(geometry, Dense):
-            found.append(_whole(size=size, pool=geometry.pool[axis], banks=banks[axis]))
+            found.append(_whole(size=size, pool=_window(geometry)[axis], banks=banks[axis]))
             continue
         if isinstance(geometry, Conv2d):
-            pool, kernel, padding = geometry.pool[axis], geometry.kernel[axis], geometry.padding[axis]
+            pool, kernel, padding = _window(geometry)[axis], geometry.kernel[axis], geometry.padding[axis]
         else:
             pool, kernel, padding = 1, 1, 0
         found.append(
@@ -60,6 +60,11 @@ def landings(geometry: Geometry, source: Shape, target: Shape, banks: tuple[int,
             )
         )
     return found[0], found[1]
+
+
+def _window(geometry: Dense | Conv2d) -> tuple[int, int]:
+    """Window that the coordinates of events are divided by; max pooling has divided them already."""
+    return (1, 1) if geometry.pool_kind == "max" else geometry.pool
 
 
 def _whole(*, size: int, pool: int, banks: int) -> Landing:
