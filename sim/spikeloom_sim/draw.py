@@ -270,7 +270,7 @@ def draw_program(seed: int, network: Network, *, cores: int | None = None) -> Pr
             ]
         plan = plan_core(network, first, last - first, grid=grid, width=width, spreads=spreads)
         if plan.generate_width:
-            slots = [slot for slot in (1, 2, 3, 4) if width % slot == 0]
+            slots = [slot for slot in (1, 2, 4) if width % slot == 0]
             plan = replace(plan, generate_width=slots[int(rng.integers(len(slots)))])
         plans.append(plan)
     return Program(network, tuple(plans))

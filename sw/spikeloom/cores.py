@@ -1,15 +1,16 @@
 """Cores: the grid, the width and the spreads with which a list of layers costs least."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 
 from .bounds import potential_bits
-from .cost import cycles, event_cycles, events, outputs, row_cycles
+from .cost import accumulated, by_name, cycles, listed_steps, outputs
 from .geometry import Conv2d, Diagonal, Pair
-from .network import Connection, Network
-from .program import QUEUE_DEPTH, CorePlan, LayerPlan, fires, steps, store_plan
-from .weights import packed, weight_rows
+from .network import Network
+from .program import QUEUE_DEPTH, CorePlan, LayerPlan, fires, store_plan
+from .weights import weight_rows
 
 STORE_BITS = 96  # widest word of the store
 PAYS = 0.9  # cells must bring the cycles down to this part: each lane behind them needs a rotation
@@ -32,7 +33,7 @@ def plan_core(
     populations = network.populations[position : position + count]
     names = tuple(item.name for item in populations)
     source = network.populations[position - 1].name if position else network.inputs[0].name
-    bits = potential_bits(network)
+    bits = _bits(network)
     firing = any(fires(network, name) for name in names)
     last = "" if count == 1 else f"to{position + count}"
     store_width = _store_width(network, source, names, width)
@@ -117,52 +118,60 @@ def _grids(network: Network, position: int, count: int) -> list[Pair]:
 
 
 def _spread(network: Network, core: CorePlan) -> CorePlan:
-    """The core with the spread of every layer that costs least; fewest rows where several do."""
-    layers = []
-    source = core.source
-    for layer in core.layers:
-        options = []
-        for spread in product(range(1, core.grid[0] + 1), range(1, core.grid[1] + 1)):
-            plan = LayerPlan(layer.population, layer.shape, layer.grid, layer.width, spread)
-            if spread == core.grid and layer.shape[1:] == (1, 1) and not packed(network, plan):
-                continue
-            alone = replace(core, layers=(plan,), source=source)
-            rows = sum(weight_rows(network, alone).values())
-            options.append((round(_lane_cycles(network, core, plan, source)), rows, plan.rows, spread, plan))
-        layers.append(min(options, key=lambda option: option[:4])[4])
-        source = layer.population
-    return replace(core, layers=tuple(layers))
+    """The core with the spread of every layer that costs least."""
+    sources = (core.source, *(layer.population for layer in core.layers[:-1]))
+    key = core.weight_bits, core.store_width
+    found = (_options(network, layer, source, *key)[0] for layer, source in zip(core.layers, sources, strict=True))
+    return replace(core, layers=tuple(option.layer for option in found))
 
 
-def _lane_cycles(network: Network, core: CorePlan, layer: LayerPlan, source: str) -> float:
-    """Cycles in which this layer keeps the lanes: its events, its diagonal rows, its rows to the generator."""
-    found = float(layer.rows)
-    for step in steps(network, source, layer.population):
-        if step.connection is None:
-            continue
-        connection = next(item for item in network.connections if item.name == step.connection)
-        if step.kind == "rows":
-            found += layer.rows * max(row_cycles(network, core, connection))
-        else:
-            found += events(network, connection.source) * event_cycles(network, layer, connection)
-    return found
+@dataclass(frozen=True)
+class Option:
+    """A way to spread a layer: the cycles in which it keeps the lanes, and its rows of weights."""
+
+    cycles: float
+    weight_rows: int
+    layer: LayerPlan
 
 
-def _weight_bits(network: Network, source: str, names: Sequence[str]) -> int:
+@lru_cache(maxsize=4096)
+def _options(network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int) -> tuple[Option, ...]:
+    """Every spread of a layer, the cheapest first; fewest rows of weights where several cost the same."""
+    found = []
+    for spread in product(range(1, layer.grid[0] + 1), range(1, layer.grid[1] + 1)):
+        plan = replace(layer, spread=spread)
+        core = CorePlan("", source, (plan,), layer.grid, layer.width, 0, weight_bits, 0, 0, (), store_width)
+        rows = sum(weight_rows(network, core).values())
+        phase = accumulated(network, plan, source, weight_bits, store_width)
+        busy = phase.stream + phase.replay + phase.fetch + phase.late + plan.rows
+        found.append(Option(busy, rows, plan))
+    return tuple(
+        sorted(found, key=lambda item: (round(item.cycles), item.weight_rows, item.layer.rows, item.layer.spread))
+    )
+
+
+@lru_cache(maxsize=64)
+def _bits(network: Network) -> dict[str, int]:
+    return potential_bits(network)
+
+
+@lru_cache(maxsize=4096)
+def _weight_bits(network: Network, source: str, names: tuple[str, ...]) -> int:
     """Width of a weight in memory: the widest that comes with events; wider diagonal ones take two rows."""
     by_event: list[int] = []
     by_row: list[int] = []
     for name in names:
-        for step in steps(network, source, name):
+        for step in listed_steps(network, source, name):
             if step.connection is not None:
-                (by_row if step.kind == "rows" else by_event).append(_named(network, step.connection).weight_bits)
+                (by_row if step.kind == "rows" else by_event).append(by_name(network, step.connection).weight_bits)
         source = name
     return max(by_event or by_row)
 
 
-def _store_width(network: Network, source: str, names: Sequence[str], width: int) -> int:
+@lru_cache(maxsize=4096)
+def _store_width(network: Network, source: str, names: tuple[str, ...], width: int) -> int:
     """Codes in a word of the store: a power of two that divides the width and every offset between channels."""
-    stored = store_plan(network, source, tuple(names), 1)
+    stored = store_plan(network, source, names, 1)
     if not stored:
         return 1
     kept = {item.source for item in stored}
@@ -177,7 +186,3 @@ def _store_width(network: Network, source: str, names: Sequence[str], width: int
         for share in SHARES
         if share == 1 or (share * codes <= STORE_BITS and not any(size % share for size in (width, *offsets)))
     )
-
-
-def _named(network: Network, name: str) -> Connection:
-    return next(item for item in network.connections if item.name == name)

@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from .digits import digits
 from .geometry import Conv2d, Dense, Diagonal, Geometry, Shape
-from .landing import landings
+from .landing import Landing, landings
 from .network import Connection, Network
-from .program import CorePlan, LayerPlan, steps
+from .program import CorePlan, LayerPlan, Step, max_pooled, steps
 
 PHASE_CYCLES = 20  # from the last event of a phase until the first one of the next
 PIPELINE_CYCLES = 20  # from a phase's first slot until its first event reaches the lanes
@@ -60,31 +60,44 @@ def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
     found = []
     source, before = core.source, core.layers[-1]
     for layer in core.layers:
-        stream = replay = rows = fetch = late = front = 0.0
-        for step in steps(network, source, layer.population):
-            if step.connection is None:
-                front = events(network, source)
-                continue
-            connection = by_name(network, step.connection)
-            if step.kind == "rows":
-                busy, fetched = (layer.rows * part for part in row_cycles(network, core, connection))
-                if connection.source == source:
-                    late += max(busy, fetched)
-                else:
-                    rows, fetch = rows + busy, fetch + max(busy, fetched)
-                continue
-            count = events(network, connection.source)
-            lanes = count * event_cycles(network, layer, connection)
-            if step.kind == "stream":
-                stream, front = lanes, count
-            else:
-                words = next(item.words for item in core.stored if item.source == connection.source)
-                replay += max(lanes, count, words)
-        slots = scanned_slots(before, core.generate_width or 1)
-        drain = 0 if core_registers(core) else before.rows
-        found.append(Phase(layer.population, stream, drain, slots, front, replay, rows, fetch, late))
+        found.append(
+            replace(
+                accumulated(network, layer, source, core.weight_bits, core.store_width),
+                drain=0 if core_registers(core) else before.rows,
+                generator=scanned_slots(before, core.generate_width or 1),
+            )
+        )
         source, before = layer.population, layer
     return tuple(found)
+
+
+@lru_cache(maxsize=16384)
+def accumulated(network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int) -> Phase:
+    """The phase of a layer in a core whose weights and words of the store are that wide, without the layer before."""
+    lanes = layer.grid[0] * layer.grid[1] * layer.width
+    found = dict.fromkeys(("stream", "front", "replay", "rows", "fetch", "late"), 0.0)
+    for step in listed_steps(network, source, layer.population):
+        if step.connection is None:
+            found["front"] = events(network, source)
+            continue
+        connection = by_name(network, step.connection)
+        if step.kind == "rows":
+            busy = float(layer.rows * row_planes(network, connection, weight_bits))
+            fetched = max(busy, float(layer.rows * -(-lanes // store_width)))
+            if connection.source == source:
+                found["late"] += fetched
+            else:
+                found["rows"] += busy
+                found["fetch"] += fetched
+            continue
+        count = heard_events(network, connection)
+        busy = count * event_cycles(network, layer, connection)
+        if step.kind == "stream":
+            found |= {"stream": busy, "front": count}
+        else:
+            channels, height, width = network.source(connection.source).shape
+            found["replay"] += max(busy, count, height * width * -(-channels // store_width))
+    return Phase(population=layer.population, drain=0, generator=0, **found)
 
 
 def cycles(network: Network, core: CorePlan) -> float:
@@ -95,6 +108,12 @@ def cycles(network: Network, core: CorePlan) -> float:
 def interval(network: Network, cores: Sequence[CorePlan]) -> float:
     """Expected cycles between samples: those of the busiest core."""
     return max(cycles(network, core) for core in cores)
+
+
+@lru_cache(maxsize=4096)
+def listed_steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
+    """As `spikeloom.program.steps`, kept."""
+    return steps(network, source, population)
 
 
 def by_name(network: Network, name: str) -> Connection:
@@ -108,13 +127,24 @@ def events(network: Network, name: str) -> float:
     return source.activity or math.prod(source.shape) / 2
 
 
+def heard_events(network: Network, connection: Connection) -> float:
+    """Mean events a sample that reach the synapses: behind max pooling about the root of the window fewer."""
+    count = events(network, connection.source)
+    return count / math.sqrt(math.prod(connection.geometry.pool)) if max_pooled(connection) else count
+
+
+def heard(network: Network, connection: Connection) -> Shape:
+    """Shape of the trains whose events reach the synapses."""
+    return connection.geometry.heard(network.source(connection.source).shape)
+
+
 def sops(network: Network, population: str) -> float:
     """Expected synaptic operations a sample into a population."""
     found = 0.0
     for connection in network.incoming(population):
-        source, target = network.source(connection.source).shape, network.source(population).shape
+        source, target = heard(network, connection), network.source(population).shape
         positions = mean_passes(connection.geometry, source, target, (1, 1))
-        found += events(network, connection.source) * positions * outputs(connection.geometry, target)
+        found += heard_events(network, connection) * positions * outputs(connection.geometry, target)
     return found
 
 
@@ -123,15 +153,14 @@ def core_registers(core: CorePlan) -> bool:
     return len(core.layers) == 1 and core.rows == 1
 
 
-def row_cycles(network: Network, core: CorePlan, connection: Connection) -> tuple[int, int]:
-    """Cycles of one row of a diagonal connection: of the lanes (a bit plane of a digit a cycle), of fetching codes."""
-    planes = network.largest_code(connection.source).bit_length() * len(digits(connection, core.weight_bits)[0])
-    return planes, -(-core.lanes // core.store_width)
+def row_planes(network: Network, connection: Connection, weight_bits: int) -> int:
+    """Lane cycles of one row of a diagonal connection: a bit plane of a digit of the weights a cycle."""
+    return network.largest_code(connection.source).bit_length() * len(digits(connection, weight_bits)[0])
 
 
 def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> float:
     """Mean lane cycles of an event: passes times rows of channels, at least the one in which it is looked at."""
-    source = network.source(connection.source).shape
+    source = heard(network, connection)
     rows = reach(connection.geometry, source, layer)
     return mean_passes(connection.geometry, source, layer.shape, layer.spread, rows)
 
@@ -144,12 +173,25 @@ def scanned_slots(layer: LayerPlan, width: int) -> int:
     return (layer.rows - 1) * row + int(np.flatnonzero(used[-1])[-1]) + 1
 
 
+@lru_cache(maxsize=1024)
+def kept_landings(geometry: Geometry, source: Shape, target: Shape, banks: tuple[int, int]) -> tuple[Landing, Landing]:
+    """As `spikeloom.landing.landings`, kept."""
+    return landings(geometry, source, target, banks)
+
+
 @lru_cache(maxsize=4096)
 def mean_passes(geometry: Geometry, source: Shape, target: Shape, banks: tuple[int, int], rows: int = 0) -> float:
     """Passes of an event, averaged over the source's positions; with `rows`, cycles: rows a pass, and at least one."""
-    vertical, horizontal = landings(geometry, source, target, banks)
+    vertical, horizontal = kept_landings(geometry, source, target, banks)
     passes = np.outer(vertical.passes, horizontal.passes)
     return float(np.maximum(passes * rows, 1).mean() if rows else passes.mean())
+
+
+@lru_cache(maxsize=4096)
+def weight_passes(geometry: Geometry, source: Shape, target: Shape, banks: tuple[int, int]) -> int:
+    """Passes that have weights of their own: so many rows of weights a source channel takes."""
+    vertical, horizontal = kept_landings(geometry, source, target, banks)
+    return len(vertical.kernel) * len(horizontal.kernel)
 
 
 def outputs(geometry: Geometry, target: Shape) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from .cost import by_name, channel_starts, reach
-from .landing import Landing, landings
+from .cost import by_name, channel_starts, heard, kept_landings, listed_steps, reach
+from .landing import Landing
 from .network import Connection, Network, Population
 from .neuron import Neuron
-from .program import CorePlan, LayerPlan, steps
-from .weights import packed, weight_rows
+from .program import CorePlan, LayerPlan
+from .weights import pack, used_cells, weight_rows
 
 Fields = dict[str, np.ndarray]
 Size = tuple[int, int]  # words, bits of a word
@@ -19,9 +19,13 @@ LOGIC_ENTRIES = 16  # a table of so few entries is smaller as logic
 
 def table_sizes(network: Network, core: CorePlan) -> dict[str, Size]:
     """Tables that are memories, by name; what is constant or proportional to the address needs none."""
-    found = {"thetas": _neurons(network, core), **_walks(network, core)}
-    sizes = {name: _size(fields) for name, fields in found.items()}
+    sizes = {name: _size(fields) for name, fields in tables(network, core).items()}
     return {name: size for name, size in sizes.items() if size[0] > LOGIC_ENTRIES and size[1]}
+
+
+def tables(network: Network, core: CorePlan) -> dict[str, Fields]:
+    """Contents of all tables: thresholds and initial potentials, border classes, and where events land."""
+    return {"neurons": _neurons(network, core), **_borders(network, core), **_walks(network, core)}
 
 
 def _size(fields: Mapping[str, np.ndarray]) -> Size:
@@ -34,35 +38,82 @@ def _size(fields: Mapping[str, np.ndarray]) -> Size:
 
 
 def _neurons(network: Network, core: CorePlan) -> Fields:
-    """Thresholds and initial potentials of all layers, a word for each slot of channels."""
+    """A word for each slot of channels of every layer and border class."""
     slot, wrap = core.generate_width or 1, (1 << core.bits) - 1
     parts: dict[str, list[np.ndarray]] = {}
     for layer in core.layers:
-        population = network.source(layer.population)
-        assert isinstance(population, Population)
-        neuron, channels = population.neuron, layer.shape[0]
-        theta = neuron.theta[0] if isinstance(neuron, Neuron) else np.ones(channels, np.int64)
-        for kind, vector, fill in (("theta", theta, 1), ("initial", neuron.initial[0], 0)):
-            padded = np.full(-(-channels // slot) * slot, fill, np.int64)
-            padded[:channels] = vector
+        initial, theta = _vectors(network, layer)
+        for kind, vector, fill in (("theta", theta, 1), ("initial", initial, 0)):
+            padded = np.full((len(vector), -(-layer.shape[0] // slot) * slot), fill, np.int64)
+            padded[:, : layer.shape[0]] = vector
             for n in range(slot):
-                parts.setdefault(f"{kind}{n}", []).append(padded[n::slot] & wrap)
+                parts.setdefault(f"{kind}{n}", []).append(padded[:, n::slot].reshape(-1) & wrap)
     return {name: np.concatenate(part) for name, part in parts.items()}
+
+
+def _vectors(network: Network, layer: LayerPlan) -> tuple[np.ndarray, np.ndarray]:
+    """Initial potentials and thresholds of a layer, int64 [B, C]; a readout's thresholds are 1."""
+    population = network.source(layer.population)
+    assert isinstance(population, Population)
+    initial = population.neuron.initial
+    theta = population.neuron.theta if isinstance(population.neuron, Neuron) else np.ones_like(initial)
+    return initial, np.broadcast_to(theta, initial.shape)
+
+
+def _borders(network: Network, core: CorePlan) -> dict[str, Fields]:
+    """Words to skip among the neurons for every row and column of the layers with border classes."""
+    skips: tuple[list[np.ndarray], list[np.ndarray]] = [], []
+    for layer in core.layers:
+        if len(_vectors(network, layer)[0]) > 1:
+            rows, columns = network.border_classes(layer.population)
+            words = -(-layer.shape[0] // (core.generate_width or 1))
+            skips[0].append(rows * (int(columns.max()) + 1) * words)
+            skips[1].append(columns * words)
+    names = ("border_y", "border_x")
+    return {name: {"skip": np.concatenate(part)} for name, part in zip(names, skips, strict=True) if part}
+
+
+class _Moves:
+    """Moves of weights along one axis of a core's grid, numbered in the order in which they are asked for."""
+
+    def __init__(self, grid: tuple[int, int], axis: int) -> None:
+        self.grid, self.axis = grid, axis
+        self.known: dict[object, int] = {}
+        self.rotation(1, 0)
+
+    def rotation(self, banks: int, rotation: int) -> int:
+        """Rotation along an axis whose first `banks` rows or columns are its banks."""
+        size, other = self.grid[self.axis], self.grid[1 - self.axis]
+        slots = tuple((at - rotation) % banks if at < banks > 1 else at for at in range(size))
+        moved = tuple((slot,) * other for slot in slots)
+        return self._number(moved, tuple(int(at < rotation) for at in range(size)))
+
+    def packed(self, layer: LayerPlan, place: int) -> int:
+        """Move to the first cells from those where the `place`-th channel of a row begins."""
+        gy, gx = self.grid
+        line, column = np.divmod(np.arange(gx) + place * used_cells(layer), gx)
+        lines, columns = np.minimum(np.arange(gy)[:, None] + line, gy - 1), np.broadcast_to(column, (gy, gx))
+        moved = (lines, columns.T)[self.axis]
+        return self._number(tuple(tuple(map(int, row)) for row in moved), (0,) * self.grid[self.axis])
+
+    def _number(self, *move: object) -> int:
+        return self.known.setdefault(move, len(self.known))
 
 
 def _walks(network: Network, core: CorePlan) -> dict[str, Fields]:
     """Tables of the walker: for every step with a train, entries a channel, a row and a column of its source."""
     sizes = weight_rows(network, core)
     kept = {item.source for item in core.stored}
+    moves = _Moves(core.grid, 0), _Moves(core.grid, 1)
     parts: dict[str, list[Fields]] = {"table_c": [], "table_y": [], "table_x": []}
     base, source = 0, core.source
     for layer in core.layers:
-        for step in steps(network, source, layer.population):
+        for step in listed_steps(network, source, layer.population):
             connection = None if step.connection is None else by_name(network, step.connection)
             if step.kind != "rows":
                 train = source if connection is None else connection.source
                 stored = step.kind == "stream" and train in kept
-                entries = _entries(network, core, layer, train, connection, base, stored)
+                entries = _entries(network, core, layer, train, connection, base, stored, moves)
                 for name, fields in zip(parts, entries, strict=True):
                     if not any(_equal(fields, other) for other in parts[name]):
                         parts[name].append(fields)
@@ -79,49 +130,52 @@ def _entries(
     connection: Connection | None,
     base: int,
     stored: bool,
+    moves: tuple[_Moves, _Moves],
 ) -> tuple[Fields, Fields, Fields]:
-    shape = network.source(train).shape
+    shape = network.source(train).shape if connection is None else heard(network, connection)
     words = -(-shape[0] // core.store_width)
     zeros = [np.zeros(size, np.int64) for size in shape]
     places = [np.arange(shape[1]) * (shape[2] * words), np.arange(shape[2]) * words]
     if connection is None:
         axes = [{"place": place if stored else zero} for place, zero in zip(places, zeros[1:], strict=True)]
         return {"weight": zeros[0]}, axes[0], axes[1]
-    both = packed(network, layer)
-    landing = landings(connection.geometry, shape, layer.shape, (1, 1) if both else layer.spread)
-    rows = reach(connection.geometry, shape, layer)
+    landing = kept_landings(connection.geometry, shape, layer.shape, layer.spread)
+    rows, together = reach(connection.geometry, shape, layer), pack(layer)
     lines, passes = (len(axis.kernel) for axis in landing)
     strides = (lines * passes * rows, passes * rows, rows)
-    cells = core.grid[0] * core.grid[1] if both else 1
     number = np.arange(shape[0])
     starts = channel_starts(connection.geometry, shape, layer.shape)
     channel = {
-        "weight": base + number // cells * strides[0],
+        "weight": base + number // together * strides[0],
         "row": np.minimum(starts // layer.channels, layer.groups - rows),
     }
-    if both:
-        line, column = np.divmod(number % cells, core.grid[1])
-        channel |= {"rotation_y": -line % core.grid[0], "rotation_x": -column % core.grid[1]}
+    turns = []
+    for axis, found in enumerate(landing):
+        for rotation in np.unique(found.rotation):
+            moves[axis].rotation(found.banks, int(rotation))
+        turns.append(np.array([moves[axis].rotation(found.banks, int(at)) for at in found.rotation]))
+        codes = np.array([moves[axis].packed(layer, n) for n in range(together)])
+        channel["rotation_y" if axis == 0 else "rotation_x"] = codes[number % together]
     wrap = (1 << (core.rows - 1).bit_length()) - 1
     axes = []
     for axis, found in enumerate(landing):
         entry = {
             "lands": (found.passes > 0).astype(np.int64),
             "last": np.maximum(found.passes - 1, 0),
-            "row": found.block * (0 if both else layer.strides[axis]) & wrap,
-            "rotation": found.rotation,
+            "row": found.block * layer.strides[axis] & wrap,
+            "rotation": turns[axis],
             "weight": found.weight * strides[1 + axis],
-            "masks": _masks(found, core.grid[axis], packed=both),
+            "masks": _masks(found, core.grid[axis]),
             "place": places[axis] if stored else zeros[1 + axis],
         }
         axes.append(entry)
     return channel, axes[0], axes[1]
 
 
-def _masks(landing: Landing, cells: int, *, packed: bool) -> np.ndarray:
+def _masks(landing: Landing, cells: int) -> np.ndarray:
     """Cells of every pass as bits, first pass lowest, int64 [S]."""
     masks = landing.masks
-    if landing.banks == 1 and not packed:
+    if landing.banks == 1:
         masks = np.repeat(masks, cells, 2)
     bits = np.zeros((*masks.shape[:2], cells), np.int64)
     bits[..., : masks.shape[2]] = masks

@@ -1,21 +1,19 @@
 """Rows of a core's weight memory: how many every connection takes, and which source channels share one."""
 
-from .cost import by_name, reach
+from .cost import by_name, heard, listed_steps, reach, weight_passes
 from .digits import digits
-from .geometry import Dense
-from .landing import landings
 from .network import Network
-from .program import CorePlan, LayerPlan, steps
+from .program import CorePlan, LayerPlan
 
 
-def packed(network: Network, layer: LayerPlan) -> bool:
-    """Whether the cells of a weight row hold the weights of neighbouring source channels.
+def used_cells(layer: LayerPlan) -> int:
+    """Cells that hold the channels of a position, where these have the whole grid."""
+    return min(-(-layer.shape[0] // layer.width), layer.channel_cells)
 
-    They do where one cell alone has potentials: slot m of row c div cells belongs to source channel c, m = c mod cells.
-    """
-    geometries = [item.geometry for item in network.incoming(layer.population)]
-    alone = layer.shape[1:] == (1, 1) and layer.shape[0] <= layer.width
-    return alone and layer.spread == layer.grid != (1, 1) and all(isinstance(item, Dense) for item in geometries)
+
+def pack(layer: LayerPlan) -> int:
+    """Source channels that share a row of weights, where a position's channels have the whole grid and leave room."""
+    return layer.grid[0] * layer.grid[1] // used_cells(layer) if layer.spread == (1, 1) else 1
 
 
 def weight_rows(network: Network, core: CorePlan) -> dict[str, int]:
@@ -23,7 +21,7 @@ def weight_rows(network: Network, core: CorePlan) -> dict[str, int]:
     found = {}
     source = core.source
     for layer in core.layers:
-        for step in steps(network, source, layer.population):
+        for step in listed_steps(network, source, layer.population):
             if step.connection is not None:
                 found[step.connection] = _rows(network, core, layer, step.connection, step.kind)
         source = layer.population
@@ -34,8 +32,6 @@ def _rows(network: Network, core: CorePlan, layer: LayerPlan, name: str, kind: s
     connection = by_name(network, name)
     if kind == "rows":
         return layer.groups * len(digits(connection, core.weight_bits)[0])
-    source = network.source(connection.source).shape
-    vertical, horizontal = landings(connection.geometry, source, layer.shape, layer.spread)
-    channels = -(-source[0] // (core.grid[0] * core.grid[1])) if packed(network, layer) else source[0]
-    positions = len(vertical.kernel) * len(horizontal.kernel)
-    return channels * positions * reach(connection.geometry, source, layer)
+    source = heard(network, connection)
+    passes = weight_passes(connection.geometry, source, layer.shape, layer.spread)
+    return -(-source[0] // pack(layer)) * passes * reach(connection.geometry, source, layer)
