@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .geometry import Conv2d, Dense, Diagonal
-from .neuron import Neuron
+from .neuron import Neuron, partial_sums
 
 if TYPE_CHECKING:
     from .network import Connection, Network
@@ -22,14 +22,14 @@ def signed_bits(low: int, high: int) -> int:
     return max((high if high >= 0 else ~high).bit_length(), (low if low >= 0 else ~low).bit_length()) + 1
 
 
-def intervals(network: "Network") -> dict[str, Interval]:
-    """As `potential_bounds`, float64; `Network.intervals` keeps them."""
+def intervals(network: "Network", *, partial: bool = False) -> dict[str, Interval]:
+    """As `potential_bounds`, or as `partial_bounds`, float64; `Network.intervals` keeps the former."""
     result = {}
     for population in network.populations:
         initial = population.neuron.initial
         low, high = np.minimum(initial.min(0), 0).astype(np.float64), np.maximum(initial.max(0), 0).astype(np.float64)
         for connection in network.incoming(population.name):
-            least, largest = _contribution(network, connection)
+            least, largest = _contribution(network, connection, partial=partial)
             reached = slice(None)
             if isinstance(connection.geometry, Diagonal):
                 reached = slice(connection.geometry.channel_offset, connection.geometry.channel_offset + len(least))
@@ -39,18 +39,22 @@ def intervals(network: "Network") -> dict[str, Interval]:
     return result
 
 
-def _contribution(network: "Network", connection: "Connection") -> Interval:
+def _contribution(network: "Network", connection: "Connection", *, partial: bool) -> Interval:
     """Least and largest contribution of a connection to one potential of each channel it reaches, float64.
 
     Positive and negative weights are summed apart; each term is weighted with the largest value of the source's
     train and the number of neurons in a pooling window. The interior of a convolution bounds its borders.
+    `partial`: of any part of the events, see `partial_bounds`.
     """
     geometry, rows = connection.geometry, connection.weights.reshape(len(connection.weights), -1)
     window = int(np.prod(geometry.pool)) if isinstance(geometry, Dense | Conv2d) else 1
-    code = network.largest_code(connection.source) * window << connection.shift
-    least = np.minimum(rows, 0).sum(1, dtype=np.int64) * float(code)
-    largest = np.maximum(rows, 0).sum(1, dtype=np.int64) * float(code)
-    growth, timesteps = network.train(connection.source)
+    sender, (growth, timesteps) = network.sender(connection.source), network.train(connection.source)
+    low, high = 0, network.largest_code(connection.source)
+    if partial and growth == 2.0:
+        low, high = partial_sums(sender.timesteps, sender.code)
+    least_code, largest_code = (float(code * window << connection.shift) for code in (low, high))
+    negative, positive = np.minimum(rows, 0).sum(1, dtype=np.int64), np.maximum(rows, 0).sum(1, dtype=np.int64)
+    least, largest = negative * largest_code + positive * least_code, positive * largest_code + negative * least_code
     if growth not in (1.0, 2.0):
         # potentials grow every time step, and so does one unit for each floor that rounds towards minus infinity
         powers = sum(growth**t for t in range(timesteps))
@@ -62,14 +66,31 @@ def _contribution(network: "Network", connection: "Connection") -> Interval:
 def potential_bounds(network: "Network") -> dict[str, Interval]:
     """Least and largest accumulated potential of each population's channels: name -> (int64 [C], int64 [C]).
 
-    Every partial sum lies between them too (with `initial` included), in whatever order the events come.
+    Every partial sum lies between them too (with `initial` included), in whatever order the events come, unless a
+    source sends minimal-weight code: then `partial_bounds` holds it.
     A source with growth 1 + 2^-s lets its target's potential grow every time step: the bound grows with it.
     """
-    return {name: (low.astype(np.int64), high.astype(np.int64)) for name, (low, high) in network.intervals.items()}
+    return _integers(network.intervals)
+
+
+def partial_bounds(network: "Network") -> dict[str, Interval]:
+    """As `potential_bounds`, for the sum of any part of the events of a sample, in whatever order they come.
+
+    Wider only where a source sends minimal-weight code, whose digits of one sign may all come first. Potentials need
+    no more bits for that: they are sums, which may wrap around on the way where the accumulated potential fits.
+    """
+    return _integers(intervals(network, partial=True))
+
+
+def _integers(bounds: dict[str, Interval]) -> dict[str, Interval]:
+    return {name: (low.astype(np.int64), high.astype(np.int64)) for name, (low, high) in bounds.items()}
 
 
 def potential_bits(network: "Network") -> dict[str, int]:
-    """Proven width of every population's potentials in bits, which also holds the clamp's ceiling*theta."""
+    """Proven width of every population's potentials in bits, which also holds the clamp's ceiling*theta.
+
+    It holds the accumulated potential; partial sums of minimal-weight code may wrap around in it on the way.
+    """
     result = {}
     for population in network.populations:
         low, high = network.intervals[population.name]

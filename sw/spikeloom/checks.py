@@ -87,6 +87,9 @@ def input_violations(source: "Input") -> list[str]:
         found.append(f"scale, zero, low and high must be finite, not {', '.join(map(shown, numbers))}")
     elif source.scale <= 0 or source.high <= source.low or not is_finite(source.high - source.low):
         found.append("scale must be positive and high above low")
+    found += _choice("code", source.code, ("plain", "naf"))
+    if source.code == "naf" and source.signed is True:
+        found.append("code naf must be without signed")
     return found + _activity(source.activity)
 
 
@@ -105,8 +108,8 @@ def _vectors(vectors: Iterable[tuple[str, Any]], channels: int) -> list[str]:
             found.append(f"{name} must fit {MAX_POTENTIAL_BITS} bits")
         else:
             classes.add(len(value))
-    if len(classes) > 1:
-        found.append(f"all vectors must have the same number of border classes, not {sorted(classes)}")
+    if len(classes - {1}) > 1:
+        found.append(f"all vectors must have one border class or the same number of them, not {sorted(classes)}")
     return found
 
 
@@ -131,4 +134,9 @@ def population_violations(population: "Population") -> list[str]:
         except ValueError as error:
             found.append(str(error))
     found += _choice("reset_kind", neuron.reset_kind, ("soft", "hard"))
-    return found + _choice("code", neuron.code, ("plain", "naf"))
+    found += _choice("code", neuron.code, ("plain", "naf"))
+    if neuron.code == "naf" and neuron.growth != 2:
+        found.append(f"code naf must be with growth 2, not {shown(neuron.growth)}")
+    if neuron.code == "naf" and neuron.signed is True:
+        found.append("code naf must be without signed")
+    return found

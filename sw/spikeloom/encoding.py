@@ -58,10 +58,24 @@ def _fold(name: str, x: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return x.reshape(len(x), *shape)
 
 
-def spikes_of(codes: np.ndarray, timesteps: int) -> np.ndarray:
-    """Growth-2 trains of codes, most significant bit first: int8 [N, T, ...] of codes [N, ...]."""
+def spikes_of(codes: np.ndarray, timesteps: int, code: str = "plain") -> np.ndarray:
+    """Growth-2 trains of codes q, most significant digit first: int8 [N, steps, ...] of codes [N, ...].
+
+    "plain": the T bits of q. "naf", minimal-weight code: T + 1 digits -1, 0, +1 of the same value, no two of them
+    beside each other, which are a third of the digits instead of half: +1 where 3q has a one and q has none, -1 the
+    other way round, one place further down.
+    """
+    if code == "naf":
+        q = codes.astype(np.int64)
+        return spikes_of(3 * q >> 1, timesteps + 1) - spikes_of(q >> 1, timesteps + 1)
     shifts = np.arange(timesteps - 1, -1, -1).reshape(1, -1, *[1] * (codes.ndim - 1))
     return ((codes[:, None] >> shifts) & 1).astype(np.int8)
+
+
+def event_counts(codes: np.ndarray, code: str = "plain") -> np.ndarray:
+    """Events of the growth-2 trains of codes, as many as the codes: digits that are not zero."""
+    q = codes.astype(np.int64)
+    return np.bitwise_count(3 * q ^ q if code == "naf" else q)
 
 
 def codes_of(spikes: np.ndarray, growth: float) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from .bounds import Interval, intervals
 from .errors import NotBuilt, listed
 from .geometry import Diagonal, Geometry, Shape
-from .neuron import OPTIONAL_VECTORS, Neuron, Silent, frozen, largest_code
+from .neuron import OPTIONAL_VECTORS, Neuron, Silent, frozen, largest_code, sent_steps
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Input:
     low, high : range that float samples are mapped from.
     signed : not built yet.
     activity : mean events a sample, from calibration (0: unknown).
+    code : "plain" bits, or "naf", their minimal-weight code of T + 1 digits.
     """
 
     name: str
@@ -44,11 +45,17 @@ class Input:
     high: float = 1.0
     signed: bool = False
     activity: float = 0.0
+    code: str = "plain"
 
     @property
     def growth(self) -> float:
         """Growth of an input train: always 2, a binary number."""
         return 2.0
+
+    @property
+    def steps(self) -> int:
+        """Length of the train that is sent: T, and one more in minimal-weight code."""
+        return sent_steps(self.timesteps, self.code)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,15 +154,21 @@ class Network:
         return tuple(item for item in self.connections if item.target == name)
 
     def train(self, name: str) -> tuple[float, int]:
-        """Growth and time steps of the train that the input or population of that name sends."""
+        """Growth and time steps of the train that the input or population of that name sends, code included."""
+        sender = self.sender(name)
+        return sender.growth, sender.steps
+
+    def sender(self, name: str) -> Input | Neuron:
+        """What decides the train of the input or population of that name: the input itself, or the neuron."""
         source = self.source(name)
         sender = source if isinstance(source, Input) else source.neuron
         assert isinstance(sender, Input | Neuron)  # a readout has no outgoing connection, see validate
-        return sender.growth, sender.timesteps
+        return sender
 
     def largest_code(self, name: str) -> int:
-        """Largest value the train of that input or population carries at the integer line."""
-        return largest_code(*self.train(name))
+        """Largest value the train of that input or population carries at the integer line, whatever its code."""
+        sender = self.sender(name)
+        return largest_code(sender.growth, sender.timesteps)
 
     def require_built(self) -> None:
         """Raise `NotBuilt` listing every field this version can hold but not run."""
@@ -196,6 +209,4 @@ def _unbuilt(neuron: Neuron | Silent) -> list[str]:
         found.append("signed")
     if neuron.reset_kind != "soft":
         found.append(f"reset_kind '{neuron.reset_kind}'")
-    if neuron.code != "plain":
-        found.append(f"code '{neuron.code}'")
     return found

@@ -49,7 +49,7 @@ class Neuron:
     drive : added every time step (not built yet).
     signed : spikes are -1, 0, +1 (not built yet).
     step_gamma : graded spike of StepReLU (not built yet).
-    code : "plain" train, or "naf" minimal-weight code (not built yet).
+    code : "plain" train, or "naf", the minimal-weight code of a growth-2 train: see `spikeloom.encoding.spikes_of`.
     """
 
     timesteps: int
@@ -68,6 +68,11 @@ class Neuron:
     def __post_init__(self) -> None:
         for name in ("theta", "initial", *OPTIONAL_VECTORS):
             object.__setattr__(self, name, frozen(getattr(self, name)))
+
+    @property
+    def steps(self) -> int:
+        """Length of the train that is sent: T, and one more in minimal-weight code."""
+        return sent_steps(self.timesteps, self.code)
 
     @property
     def ceiling(self) -> int:
@@ -90,6 +95,23 @@ class Silent:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "initial", frozen(self.initial))
+
+
+def sent_steps(timesteps: int, code: str) -> int:
+    """Digits that a train of `timesteps` bits takes in a code, "plain" or "naf"."""
+    return timesteps + 1 if code == "naf" else timesteps
+
+
+def partial_sums(timesteps: int, code: str) -> tuple[int, int]:
+    """Least and largest sum that any events of one growth-2 train of T bits have, in whatever order they come.
+
+    Plain bits only add up: 0..2^T-1. Digits of minimal-weight code are one place apart at least and the first of them
+    is positive, which leaves -(2^(T-2) + 2^(T-4) + ...) for the negative ones alone. The positive ones alone are most
+    where the first is 2^T: as q < 2^T, the next is negative, costs least as 2^(T-2), and 2^(T-4) + ... may follow.
+    """
+    if code == "plain":
+        return 0, (1 << timesteps) - 1
+    return -((1 << timesteps) // 3), (1 << timesteps) + (1 << timesteps) // 12 if timesteps > 1 else 1
 
 
 def train_weights(growth: float, timesteps: int) -> np.ndarray:

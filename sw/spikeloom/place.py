@@ -40,7 +40,10 @@ def require_chain(network: Network) -> None:
     """Raise `NotBuilt` listing what this version's chain of cores cannot carry, although the golden model can."""
     network.require_built()
     found = []
-    before = network.inputs[0].name
+    source = network.inputs[0]
+    if source.code != "plain":
+        found.append(f"input '{source.name}': code '{source.code}'")
+    before = source.name
     for population in network.populations:
         incoming = network.incoming(population.name)
         if [connection.source for connection in incoming] != [before]:
@@ -48,6 +51,8 @@ def require_chain(network: Network) -> None:
         neuron = population.neuron
         if isinstance(neuron, Neuron) and neuron.growth not in (1.0, 2.0):
             found.append(f"population '{population.name}': growth {neuron.growth} needs a sweep a time step")
+        if isinstance(neuron, Neuron) and neuron.code != "plain":
+            found.append(f"population '{population.name}': code '{neuron.code}'")
         before = population.name
     for readout in network.readouts:
         if network.source(readout.population).shape[1:] != (1, 1):

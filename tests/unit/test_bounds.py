@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from random_networks import RandomNetwork, random_network, random_samples
 from spikeloom import Connection, Conv2d, Dense, Diagonal, Input, Network, Neuron, Population, Readout, Silent, golden
-from spikeloom.bounds import potential_bits, potential_bounds, signed_bits
-from spikeloom.encoding import codes_of
+from spikeloom.bounds import partial_bounds, potential_bits, potential_bounds, signed_bits
+from spikeloom.encoding import codes_of, spikes_of
 from spikeloom.golden.stepped import Synapses, accumulate, generate
 from spikeloom.neuron import train_weights
 
@@ -72,6 +72,70 @@ def test_bound_of_a_hidden_source_counts_its_largest_code(growth: float) -> None
     np.testing.assert_array_equal(high, np.maximum(weights, 0).sum(1) * code)
     np.testing.assert_array_equal(low, np.minimum(weights, 0).sum(1) * code)
     assert golden.evaluate(network, np.zeros((1, 1, 2, 2), np.uint8)).tolist() == [(weights.sum(1) * code).tolist()]  # type: ignore[union-attr]
+
+
+def naf_case(seed: int) -> tuple[Network, np.ndarray]:
+    """A dense layer behind an input in minimal-weight code, and every digit's contribution to it [O, events]."""
+    rng = np.random.default_rng([8, seed])
+    steps, shift = int(rng.integers(1, 6)), int(rng.integers(0, 3))
+    weights = rng.integers(-7, 8, (6, 5), dtype=np.int8)
+    network = alone(Connection("to_layer", "input", "layer", Dense(), weights, 4, shift), (5, 1, 1), (6, 1, 1), steps)
+    source = dataclasses.replace(network.inputs[0], code="naf")
+    network = dataclasses.replace(network, inputs=(source,))
+    digits = spikes_of(np.arange(1 << steps), steps, "naf") * train_weights(2.0, steps + 1)
+    return network, np.einsum("oi,qt->oqit", weights.astype(np.int64) << shift, digits)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_worst_order_of_minimal_weight_events_reaches_both_partial_bounds(seed: int) -> None:
+    network, terms = naf_case(seed)
+    low, high = partial_bounds(network)["layer"]
+    # every source neuron may send any code, and its events of one sign may all come before the others
+    np.testing.assert_array_equal(np.minimum(terms, 0).sum(3).min(1).sum(1), low)
+    np.testing.assert_array_equal(np.maximum(terms, 0).sum(3).max(1).sum(1), high)
+    least, largest = potential_bounds(network)["layer"]
+    np.testing.assert_array_equal(terms.sum(3).min(1).sum(1), least)
+    np.testing.assert_array_equal(terms.sum(3).max(1).sum(1), largest)
+    assert (low <= least).all()
+    assert (largest <= high).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_potentials_of_the_proven_width_may_wrap_on_the_way_and_end_right(seed: int) -> None:
+    network, terms = naf_case(seed)
+    bits = max(signed_bits(int(low), int(high)) for low, high in zip(*potential_bounds(network)["layer"], strict=True))
+    assert potential_bits(network)["layer"] == max(bits, signed_bits(0, 14))
+    half = 1 << (bits - 1)
+    rng = np.random.default_rng(seed)
+    for _ in range(50):
+        codes = rng.integers(0, terms.shape[1], terms.shape[2])
+        chosen = terms[:, codes, np.arange(terms.shape[2])]
+        potential = np.zeros(len(terms), np.int64)
+        for positive in rng.permutation([True, False]):
+            for step in np.where((chosen > 0) == positive, chosen, 0).reshape(len(terms), -1).T:
+                potential = (potential + step + half) % (2 * half) - half
+        np.testing.assert_array_equal(potential, chosen.sum((1, 2)))
+
+
+def test_partial_bounds_are_those_of_potentials_without_minimal_weight_code() -> None:
+    network = random_network(np.random.default_rng(9), growths=(1.0, 2.0, 1.5), layers=3)
+    for name, bounds in partial_bounds(network).items():
+        np.testing.assert_array_equal(bounds, potential_bounds(network)[name])
+
+
+def test_minimal_weight_code_widens_no_potential() -> None:
+    network = random_network(np.random.default_rng(10), layers=3, growths=(2.0,), codes=("naf",))
+    populations = [
+        dataclasses.replace(item, neuron=dataclasses.replace(item.neuron, code="plain"))
+        for item in network.populations[:-1]
+    ]
+    plain = dataclasses.replace(
+        network,
+        inputs=(dataclasses.replace(network.inputs[0], code="plain"),),
+        populations=(*populations, network.populations[-1]),
+    )
+    assert potential_bits(network) == potential_bits(plain)
+    assert [network.largest_code(name) for name in ("input", "l1")] == [plain.largest_code(n) for n in ("input", "l1")]
 
 
 @pytest.mark.parametrize("seed", range(30))

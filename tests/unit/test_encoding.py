@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikeloom import Input, InvalidData
-from spikeloom.encoding import as_samples, codes_of, encode, spikes_of
+from spikeloom.encoding import as_samples, codes_of, encode, event_counts, spikes_of
 
 SOURCE = Input("input", (2, 3, 4), 4, scale=1 / 16)
 
@@ -57,6 +57,29 @@ def test_spikes_and_codes_are_inverse_most_significant_first(timesteps: int) -> 
     np.testing.assert_array_equal(spikes[:, 0], codes >> (timesteps - 1))
     np.testing.assert_array_equal(codes_of(spikes, 2.0), codes)
     np.testing.assert_array_equal(codes_of(spikes, 1.0), spikes.sum(1))
+
+
+@pytest.mark.parametrize("timesteps", range(1, 17))
+def test_minimal_weight_code_is_the_only_one_without_neighbouring_digits(timesteps: int) -> None:
+    codes = np.arange(1 << timesteps)
+    digits = spikes_of(codes, timesteps, "naf")
+    assert digits.shape == (1 << timesteps, timesteps + 1)
+    assert digits.dtype == np.int8
+    np.testing.assert_array_equal(codes_of(digits, 2.0), codes)
+    assert set(np.unique(digits).tolist()) <= {-1, 0, 1}
+    assert not (digits[:, 1:] * digits[:, :-1]).any()  # a number has one non-adjacent form, so this is all there is
+    np.testing.assert_array_equal(event_counts(codes, "naf"), (digits != 0).sum(1))
+    np.testing.assert_array_equal(event_counts(codes), spikes_of(codes, timesteps).sum(1))
+    assert (event_counts(codes, "naf") <= event_counts(codes)).all()
+
+
+def test_minimal_weight_code_of_single_codes() -> None:
+    codes = np.array([[0, 1, 3, 6], [7, 11, 13, 15]])
+    assert spikes_of(codes, 4, "naf").transpose(0, 2, 1).tolist() == [
+        [[0, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 0, -1], [0, 1, 0, -1, 0]],
+        [[0, 1, 0, 0, -1], [1, 0, -1, 0, -1], [1, 0, -1, 0, 1], [1, 0, 0, 0, -1]],
+    ]
+    np.testing.assert_array_equal(spikes_of(codes.astype(np.uint8), 4, "naf"), spikes_of(codes, 4, "naf"))
 
 
 @pytest.mark.parametrize(

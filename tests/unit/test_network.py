@@ -157,6 +157,22 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
         HIDDEN + "reset_kind must be soft or hard, not 'medium'",
     ),
     "code": (lambda n: with_neuron(n, code=2), HIDDEN + "code must be plain or naf, not 2"),
+    "code of an input": (
+        lambda n: changed(n, "inputs", 0, code="gray"),
+        "input 'input': code must be plain or naf, not 'gray'",
+    ),
+    "minimal weight of a signed input": (
+        lambda n: changed(n, "inputs", 0, code="naf", signed=True),
+        "input 'input': code naf must be without signed",
+    ),
+    "minimal weight of growth 1": (
+        lambda n: with_neuron(n, code="naf", growth=1.0),
+        HIDDEN + "code naf must be with growth 2, not 1.0",
+    ),
+    "minimal weight of signed spikes": (
+        lambda n: with_neuron(n, code="naf", signed=True),
+        HIDDEN + "code naf must be without signed",
+    ),
     "geometry": (
         lambda n: changed(n, "connections", 0, geometry="dense"),
         LINK + "geometry must be one of dense, conv2d, diagonal, not 'dense'",
@@ -292,7 +308,6 @@ NOT_BUILT: dict[str, tuple[Callable[[], Network], str]] = {
     ),
     "reset": (lambda: with_neuron(tiny(), reset=vector(1, 2)), HIDDEN + "reset"),
     "hard reset": (lambda: with_neuron(tiny(), reset_kind="hard"), HIDDEN + "reset_kind 'hard'"),
-    "naf": (lambda: with_neuron(tiny(), code="naf"), HIDDEN + "code 'naf'"),
     "border classes": (
         lambda: with_neuron(tiny(), theta=np.ones((9, 2), np.int64), initial=np.zeros((9, 2), np.int64)),
         HIDDEN + "border classes",

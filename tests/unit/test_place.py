@@ -174,6 +174,11 @@ def fractional() -> Network:
     return RandomNetwork(np.random.default_rng(5), (1, 4, 4), name="odd").dense(4, growth=1.5).readout(2)
 
 
+def minimal_weight() -> Network:
+    layers = RandomNetwork(np.random.default_rng(7), (1, 2, 2), name="odd", code="naf").dense(4, code="naf")
+    return layers.dense(3).readout(2)
+
+
 def skipping() -> Network:
     network = RandomNetwork(np.random.default_rng(6), (1, 2, 2), name="odd").dense(4).dense(3).readout(2)
     skip = Connection("skip", "input", "l2", Dense(), np.ones((3, 4), np.int8), 2)
@@ -204,6 +209,7 @@ def last_fires() -> Network:
     ("make", "expected"),
     [
         (fractional, "population 'l1': growth 1.5 needs a sweep a time step"),
+        (minimal_weight, "input 'input': code 'naf'; population 'l1': code 'naf'"),
         (skipping, "population 'l2' must have one connection, from 'l1'"),
         (
             two_readouts,

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..encoding import encode, spikes_of
+from ..encoding import codes_of, encode, spikes_of
 from ..network import Connection, Network
 from ..neuron import Neuron, growth_shift
 from ..trace import Trace
@@ -25,7 +25,9 @@ def accumulate(spikes: torch.Tensor, growth: float, synapses: "Synapses") -> tor
 
 
 def generate(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.Tensor]:
-    """Generate phase: (spikes int8 [N, T, C, H, W], remainder int64 [N, C, H, W]) of the accumulated potential.
+    """Generate phase: (spikes int8 [N, steps, C, H, W], remainder int64 [N, C, H, W]) of the accumulated potential.
+
+    Minimal-weight code takes its digits from the finished code, never from the potential: that is another integer.
 
     Ref: SpikeConverter, Algorithm 1, phase II; the reset is soft.
     """
@@ -38,7 +40,10 @@ def generate(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, tor
         train.append(fire.to(torch.int8))
         if t < neuron.timesteps - 1:
             potential = grow(potential, neuron.growth)
-    return torch.stack(train, 1), potential
+    spikes = torch.stack(train, 1)
+    if neuron.code == "naf":
+        spikes = torch.from_numpy(spikes_of(codes_of(spikes.numpy(), neuron.growth), neuron.timesteps, neuron.code))
+    return spikes, potential
 
 
 class Synapses:
@@ -67,7 +72,7 @@ def run(network: Network, x: np.ndarray) -> Trace:
     """
     network.require_built()
     source = network.inputs[0]
-    trains = {source.name: torch.from_numpy(spikes_of(encode(source, x), source.timesteps))}
+    trains = {source.name: torch.from_numpy(spikes_of(encode(source, x), source.timesteps, source.code))}
     growths = {source.name: source.growth}
     accumulated, remainder = {}, {}
     for population in network.populations:

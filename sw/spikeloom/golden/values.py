@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..bounds import potential_bounds
-from ..encoding import as_samples, encode, spikes_of
+from ..encoding import as_samples, encode, event_counts, spikes_of
 from ..network import Connection, Network, Population
 from ..neuron import Neuron, largest_code
 from ..trace import Trace
@@ -27,22 +27,24 @@ class Activity:
     """What one population did with a chunk of samples.
 
     `codes` [N, C, H, W] value of each train (None for readouts); `train` int8 [N, T, C, H, W] where the growth is
-    neither 1 nor 2; `potential` [N, C, H, W] accumulated, floating point but integer, or None if not kept.
+    neither 1 nor 2; `potential` [N, C, H, W] accumulated, floating point but integer, or None if not kept; `code`
+    "plain" or "naf".
     """
 
     codes: torch.Tensor | None
     train: torch.Tensor | None = None
     potential: torch.Tensor | None = None
+    code: str = "plain"
 
     def spike_counts(self, growth: float) -> torch.Tensor:
         """Spikes of each neuron, [N, C, H, W]."""
         if self.train is not None:
             return self.train.sum(1)
         assert self.codes is not None
-        return _POPCOUNT[self.codes.to(torch.int32)] if growth == 2.0 else self.codes
+        return _EVENTS[self.code][self.codes.to(torch.int32)] if growth == 2.0 else self.codes
 
 
-_POPCOUNT = torch.tensor([code.bit_count() for code in range(1 << 16)], dtype=torch.uint8)
+_EVENTS = {code: torch.from_numpy(event_counts(np.arange(1 << 16), code)) for code in ("plain", "naf")}
 
 
 def _exact_dtype(largest: int) -> torch.dtype:
@@ -99,7 +101,7 @@ class _Layer:
             quotient = quotient.div_(self.theta).floor_()
         else:
             quotient = quotient.mul_(self.factor).floor_divide_(self.theta)
-        return Activity(quotient.clamp_(0, self.top).to(torch.float32), None, kept)
+        return Activity(quotient.clamp_(0, self.top).to(torch.float32), None, kept, neuron.code)
 
 
 def forward(network: Network, x: np.ndarray, *, keep: bool = False) -> Iterator[tuple[slice, dict[str, Activity]]]:
@@ -120,7 +122,7 @@ def forward(network: Network, x: np.ndarray, *, keep: bool = False) -> Iterator[
     for start in range(0, max(len(x), 1), chunk):
         part = slice(start, min(start + chunk, len(x)))
         codes = torch.from_numpy(encode(source, x[part])).to(torch.float32)
-        activities = {source.name: Activity(codes)}
+        activities = {source.name: Activity(codes, code=source.code)}
         with torch.inference_mode():
             for layer in layers:
                 activities[layer.name] = layer.fire(layer.accumulate(activities), keep=keep)
@@ -166,7 +168,7 @@ def _trace(network: Network, activities: dict[str, Activity]) -> Trace:
     source = network.inputs[0]
     codes = activities[source.name].codes
     assert codes is not None
-    spikes = {source.name: spikes_of(codes.to(torch.int64).numpy(), source.timesteps)}
+    spikes = {source.name: spikes_of(codes.to(torch.int64).numpy(), source.timesteps, source.code)}
     accumulated, remainder = {}, {}
     for population in network.populations:
         activity, neuron = activities[population.name], population.neuron
@@ -184,7 +186,7 @@ def _trace(network: Network, activities: dict[str, Activity]) -> Trace:
         theta = neuron.theta[0].reshape(1, -1, 1, 1)
         clamped = np.minimum(np.maximum(potential.numpy(), 0), neuron.ceiling * theta)
         if neuron.growth == 2.0:
-            spikes[population.name] = spikes_of(value, neuron.timesteps)
+            spikes[population.name] = spikes_of(value, neuron.timesteps, neuron.code)
             remainder[population.name] = (clamped << (neuron.timesteps - 1)) - value * theta
         else:  # growth 1 fires in its first time steps, as long as the potential lasts
             steps = np.arange(neuron.timesteps).reshape(1, -1, 1, 1, 1)
