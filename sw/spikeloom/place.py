@@ -43,6 +43,8 @@ def require_chain(network: Network) -> None:
     source = network.inputs[0]
     if source.code != "plain":
         found.append(f"input '{source.name}': code '{source.code}'")
+    if source.signed:
+        found.append(f"input '{source.name}': signed")
     before = source.name
     for population in network.populations:
         incoming = network.incoming(population.name)
@@ -53,6 +55,10 @@ def require_chain(network: Network) -> None:
             found.append(f"population '{population.name}': growth {neuron.growth} needs a sweep a time step")
         if isinstance(neuron, Neuron) and neuron.code != "plain":
             found.append(f"population '{population.name}': code '{neuron.code}'")
+        if isinstance(neuron, Neuron) and neuron.signed:
+            found.append(f"population '{population.name}': signed")
+        if isinstance(neuron, Neuron) and neuron.growth in (1.0, 2.0) and not neuron.divides:
+            found.append(f"population '{population.name}': a reset or thresholds other than theta")
         before = population.name
     for readout in network.readouts:
         if network.source(readout.population).shape[1:] != (1, 1):

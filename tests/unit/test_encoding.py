@@ -33,6 +33,32 @@ def test_a_pixel_over_256_gives_the_code_of_the_pixel(dtype: type) -> None:
         assert codes.max() == 255 << steps >> 8
 
 
+@pytest.mark.parametrize("timesteps", [1, 4, 8, 16])
+def test_signed_codes_are_the_nearest_and_zero_stays_zero(timesteps: int) -> None:
+    signed = Input("input", (1, 1, 1), timesteps, scale=1.0, low=-2.0, high=2.0, signed=True)
+    levels, top = 1 << timesteps, (1 << timesteps) - 1
+    x = np.linspace(-2.5, 2.5, 4001).reshape(-1, 1)
+    codes = encode(signed, x)
+    nearest = [int(np.sign(v)) * min(int(abs(v) / 2 * levels + 0.5), top) for v in x.ravel()]
+    assert codes.ravel().tolist() == nearest
+    assert codes.dtype == np.int32
+    np.testing.assert_array_equal(encode(signed, -x), -codes)
+    assert encode(signed, np.array([[0.0], [-9.0], [9.0]])).ravel().tolist() == [0, -top, top]
+    spikes = spikes_of(codes, timesteps)
+    np.testing.assert_array_equal(codes_of(spikes, 2.0), codes)
+    np.testing.assert_array_equal(spikes, np.sign(codes)[:, None] * spikes_of(abs(codes), timesteps))
+    np.testing.assert_array_equal(event_counts(codes), abs(spikes).sum(1))
+
+
+def test_pixels_have_no_sign_and_are_refused_by_a_signed_input() -> None:
+    signed = Input("input", (1, 1, 1), 4, scale=1.0, low=-1.0, high=1.0, signed=True)
+    with pytest.raises(InvalidData) as error:
+        encode(signed, np.zeros((1, 1), np.uint8))
+    assert str(error.value) == (
+        "Data for 'input': must be floats in [-1.0, 1.0], as in calibration, not uint8; convert it in the same way"
+    )
+
+
 def test_floats_far_beyond_the_range_are_clipped_without_a_warning() -> None:
     largest = np.finfo(np.float64).max
     x = np.array([[-largest], [largest]])

@@ -14,12 +14,20 @@ ONE_SAMPLE = np.zeros((1, 1, 1, 1), np.uint8)
 
 
 def fire(
-    potential: np.ndarray, theta: np.ndarray, growth: float, timesteps: int, code: str = "plain"
+    potential: np.ndarray,
+    theta: np.ndarray,
+    growth: float,
+    timesteps: int,
+    code: str = "plain",
+    *,
+    signed: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes and remainders, int64 [n], of n neurons with these potentials and thresholds; both golden forms agree."""
     potential, theta = (array.astype(np.int64).reshape(1, -1) for array in np.broadcast_arrays(potential, theta))
     neurons = potential.shape[1]
-    population = Population("fires", (neurons, 1, 1), Neuron(timesteps, growth, theta, potential, code=code))
+    population = Population(
+        "fires", (neurons, 1, 1), Neuron(timesteps, growth, theta, potential, code=code, signed=signed)
+    )
     readout = Population("readout", (1, 1, 1), Silent(np.zeros((1, 1), np.int64)))
     network = Network(
         "facts",
@@ -84,6 +92,26 @@ def test_adding_theta_over_2_to_the_t_rounds_where_theta_is_a_multiple_of_it(tim
 def test_other_thresholds_round_exactly_only_if_their_rest_is_a_power_of_two(timesteps: int) -> None:
     exact = [theta for theta in range(1, 64) if rounds(theta, timesteps)]
     assert exact == [theta for theta in range(1, 64) if (theta % 2**timesteps).bit_count() <= 1]
+
+
+@pytest.mark.parametrize("growth", [1.0, 2.0])
+@pytest.mark.parametrize("timesteps", [1, 2, 4, 7])
+def test_signed_neurons_divide_the_size_and_keep_the_sign(growth: float, timesteps: int) -> None:
+    potential, theta = grid([*range(1, 20), 64, 97, 256], timesteps)
+    potential, theta = np.concatenate([potential, -potential]), np.concatenate([theta, theta])
+    code, remainder = fire(potential, theta, growth, timesteps, signed=True)
+    factor, top = (2 ** (timesteps - 1), 2**timesteps - 1) if growth == 2.0 else (1, timesteps)
+    np.testing.assert_array_equal(code, np.sign(potential) * np.minimum(abs(potential) * factor // theta, top))
+    most = (2 if growth == 2.0 else max(2, timesteps)) * theta
+    np.testing.assert_array_equal(remainder, np.clip(potential, -most, most) * factor - code * theta)
+
+
+def test_rounding_a_signed_code_adds_with_the_sign_of_the_potential() -> None:
+    timesteps, theta = 4, 5 << 4
+    potential = np.arange(-2 * theta - 3, 2 * theta + 4)
+    code, _ = fire(potential + np.sign(potential) * (theta >> timesteps), np.array(theta), 2.0, timesteps, signed=True)
+    size = (2 * abs(potential) * 2 ** (timesteps - 1) + theta) // (2 * theta)
+    np.testing.assert_array_equal(code, np.sign(potential) * np.minimum(size, 15))
 
 
 # Fact 2: growth 1 is QCFS.
@@ -168,7 +196,7 @@ def test_generation_never_leaves_zero_to_the_clamp(growth: float) -> None:
 
 def test_no_order_of_minimal_weight_digits_leaves_the_bounds_of_partial_sums() -> None:
     for timesteps in range(1, 6):
-        low, high = partial_sums(timesteps, "naf")
+        low, high = partial_sums(timesteps)
         weights = train_weights(2.0, timesteps + 1)
         reached: set[int] = set()
         for digits in spikes_of(np.arange(1 << timesteps), timesteps, "naf"):

@@ -20,23 +20,25 @@ from spikeloom import (
     Trace,
     golden,
 )
+from spikeloom.encoding import encode
 from spikeloom.trace import require_equal
 
-GROWTHS = (1.0, 2.0, 1.5, 1.25, 1.0 + 2.0**-6)
+GROWTHS = (1.0, 2.0, 1.5, 1.25, 1.0 + 2.0**-6, 0.5, 0.75, 1.0 - 2.0**-6)
+EVERY = ("signed", "thresholds", "hard")
 
 
 def grow(potential: int, growth: float) -> int:
-    """Growth of the definition: V + floor(V * (k - 1)), exact."""
-    return potential + (potential * int((growth - 1) * 2**15)) // 2**15
+    """Growth of the definition: V + floor(V * (k - 1)) or V - floor(V * (1 - k)), exact."""
+    part = potential * int(abs(growth - 1) * 2**15) // 2**15
+    return potential + part if growth > 1 else potential - part
 
 
 def reference(network: Network, sample: np.ndarray) -> dict[str, np.ndarray]:
     """Spikes [T, C, H, W] and potentials [C, H, W] of one uint8 sample, in plain Python integers, spike by spike."""
     source = network.inputs[0]
-    code = sample.astype(int) << 8 >> (16 - source.timesteps)
-    trains = {
-        source.name: sent([(code >> (source.timesteps - 1 - t)) & 1 for t in range(source.timesteps)], source.code)
-    }
+    code = encode(source, sample[None])[0].astype(int)
+    bits = [np.sign(code) * ((abs(code) >> (source.timesteps - 1 - t)) & 1) for t in range(source.timesteps)]
+    trains = {source.name: sent(bits, source.code)}
     growths, found = {source.name: 2.0}, {}
     for population in network.populations:
         channels, high, wide = population.shape
@@ -104,14 +106,21 @@ def fire(total: np.ndarray, neuron: Neuron) -> tuple[list[np.ndarray], np.ndarra
     train = np.zeros((neuron.timesteps, *total.shape), int)
     left = np.zeros(total.shape, object)
     for at in np.ndindex(total.shape):
-        theta = int(neuron.theta[0, at[0]])
-        potential = min(max(total[at], 0), (2 if neuron.growth > 1 else max(2, neuron.timesteps)) * theta)
+        theta, positive, negative, amount = (
+            int((neuron.theta if vector is None else vector)[0, at[0]])
+            for vector in (neuron.theta, neuron.fire_pos, neuron.fire_neg, neuron.reset)
+        )
+        most = (2 if neuron.growth > 1 else max(2, neuron.timesteps)) * theta
+        potential = min(max(total[at], -most if neuron.signed else 0), most)
         for t in range(neuron.timesteps):
             if t:
                 potential = grow(potential, neuron.growth)
-            if potential >= theta:
-                potential -= theta
+            if potential >= positive:
+                potential = 0 if neuron.reset_kind == "hard" else potential - amount
                 train[(t, *at)] = 1
+            elif neuron.signed and potential <= (-theta if neuron.fire_neg is None else negative):
+                potential = 0 if neuron.reset_kind == "hard" else potential + amount
+                train[(t, *at)] = -1
         left[at] = potential
     return list(train), left
 
@@ -149,7 +158,8 @@ def test_all_forms_agree_on_random_networks(block: int) -> None:
     for seed in range(block * 50, block * 50 + 50):
         rng = np.random.default_rng([1, seed])
         codes = ("plain", "naf") if seed % 3 else ("plain",)
-        network = random_network(rng, growths=GROWTHS if seed % 2 else (1.0, 2.0), codes=codes)
+        features = EVERY if seed % 5 > 1 else ()
+        network = random_network(rng, growths=GROWTHS if seed % 2 else (1.0, 2.0), codes=codes, features=features)
         try:
             forms_agree(network, random_samples(rng, network, 5))
         except AssertionError as error:
@@ -168,7 +178,10 @@ def test_all_forms_agree_on_trains_of_up_to_16_steps(block: int) -> None:
 def test_definition_equals_loops_over_single_spikes(seed: int) -> None:
     rng = np.random.default_rng([3, seed])
     codes = ("plain", "naf") if seed % 3 else ("plain",)
-    network = random_network(rng, growths=GROWTHS, codes=codes) if seed % 4 else long_network(rng)
+    if seed % 4:
+        network = random_network(rng, growths=GROWTHS, codes=codes, features=EVERY if seed % 5 else ())
+    else:
+        network = long_network(rng)
     x = random_samples(rng, network, 2)
     trace = golden.run(network, x)
     for number, sample in enumerate(x):
