@@ -1,6 +1,6 @@
 """Seeded random networks and samples: small, valid, of every kind the gates take, for tests of all rooms."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,15 @@ class RandomNetwork:
     shape : (C, H, W) of the input.
     timesteps : T of the input.
     name : name of the network.
+    code, signed : of the input's trains.
     """
 
     rng: np.random.Generator
     shape: Shape
     timesteps: int = 4
     name: str = "random"
+    code: str = "plain"
+    signed: bool = False
     populations: list[Population] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
 
@@ -48,20 +51,24 @@ class RandomNetwork:
         weight_bits: int = 6,
         shift: int = 0,
         fires: bool = True,
+        **features: Any,
     ) -> "RandomNetwork":
-        """Add a population of `shape` behind one connection, its thresholds of the size of its potentials."""
-        rng, (source, source_shape, code) = self.rng, self._source()
+        """Add a population of `shape` behind one connection, its thresholds of the size of its potentials.
+
+        `features`: `code`, `signed`, `reset_kind` as of `Neuron`, and `thresholds`, True for any that are not theta.
+        """
+        rng, (source, source_shape, largest) = self.rng, self._source()
         top = (1 << (weight_bits - 1)) - 1
         weights = rng.integers(-top, top + 1, geometry.weight_shape(source_shape, shape), dtype=np.int8)
         pool = getattr(geometry, "pool", (1, 1))
-        reach = np.sqrt(weights[0].size * pool[0] * pool[1]) * (top / 2 + 0.5) * (code / 2 + 0.5) * (1 << shift)
+        reach = np.sqrt(weights[0].size * pool[0] * pool[1]) * (top / 2 + 0.5) * (largest / 2 + 0.5) * (1 << shift)
         initial = rng.integers(-int(reach) // 2 - 1, int(reach) // 2 + 2, (1, shape[0]))
         number = len(self.populations) + 1
         name = f"l{number}" if fires else "readout"
         steps = self.timesteps if timesteps is None else timesteps
         scale = reach / (1 if growth > 1 else steps)
         theta = np.maximum(1, (rng.uniform(0.1, 1.5, (1, shape[0])) * scale).astype(np.int64))
-        neuron = Neuron(steps, growth, theta, initial) if fires else Silent(initial)
+        neuron = Neuron(steps, growth, theta, initial, **self._vectors(theta, **features)) if fires else Silent(initial)
         self.populations.append(Population(name, shape, neuron))
         self.connections.append(Connection(f"to_{name}", source, name, geometry, weights, weight_bits, shift))
         return self
@@ -69,10 +76,23 @@ class RandomNetwork:
     def readout(self, outputs: int, *, pool: Pair = (1, 1), weight_bits: int = 6, shift: int = 0) -> Network:
         """Close the network with a dense readout of `outputs` potentials."""
         self.layer(Dense(pool), (outputs, 1, 1), weight_bits=weight_bits, shift=shift, fires=False)
-        source = Input("input", self.shape, self.timesteps, scale=2.0**-self.timesteps)
+        source = Input("input", self.shape, self.timesteps, scale=2.0**-self.timesteps, code=self.code)
+        if self.signed:
+            source = replace(source, signed=True, low=-1.0)
         return Network(
             self.name, (source,), tuple(self.populations), tuple(self.connections), (Readout("readout", 1.0),)
         )
+
+    def _vectors(self, theta: np.ndarray, *, thresholds: bool = False, **features: Any) -> dict[str, Any]:
+        """Fields of a neuron: `features`, and vectors of the size of theta where its thresholds are its own."""
+        found = dict(features)
+        if thresholds:
+            names = ["fire_pos", *(["fire_neg"] if features.get("signed") else [])]
+            names += ["reset"] if features.get("reset_kind", "soft") == "soft" else []
+            for name in names:
+                drawn = np.maximum(1, (self.rng.uniform(0.3, 2.0, theta.shape) * theta).astype(np.int64))
+                found[name] = -drawn if name == "fire_neg" else drawn
+        return found
 
     def _source(self) -> tuple[str, Shape, int]:
         """Name, shape and largest code of what the next layer hears."""
@@ -88,6 +108,8 @@ def random_network(
     *,
     layers: int | None = None,
     growths: tuple[float, ...] = (1.0, 2.0),
+    codes: tuple[str, ...] = ("plain",),
+    features: tuple[str, ...] = (),
     name: str = "random",
 ) -> Network:
     """A random tiny network: dense and convolutional layers, stride, padding, groups, pooling, odd channel counts.
@@ -97,10 +119,13 @@ def random_network(
     rng : source of all randomness; a failing test prints the seed it came from.
     layers : number of firing populations (default: 0 to 3).
     growths : growths the populations draw from.
+    codes : codes that the input and the populations of growth 2 draw from.
+    features : what else they may draw: "signed", "thresholds" that are not theta, "hard" resets.
     """
     hidden = int(rng.integers(0, 4)) if layers is None else layers
     shape = (int(rng.integers(1, 4)), int(rng.integers(1, 8)), int(rng.integers(1, 8)))
-    network = RandomNetwork(rng, shape, int(rng.integers(1, 7)), name)
+    network = RandomNetwork(rng, shape, int(rng.integers(1, 7)), name, _drawn(rng, codes))
+    network.signed = _likely(rng, "signed", features) and network.code == "plain"
     for _ in range(hidden):
         shape = network.populations[-1].shape if network.populations else shape
         options: dict[str, Any] = {
@@ -109,6 +134,10 @@ def random_network(
             "weight_bits": int(rng.integers(2, 9)),
             "shift": int(rng.choice([0, 0, 0, 1, 3])),
         }
+        options["code"] = _drawn(rng, codes) if options["growth"] == 2.0 else "plain"
+        options["signed"] = _likely(rng, "signed", features) and options["code"] == "plain"
+        options["thresholds"] = _likely(rng, "thresholds", features)
+        options["reset_kind"] = "hard" if _likely(rng, "hard", features) else "soft"
         geometry, channels = _random_convolution(rng, shape)
         if geometry is not None and rng.random() < 0.7:
             network.conv(channels, geometry, **options)
@@ -119,11 +148,24 @@ def random_network(
 
 
 def random_samples(rng: np.random.Generator, network: Network, count: int) -> np.ndarray:
-    """Samples for a network, uint8 [count, C, H, W]: silent, full, sparse and dense ones."""
-    x = rng.integers(0, 256, (count, *network.inputs[0].shape), dtype=np.uint8)
+    """Samples for a network, uint8 [count, C, H, W] (float where it is signed): silent, full, sparse and dense ones."""
+    source = network.inputs[0]
+    if source.signed:
+        return rng.uniform(-1.1, 1.1, (count, *source.shape)) * rng.choice([0.0, 0.2, 1.0], (count, 1, 1, 1))
+    x = rng.integers(0, 256, (count, *source.shape), dtype=np.uint8)
     x *= rng.random(x.shape) < rng.choice([0.0, 0.2, 0.6, 1.0], (count, 1, 1, 1), p=[0.1, 0.3, 0.3, 0.3])
     x[rng.random(count) < 0.1] = 255
     return x
+
+
+def _likely(rng: np.random.Generator, name: str, features: tuple[str, ...]) -> bool:
+    """Whether one of the features that may be drawn is; where it may not, nothing is drawn, as in `_drawn`."""
+    return name in features and bool(rng.random() < 0.4)
+
+
+def _drawn(rng: np.random.Generator, choices: tuple[str, ...]) -> str:
+    """One of the choices; where there is but one, nothing is drawn: networks of older seeds stay as they are."""
+    return str(rng.choice(choices)) if len(choices) > 1 else choices[0]
 
 
 def _random_pool(rng: np.random.Generator, shape: Shape) -> Pair:

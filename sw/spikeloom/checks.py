@@ -85,8 +85,13 @@ def input_violations(source: "Input") -> list[str]:
     numbers = (source.scale, source.zero, source.low, source.high)
     if not all(map(is_finite, numbers)):
         found.append(f"scale, zero, low and high must be finite, not {', '.join(map(shown, numbers))}")
+    elif source.signed is True and source.low != -source.high:
+        found.append(f"low must be -high with signed, not {shown(source.low)} with {shown(source.high)}")
     elif source.scale <= 0 or source.high <= source.low or not is_finite(source.high - source.low):
         found.append("scale must be positive and high above low")
+    found += _choice("code", source.code, ("plain", "naf"))
+    if source.code == "naf" and source.signed is True:
+        found.append("code naf must be without signed")
     return found + _activity(source.activity)
 
 
@@ -101,12 +106,16 @@ def _vectors(vectors: Iterable[tuple[str, Any]], channels: int) -> list[str]:
             found.append(f"{name} must be int64 [border classes, {channels} channels], not {kind}")
         elif name == "theta" and (value < 1).any():
             found.append(f"theta must be at least 1, not {int(value.min())} ({int((value < 1).sum())} channels)")
+        elif name in ("fire_pos", "reset") and (value < 1).any():
+            found.append(f"{name} must be at least 1, not {int(value.min())} ({int((value < 1).sum())} channels)")
+        elif name == "fire_neg" and (value > -1).any():
+            found.append(f"{name} must be at most -1, not {int(value.max())} ({int((value > -1).sum())} channels)")
         elif value.min() < -limit or value.max() >= limit:
             found.append(f"{name} must fit {MAX_POTENTIAL_BITS} bits")
         else:
             classes.add(len(value))
-    if len(classes) > 1:
-        found.append(f"all vectors must have the same number of border classes, not {sorted(classes)}")
+    if len(classes - {1}) > 1:
+        found.append(f"all vectors must have one border class or the same number of them, not {sorted(classes)}")
     return found
 
 
@@ -131,4 +140,13 @@ def population_violations(population: "Population") -> list[str]:
         except ValueError as error:
             found.append(str(error))
     found += _choice("reset_kind", neuron.reset_kind, ("soft", "hard"))
-    return found + _choice("code", neuron.code, ("plain", "naf"))
+    if neuron.reset is not None and neuron.reset_kind == "hard":
+        found.append("reset must come with a soft reset_kind, a hard one leaves 0")
+    if neuron.fire_neg is not None and neuron.signed is False:
+        found.append("fire_neg must come with signed")
+    found += _choice("code", neuron.code, ("plain", "naf"))
+    if neuron.code == "naf" and neuron.growth != 2:
+        found.append(f"code naf must be with growth 2, not {shown(neuron.growth)}")
+    if neuron.code == "naf" and neuron.signed is True:
+        found.append("code naf must be without signed")
+    return found

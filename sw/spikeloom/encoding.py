@@ -10,6 +10,8 @@ from .neuron import train_weights
 def encode(source: Input, x: np.ndarray) -> np.ndarray:
     """Codes of samples [N, C, H, W] in 0..2^T-1, uint8 where T <= 8 and uint16 above.
 
+    Signed codes are nearest to x/high * 2^T, in -(2^T-1)..2^T-1, halves away from 0, int32: 0 stays 0.
+
     Parameters
     ----------
     source : the input population.
@@ -22,6 +24,11 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
     """
     x = as_samples(source.name, x, source.shape)
     levels = 1 << source.timesteps
+    if source.signed and x.dtype != np.uint8:
+        size = np.minimum(
+            np.floor(np.abs(np.clip(x, source.low, source.high)) / source.high * levels + 0.5), levels - 1
+        )
+        return (np.sign(x) * size).astype(np.int32)
     if x.dtype == np.uint8:
         if (source.low, source.high) != (0.0, 1.0):
             expected = f"floats in [{source.low}, {source.high}], as in calibration"
@@ -58,10 +65,25 @@ def _fold(name: str, x: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return x.reshape(len(x), *shape)
 
 
-def spikes_of(codes: np.ndarray, timesteps: int) -> np.ndarray:
-    """Growth-2 trains of codes, most significant bit first: int8 [N, T, ...] of codes [N, ...]."""
+def spikes_of(codes: np.ndarray, timesteps: int, code: str = "plain") -> np.ndarray:
+    """Growth-2 trains of codes q, most significant digit first: int8 [N, steps, ...] of codes [N, ...].
+
+    "plain": the T bits of q, those of |q| with its sign where it is negative. "naf", minimal-weight code: T + 1 digits
+    -1, 0, +1 of the same value, no two of them beside each other, so that a third of the digits are events instead of
+    half: +1 where 3q has a one and q has none, -1 the other way round, one place further down.
+    """
+    if code == "naf":
+        q = codes.astype(np.int64)
+        return spikes_of(3 * q >> 1, timesteps + 1) - spikes_of(q >> 1, timesteps + 1)
     shifts = np.arange(timesteps - 1, -1, -1).reshape(1, -1, *[1] * (codes.ndim - 1))
-    return ((codes[:, None] >> shifts) & 1).astype(np.int8)
+    bits = (np.abs(codes)[:, None] >> shifts) & 1
+    return np.where(codes[:, None] < 0, -bits, bits).astype(np.int8) if (codes < 0).any() else bits.astype(np.int8)
+
+
+def event_counts(codes: np.ndarray, code: str = "plain") -> np.ndarray:
+    """Events of the growth-2 trains of codes, as many as the codes: digits that are not zero."""
+    q = np.abs(codes.astype(np.int64))
+    return np.bitwise_count(3 * q ^ q if code == "naf" else q)
 
 
 def codes_of(spikes: np.ndarray, growth: float) -> np.ndarray:

@@ -42,7 +42,7 @@ def fan_out(network: Network, connection: Connection) -> np.ndarray:
 def sops(network: Network, trace: Trace) -> dict[str, np.ndarray]:
     """Synaptic operations of every connection for each sample of a trace: name -> int64 [N]."""
     network.require_built()
-    counts = {name: train.sum(1, dtype=np.int64) for name, train in trace.spikes.items()}
+    counts = {name: np.count_nonzero(train, 1) for name, train in trace.spikes.items()}
     return {item.name: (counts[item.source] * fan_out(network, item)).sum((1, 2, 3)) for item in network.connections}
 
 

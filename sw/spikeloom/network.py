@@ -15,7 +15,7 @@ import numpy as np
 from .bounds import Interval, intervals
 from .errors import NotBuilt, listed
 from .geometry import Diagonal, Geometry, Shape
-from .neuron import OPTIONAL_VECTORS, Neuron, Silent, frozen, largest_code
+from .neuron import Neuron, Silent, frozen, largest_code, sent_steps
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Input:
     timesteps : T, 1..16.
     scale, zero : the affine meaning of a code in the model's input units (the half-step is in `zero`).
     low, high : range that float samples are mapped from.
-    signed : not built yet.
+    signed : codes have a sign, digits are -1, 0, +1: see `spikeloom.encoding.encode`; low is -high then.
     activity : mean events a sample, from calibration (0: unknown).
+    code : "plain" bits, or "naf", their minimal-weight code of T + 1 digits.
     """
 
     name: str
@@ -44,11 +45,17 @@ class Input:
     high: float = 1.0
     signed: bool = False
     activity: float = 0.0
+    code: str = "plain"
 
     @property
     def growth(self) -> float:
         """Growth of an input train: always 2, a binary number."""
         return 2.0
+
+    @property
+    def steps(self) -> int:
+        """Length of the train that is sent: T, and one more in minimal-weight code."""
+        return sent_steps(self.timesteps, self.code)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,24 +154,31 @@ class Network:
         return tuple(item for item in self.connections if item.target == name)
 
     def train(self, name: str) -> tuple[float, int]:
-        """Growth and time steps of the train that the input or population of that name sends."""
+        """Growth and time steps of the train that the input or population of that name sends, code included."""
+        sender = self.sender(name)
+        return sender.growth, sender.steps
+
+    def sender(self, name: str) -> Input | Neuron:
+        """What decides the train of the input or population of that name: the input itself, or the neuron."""
         source = self.source(name)
         sender = source if isinstance(source, Input) else source.neuron
         assert isinstance(sender, Input | Neuron)  # a readout has no outgoing connection, see validate
-        return sender.growth, sender.timesteps
+        return sender
 
     def largest_code(self, name: str) -> int:
-        """Largest value the train of that input or population carries at the integer line."""
-        return largest_code(*self.train(name))
+        """Largest value the train of that input or population carries at the integer line, whatever its code."""
+        sender = self.sender(name)
+        return largest_code(sender.growth, sender.timesteps)
+
+    def least_code(self, name: str) -> int:
+        """Least value of that train: 0, or what is as far below it as the largest is above where it is signed."""
+        return -self.largest_code(name) if self.sender(name).signed else 0
 
     def require_built(self) -> None:
         """Raise `NotBuilt` listing every field this version can hold but not run."""
         found = []
         if self.schedule != "two-phase":
             found.append(f"schedule '{self.schedule}'")
-        for source in self.inputs:
-            if source.signed:
-                found.append(f"input '{source.name}': signed")
         for population in self.populations:
             found += [f"population '{population.name}': {what}" for what in _unbuilt(population.neuron)]
         for connection in self.connections:
@@ -191,11 +205,4 @@ def _unbuilt(neuron: Neuron | Silent) -> list[str]:
     found = ["border classes"] if neuron.initial.shape[0] != 1 else []
     if isinstance(neuron, Silent):
         return found
-    found += [name for name in OPTIONAL_VECTORS if getattr(neuron, name) is not None]
-    if neuron.signed:
-        found.append("signed")
-    if neuron.reset_kind != "soft":
-        found.append(f"reset_kind '{neuron.reset_kind}'")
-    if neuron.code != "plain":
-        found.append(f"code '{neuron.code}'")
-    return found
+    return found + [name for name in ("drive", "step_gamma") if getattr(neuron, name) is not None]

@@ -18,38 +18,41 @@ def frozen(value: Vector) -> Vector:
 
 
 def growth_shift(growth: float) -> int | None:
-    """Shift s of a growth 1 + 2^-s (so 2 is s=0), None for growth 1; ValueError for anything else.
+    """Shift s of a growth 1 + 2^-s (so 2 is s=0) or 1 - 2^-s, None for growth 1; ValueError for anything else.
 
-    In gates a potential grows by V + (V >> s) with an arithmetic shift.
+    In gates a potential grows by V + (V >> s), or leaks by V - (V >> s), with an arithmetic shift.
     """
     if growth == 1.0:
         return None
     for shift in range(0, 16):
-        if growth == 1.0 + 2.0**-shift:
+        if growth == 1.0 + 2.0**-shift or (shift and growth == 1.0 - 2.0**-shift):
             return shift
-    raise ValueError(f"growth must be 1, 2 or 1 + 2^-s with s in 1..15, not {growth!r}")
+    raise ValueError(f"growth must be 1, 2, 1 + 2^-s or 1 - 2^-s with s in 1..15, not {growth!r}")
 
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
     """A population's firing neurons, two-phase schedule: V is clamped to [0, ceiling*theta], then for T steps
-    fire if V >= theta, subtract theta, multiply by growth.
+    fire if V >= fire_pos, subtract the reset amount, multiply by growth.
+
+    Signed ones are clamped to [-ceiling*theta, ceiling*theta], send -1 where V <= fire_neg, and add the amount then.
 
     Vectors are int64 of shape [B, C]: border class (B is 1 today) by channel.
 
     Parameters
     ----------
     timesteps : T, length of the output train, 1..16.
-    growth : k of the output train: 1 (IF), 2 (iLIF) or 1 + 2^-s.
+    growth : k of the output train: 1 (IF), 2 (iLIF), 1 + 2^-s, or 1 - 2^-s (LIF).
     theta : threshold, at least 1.
     initial : potential a sample starts with (bias and rounding), added once and never multiplied.
-    fire_pos, fire_neg : firing thresholds where they differ from theta (not built yet).
-    reset : amount subtracted at a spike where it is not theta (not built yet).
-    reset_kind : "soft", or "hard" (not built yet).
+    fire_pos, fire_neg : firing thresholds where they are not theta and -theta: above and below 0, the latter only of
+        signed neurons.
+    reset : amount subtracted at a spike where it is not theta, at least 1; only soft resets have one.
+    reset_kind : "soft", or "hard": a spike leaves 0.
     drive : added every time step (not built yet).
-    signed : spikes are -1, 0, +1 (not built yet).
+    signed : spikes are -1, 0, +1.
     step_gamma : graded spike of StepReLU (not built yet).
-    code : "plain" train, or "naf" minimal-weight code (not built yet).
+    code : "plain" train, or "naf", the minimal-weight code of a growth-2 train: see `spikeloom.encoding.spikes_of`.
     """
 
     timesteps: int
@@ -70,11 +73,34 @@ class Neuron:
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
     @property
+    def steps(self) -> int:
+        """Length of the train that is sent: T, and one more in minimal-weight code."""
+        return sent_steps(self.timesteps, self.code)
+
+    @property
+    def thresholds(self) -> tuple[Vector, Vector | None, Vector]:
+        """Where the neuron fires +1 (V at least), where -1 (V at most; None: never), and the amount of a soft reset."""
+        positive = self.theta if self.fire_pos is None else self.fire_pos
+        negative = -self.theta if self.fire_neg is None else self.fire_neg
+        return positive, negative if self.signed else None, self.theta if self.reset is None else self.reset
+
+    @property
+    def divides(self) -> bool:
+        """Whether the code is a quotient: sign(V) * min(floor(|V| * 2^(T-1) / theta), 2^T-1), or without 2^.. and T.
+
+        So it is for growth 1 and 2 with a soft reset where the neuron fires at theta and resets by theta.
+        """
+        positive, negative, amount = self.thresholds
+        at_theta = np.array_equal(positive, self.theta) and np.array_equal(amount, self.theta)
+        symmetric = negative is None or np.array_equal(negative, -self.theta)
+        return self.growth in (1.0, 2.0) and self.reset_kind == "soft" and at_theta and symmetric
+
+    @property
     def ceiling(self) -> int:
         """Factor on theta that the potential is clamped to at the phase boundary.
 
         2 for a growing train, whose potential then never exceeds 2*theta; for growth 1 a train of T spikes carries
-        up to T*theta, so the ceiling lies there.
+        up to T*theta, so the ceiling lies there, and for a leaky train too.
         """
         return 2 if self.growth > 1 else max(2, self.timesteps)
 
@@ -90,6 +116,21 @@ class Silent:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "initial", frozen(self.initial))
+
+
+def sent_steps(timesteps: int, code: str) -> int:
+    """Digits that a train of `timesteps` bits takes in a code, "plain" or "naf"."""
+    return timesteps + 1 if code == "naf" else timesteps
+
+
+def partial_sums(timesteps: int) -> tuple[int, int]:
+    """Least and largest sum that any events of a train of T bits in minimal-weight code have, in whatever order.
+
+    Its digits are one place apart at least and the first of them is positive, which leaves -(2^(T-2) + 2^(T-4) + ...)
+    for the negative ones alone. The positive ones alone are most where the first is 2^T: as the code is below that, the
+    next is negative, costs least as 2^(T-2), and 2^(T-4) + ... may follow.
+    """
+    return -((1 << timesteps) // 3), (1 << timesteps) + (1 << timesteps) // 12 if timesteps > 1 else 1
 
 
 def train_weights(growth: float, timesteps: int) -> np.ndarray:

@@ -32,6 +32,9 @@ def convert(
         typer.Option(metavar="T", help="Bits of a pixel.  [default: as --timesteps]"),
     ] = None,
     growth: Annotated[float, typer.Option(metavar="K", help="Growth of potentials: 2 (iLIF) or 1 (IF).")] = 2.0,
+    code: Annotated[
+        str, typer.Option(metavar="C", help="Code of all trains: plain, or naf (minimal weight, fewer events).")
+    ] = "plain",
     mean: Annotated[
         str | None,
         typer.Option(metavar="A[,B,..]", help="Mean per channel, if the model does not subtract it."),
@@ -74,6 +77,7 @@ def convert(
             input_timesteps=input_timesteps,
             labels=data.y,
             growth=growth,
+            code=code,
             mean=means,
             std=deviations,
             seed=seed,
@@ -183,7 +187,7 @@ def show(network: NetworkFile, json: Json = False) -> Answer:
 
 
 def _input(item: Any) -> dict[str, Any]:
-    values = ("timesteps", "growth", "activity")
+    values = ("timesteps", "growth", "code", "activity")
     return {"name": item.name, "shape": list(item.shape), "neuron": "input"} | {v: getattr(item, v) for v in values}
 
 
@@ -199,14 +203,15 @@ def _populations(network: "Network") -> list[dict[str, Any]]:
         if isinstance(item.neuron, Neuron):
             neuron, theta = item.neuron, item.neuron.theta
             entry["neuron"] = "IF" if neuron.growth == 1 else "iLIF"
-            entry |= {"timesteps": neuron.timesteps, "growth": neuron.growth, "activity": item.activity}
+            entry |= {"timesteps": neuron.timesteps, "growth": neuron.growth, "code": neuron.code}
+            entry["activity"] = item.activity
             entry["theta"] = [int(theta.min()), int(theta.max())]
         found.append(entry | {"potential_bits": bits[item.name], "bounds": [int(low.min()), int(high.max())]})
     return found
 
 
 def _population_table(populations: list[dict[str, Any]]) -> tuple[tuple[str, ...], ...]:
-    heads = ("population", "shape", "neuron", "T", "k", "theta", "bits", "proven range of V", "events/sample")
+    heads = ("population", "shape", "neuron", "T", "k", "code", "theta", "bits", "proven range of V", "events/sample")
     return (
         heads,
         *(
@@ -216,6 +221,7 @@ def _population_table(populations: list[dict[str, Any]]) -> tuple[tuple[str, ...
                 item["neuron"],
                 str(item.get("timesteps", "")),
                 f"{item['growth']:g}" if "growth" in item else "",
+                item.get("code", ""),
                 "..".join(map(str, dict.fromkeys(item.get("theta", ())))),
                 str(item.get("potential_bits", "")),
                 " .. ".join(map(str, item.get("bounds", ()))),

@@ -38,6 +38,7 @@ def convert(
     input_timesteps: int | None = None,
     labels: np.ndarray | None = None,
     growth: float = 2.0,
+    code: str = "plain",
     mean: Norm = None,
     std: Norm = None,
     seed: int = 0,
@@ -57,6 +58,7 @@ def convert(
     input_timesteps : bits of an input code, 1..16; default `timesteps`, at most 8 for uint8.
     labels : classes int [N]: the accuracy of both networks is measured and recorded.
     growth : of the hidden trains, 2 (iLIF) or 1 (IF).
+    code : of all trains, "plain", or "naf" for the minimal-weight code: the same values in fewer events.
     mean, std : normalisation the model expects but does not hold, one value or one a channel.
     seed : of the split and of every random choice; the same seed gives the same digest.
     name : of the network, [a-z][a-z0-9_]*.
@@ -77,17 +79,17 @@ def convert(
 
     Ref: SpikeConverter, Eq. 10 and 13, Algorithm 1.
     """
-    _check_settings(method, timesteps, weight_bits, input_timesteps, growth, seed, name)
+    _check_settings(method, timesteps, weight_bits, input_timesteps, growth, code, seed, name)
     samples = check(calibration, labels)
     if input_timesteps is None:
         input_timesteps = min(timesteps, 8) if samples.x.dtype == np.uint8 else timesteps
-    settings = Settings(int(timesteps), int(weight_bits), float(growth), RULES[0], int(seed))
+    settings = Settings(int(timesteps), int(weight_bits), float(growth), RULES[0], int(seed), code)
     with single_threaded():
         prepared = prepare(model, samples, mean, std)
         _check_labels(samples, prepared.network)
         fit, held = split(samples, settings.seed, _affordable(prepared.network))
         reference = Reference.of(prepared, held)
-        source = _source(prepared.network, fit, value_range(samples), int(input_timesteps))
+        source = _source(prepared.network, fit, value_range(samples), int(input_timesteps), code)
         codes = codes_of(fit, source)
         with torch.no_grad():
             drives = prepared.network.drives(torch.from_numpy(fit.seen.reshape(codes.shape)).float())
@@ -101,10 +103,10 @@ def convert(
         return with_provenance(choose(candidates), reference, method, len(fit))
 
 
-def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int) -> Input:
+def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int, code: str) -> Input:
     first = network.layers[0].geometry
     padded = isinstance(first, Conv2d) and first.padding != (0, 0)
-    return code_input(samples, network.input_shape, timesteps, span, padded=padded)
+    return code_input(samples, network.input_shape, timesteps, span, padded=padded, code=code)
 
 
 def _counter(progress: Progress | None, steps: int) -> Callable[[], None]:
@@ -122,7 +124,14 @@ def _counter(progress: Progress | None, steps: int) -> Callable[[], None]:
 
 
 def _check_settings(
-    method: str, timesteps: int, weight_bits: int, input_timesteps: int | None, growth: float, seed: int, name: str
+    method: str,
+    timesteps: int,
+    weight_bits: int,
+    input_timesteps: int | None,
+    growth: float,
+    code: str,
+    seed: int,
+    name: str,
 ) -> None:
     """One error that lists everything that is out of range."""
     if method not in METHODS:
@@ -137,6 +146,10 @@ def _check_settings(
         found.append(
             f"weight_bits must be an integer in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {shown(weight_bits)}"
         )
+    if code not in ("plain", "naf"):
+        found.append(f"code must be plain or naf, not {shown(code)}")
+    elif code == "naf" and growth != 2:
+        found.append(f"code naf must be with growth 2, not {growth:g}")
     if not _integer(seed) or seed < 0:
         found.append(f"seed must be an integer of at least 0, not {shown(seed)}")
     if not isinstance(name, str) or not NAME.fullmatch(name):

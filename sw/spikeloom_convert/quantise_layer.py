@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from spikeloom.encoding import event_counts
 from spikeloom.errors import InvalidNetwork
 from spikeloom.geometry import Conv2d
 from spikeloom.neuron import Neuron, Silent, largest_code
@@ -26,13 +27,14 @@ _EXACT_FLOAT32 = 1 << 24
 
 @dataclass(frozen=True)
 class Settings:
-    """What a quantised network shall be: T and growth of the hidden trains, bits of the weights, rule, seed."""
+    """What a quantised network shall be: T, growth and code of the hidden trains, bits of the weights, rule, seed."""
 
     timesteps: int
     weight_bits: int
     growth: float
     rule: Rule
     seed: int = 0
+    code: str = "plain"
 
     @property
     def factor(self) -> int:
@@ -203,9 +205,10 @@ def _fire(
     total = potential if bool((divisor == divisor.round()).all()) else potential.double()
     steps = total.add_(_channels(initial, total)).div_(_channels(divisor, total))
     codes = steps.floor_().clamp_(0, settings.top).float()
-    spikes = np.bitwise_count(codes.to(torch.int32).numpy()) if settings.growth == 2.0 else codes.numpy()
+    spikes = event_counts(codes.numpy(), settings.code) if settings.growth == 2.0 else codes.numpy()
     activity = float(spikes.sum(dtype=np.float64) / len(codes))
-    neuron = Neuron(settings.timesteps, settings.growth, _vector(layer, theta), _vector(layer, initial))
+    vectors = _vector(layer, theta), _vector(layer, initial)
+    neuron = Neuron(settings.timesteps, settings.growth, *vectors, code=settings.code)
     sent = Train(codes, theta * scales / settings.factor, settings.top)
     return QuantisedLayer(weights, neuron, activity, sent, 1.0, tuple(notes))
 

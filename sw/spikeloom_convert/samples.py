@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from spikeloom.encoding import as_samples, encode
+from spikeloom.encoding import as_samples, encode, event_counts
 from spikeloom.errors import InvalidData, UnsupportedLayer, shown
 from spikeloom.geometry import Shape
 from spikeloom.network import Input
@@ -109,7 +109,15 @@ def normalisation(
     return Affine(where, "", (channels,), (channels,), 1.0 / values["std"], -values["mean"] / values["std"])
 
 
-def code_input(samples: Samples, shape: Shape, timesteps: int, span: tuple[float, float], *, padded: bool) -> Input:
+def code_input(
+    samples: Samples,
+    shape: Shape,
+    timesteps: int,
+    span: tuple[float, float],
+    *,
+    padded: bool,
+    code: str = "plain",
+) -> Input:
     """The input population whose codes stand for the samples: scale * code + zero, by least squares.
 
     Parameters
@@ -119,6 +127,7 @@ def code_input(samples: Samples, shape: Shape, timesteps: int, span: tuple[float
     timesteps : bits of a code.
     span : range of all samples, see `value_range`.
     padded : the first layer pads with zeros, so code 0 must mean 0: the fit goes through the origin.
+    code : of the train, "plain" or "naf".
 
     Raises
     ------
@@ -144,8 +153,8 @@ def code_input(samples: Samples, shape: Shape, timesteps: int, span: tuple[float
         square = float(spread @ spread)
         scale = float(spread @ values) / square if square else nominal
         zero = float(values.mean() - scale * codes.mean())
-    activity = float(np.bitwise_count(codes.astype(np.int64)).sum() / len(samples))
-    return Input("input", shape, timesteps, scale, zero, low, high, activity=activity)
+    activity = float(event_counts(codes, code).sum() / len(samples))
+    return Input("input", shape, timesteps, scale, zero, low, high, activity=activity, code=code)
 
 
 def codes_of(samples: Samples, source: Input) -> np.ndarray:

@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from random_networks import RandomNetwork, random_network, random_samples
 from spikeloom import Connection, Conv2d, Dense, Diagonal, Input, Network, Neuron, Population, Readout, Silent, golden
-from spikeloom.bounds import potential_bits, potential_bounds, signed_bits
-from spikeloom.encoding import codes_of
-from spikeloom.golden.stepped import Synapses, accumulate, generate
+from spikeloom.bounds import generated, partial_bounds, potential_bits, potential_bounds, signed_bits
+from spikeloom.encoding import codes_of, spikes_of
+from spikeloom.golden.stepped import Synapses, accumulate, fire, generate, grow
 from spikeloom.neuron import train_weights
 
 
@@ -74,6 +75,127 @@ def test_bound_of_a_hidden_source_counts_its_largest_code(growth: float) -> None
     assert golden.evaluate(network, np.zeros((1, 1, 2, 2), np.uint8)).tolist() == [(weights.sum(1) * code).tolist()]  # type: ignore[union-attr]
 
 
+def naf_case(seed: int) -> tuple[Network, np.ndarray]:
+    """A dense layer behind an input in minimal-weight code, and every digit's contribution to it [O, events]."""
+    rng = np.random.default_rng([8, seed])
+    steps, shift = int(rng.integers(1, 6)), int(rng.integers(0, 3))
+    weights = rng.integers(-7, 8, (6, 5), dtype=np.int8)
+    network = alone(Connection("to_layer", "input", "layer", Dense(), weights, 4, shift), (5, 1, 1), (6, 1, 1), steps)
+    source = dataclasses.replace(network.inputs[0], code="naf")
+    network = dataclasses.replace(network, inputs=(source,))
+    digits = spikes_of(np.arange(1 << steps), steps, "naf") * train_weights(2.0, steps + 1)
+    return network, np.einsum("oi,qt->oqit", weights.astype(np.int64) << shift, digits)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_worst_order_of_minimal_weight_events_reaches_both_partial_bounds(seed: int) -> None:
+    network, terms = naf_case(seed)
+    low, high = partial_bounds(network)["layer"]
+    # every source neuron may send any code, and its events of one sign may all come before the others
+    np.testing.assert_array_equal(np.minimum(terms, 0).sum(3).min(1).sum(1), low)
+    np.testing.assert_array_equal(np.maximum(terms, 0).sum(3).max(1).sum(1), high)
+    least, largest = potential_bounds(network)["layer"]
+    np.testing.assert_array_equal(terms.sum(3).min(1).sum(1), least)
+    np.testing.assert_array_equal(terms.sum(3).max(1).sum(1), largest)
+    assert (low <= least).all()
+    assert (largest <= high).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_potentials_of_the_proven_width_may_wrap_on_the_way_and_end_right(seed: int) -> None:
+    network, terms = naf_case(seed)
+    bits = max(signed_bits(int(low), int(high)) for low, high in zip(*potential_bounds(network)["layer"], strict=True))
+    assert potential_bits(network)["layer"] == max(bits, signed_bits(0, 14))
+    half = 1 << (bits - 1)
+    rng = np.random.default_rng(seed)
+    for _ in range(50):
+        codes = rng.integers(0, terms.shape[1], terms.shape[2])
+        chosen = terms[:, codes, np.arange(terms.shape[2])]
+        potential = np.zeros(len(terms), np.int64)
+        for positive in rng.permutation([True, False]):
+            for step in np.where((chosen > 0) == positive, chosen, 0).reshape(len(terms), -1).T:
+                potential = (potential + step + half) % (2 * half) - half
+        np.testing.assert_array_equal(potential, chosen.sum((1, 2)))
+
+
+def test_partial_bounds_are_those_of_potentials_without_minimal_weight_code() -> None:
+    network = random_network(np.random.default_rng(9), growths=(1.0, 2.0, 1.5), layers=3)
+    for name, bounds in partial_bounds(network).items():
+        np.testing.assert_array_equal(bounds, potential_bounds(network)[name])
+
+
+@pytest.mark.parametrize("growth", [1.0, 2.0])
+def test_an_adversary_reaches_both_bounds_behind_signed_trains(growth: float) -> None:
+    rng = np.random.default_rng(11)
+    network = RandomNetwork(rng, (1, 2, 3), 3, signed=True).dense(5, growth=growth, timesteps=4, signed=True).readout(4)
+    hidden, readout = network.populations
+    still = dataclasses.replace(hidden.neuron, initial=np.zeros((1, 5), np.int64))
+    zero = dataclasses.replace(readout, neuron=Silent(np.zeros((1, 4), np.int64)))
+    network = dataclasses.replace(network, populations=(dataclasses.replace(hidden, neuron=still), zero))
+    for sign, bound in zip((-1, 1), potential_bounds(network)["l1"], strict=True):
+        samples = sign * np.sign(network.connections[0].weights).reshape(5, 1, 2, 3).astype(float)
+        reached = golden.run(network, samples).accumulated["l1"][:, :, 0, 0]
+        np.testing.assert_array_equal(np.diagonal(reached), bound)
+    low, high = potential_bounds(network)["readout"]
+    code = 15 if growth == 2.0 else 4
+    np.testing.assert_array_equal(high, abs(network.connections[1].weights.astype(np.int64)).sum(1) * code)
+    np.testing.assert_array_equal(low, -high)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_generation_stays_in_its_bounds_whatever_thresholds_and_resets_are(seed: int) -> None:
+    rng = np.random.default_rng([12, seed])
+    signed, hard = bool(rng.integers(2)), bool(rng.integers(2))
+    own = {"fire_pos": rng.integers(1, 40, (1, 1)), "reset": None if hard else rng.integers(1, 40, (1, 1))}
+    own |= {"fire_neg": -rng.integers(1, 40, (1, 1))} if signed else {}
+    growth = float(rng.choice([1.0, 2.0, 1.5, 0.5, 0.75]))
+    theta = rng.integers(1, 25, (1, 1))
+    neuron = Neuron(
+        1, growth, theta, np.zeros((1, 1), np.int64), signed=signed, reset_kind="hard" if hard else "soft", **own
+    )
+    for steps in range(1, 7):
+        neuron = dataclasses.replace(neuron, timesteps=steps)
+        low, high = (int(bound[0]) for bound in generated(neuron))
+        most = neuron.ceiling * int(theta[0, 0])
+        potential = torch.arange(-most if signed else 0, most + 1).reshape(-1, 1, 1, 1)
+        for step in range(steps):
+            assert low <= int(potential.min())
+            assert int(potential.max()) <= high
+            _, potential = fire(potential, neuron)
+            assert low <= int(potential.min())
+            assert int(potential.max()) <= high
+            potential = grow(potential, growth) if step < steps - 1 else potential
+
+
+@pytest.mark.parametrize("growth", [1.5, 1.25, 0.75, 0.5, 1 - 2.0**-6])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_train_that_fires_every_step_reaches_the_bound_of_growths_that_round(growth: float, sign: int) -> None:
+    network = RandomNetwork(np.random.default_rng(7), (1, 1, 1), 2).dense(1, timesteps=12, growth=growth).readout(1)
+    link = dataclasses.replace(network.connections[1], weights=np.array([[sign * 29]], np.int8))
+    readout = dataclasses.replace(network.populations[1], neuron=Silent(np.zeros((1, 1), np.int64)))
+    network = dataclasses.replace(
+        network, connections=(network.connections[0], link), populations=(network.populations[0], readout)
+    )
+    low, high = potential_bounds(network)["readout"]
+    reached = int(accumulate(torch.ones((1, 12, 1, 1, 1), dtype=torch.int8), growth, Synapses(link)))
+    assert ([0], [reached]) == (low.tolist(), high.tolist()) if sign > 0 else ([reached], [0]) == (low, high)
+
+
+def test_minimal_weight_code_widens_no_potential() -> None:
+    network = random_network(np.random.default_rng(10), layers=3, growths=(2.0,), codes=("naf",))
+    populations = [
+        dataclasses.replace(item, neuron=dataclasses.replace(item.neuron, code="plain"))
+        for item in network.populations[:-1]
+    ]
+    plain = dataclasses.replace(
+        network,
+        inputs=(dataclasses.replace(network.inputs[0], code="plain"),),
+        populations=(*populations, network.populations[-1]),
+    )
+    assert potential_bits(network) == potential_bits(plain)
+    assert [network.largest_code(name) for name in ("input", "l1")] == [plain.largest_code(n) for n in ("input", "l1")]
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_every_partial_sum_in_any_order_lies_within_the_bounds(seed: int) -> None:
     rng = np.random.default_rng([3, seed])
@@ -129,8 +251,6 @@ def test_width_holds_the_clamp_where_it_lies_above_the_bound(growth: float) -> N
     network = dataclasses.replace(network, populations=(hidden, network.populations[1]))
     ceiling = (5 if growth == 1.0 else 2) * (3 << 20)
     assert potential_bits(network)["l1"] == ceiling.bit_length() + 1
-    import torch
-
     for potential in (ceiling, 10**9, 3 << 20, (3 << 20) - 1):
         _, left = generate(torch.full((1, 2, 1, 1), potential), neuron)
         assert 0 <= int(left.max()) < 1 << (potential_bits(network)["l1"] - 1)
@@ -149,8 +269,6 @@ def test_initial_potentials_count_even_where_they_pull_the_other_way() -> None:
 
 @pytest.mark.parametrize("growth", [1.5, 1.25, 1 + 2.0**-4])
 def test_bounds_hold_for_the_floors_of_a_train_that_fires_every_step(growth: float) -> None:
-    import torch
-
     for weight in (-1, 1):
         network = RandomNetwork(np.random.default_rng(7), (1, 1, 1), 2).dense(1, timesteps=16, growth=growth).readout(1)
         link = dataclasses.replace(network.connections[1], weights=np.array([[weight]], np.int8))

@@ -50,6 +50,18 @@ def test_the_same_seed_gives_the_same_network() -> None:
     assert convert(conv(), X, labels=Y, seed=4).digest != first.digest
 
 
+def test_minimal_weight_code_changes_nothing_but_the_events() -> None:
+    plain, naf = (convert(dense(), X, labels=Y, timesteps=5, code=code) for code in ("plain", "naf"))
+    np.testing.assert_array_equal(golden.evaluate(plain, X), golden.evaluate(naf, X))
+    assert plain.provenance.accuracy == naf.provenance.accuracy
+    assert [naf.sender(name).code for name in ("input", naf.populations[0].name)] == ["naf", "naf"]
+    fit, _ = split(check(X, Y), 0, len(X))
+    for network in (plain, naf):
+        spikes = golden.run(network, fit.x).spikes
+        for sender in (network.inputs[0], network.populations[0]):
+            assert sender.activity == np.count_nonzero(spikes[sender.name]) / len(fit)
+
+
 def test_the_number_of_threads_does_not_matter_and_stays_what_it_was() -> None:
     before = torch.get_num_threads()
     digests = []
@@ -217,6 +229,12 @@ REFUSED: dict[str, tuple[dict[str, Any], type[SpikeloomError], str]] = {
         "Convert: timesteps must be an integer in 1..16, not 4.0; weight_bits must be an integer in 2..8, not True",
     ),
     "method": ({"method": "qcfs"}, NotBuilt, "Convert: method must be one of spikeconverter, not 'qcfs'"),
+    "code": ({"code": 3}, InvalidNetwork, "Convert: code must be plain or naf, not 3"),
+    "code of growth 1": (
+        {"code": "naf", "growth": 1.0},
+        InvalidNetwork,
+        "Convert: code naf must be with growth 2, not 1",
+    ),
     "growth": ({"growth": 1.5}, NotBuilt, "Convert: growth must be 1 (IF) or 2 (iLIF), not 1.5"),
     "no samples": (
         {"calibration": X[:0]},

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikeloom import Input, InvalidData
-from spikeloom.encoding import as_samples, codes_of, encode, spikes_of
+from spikeloom.encoding import as_samples, codes_of, encode, event_counts, spikes_of
 
 SOURCE = Input("input", (2, 3, 4), 4, scale=1 / 16)
 
@@ -33,6 +33,32 @@ def test_a_pixel_over_256_gives_the_code_of_the_pixel(dtype: type) -> None:
         assert codes.max() == 255 << steps >> 8
 
 
+@pytest.mark.parametrize("timesteps", [1, 4, 8, 16])
+def test_signed_codes_are_the_nearest_and_zero_stays_zero(timesteps: int) -> None:
+    signed = Input("input", (1, 1, 1), timesteps, scale=1.0, low=-2.0, high=2.0, signed=True)
+    levels, top = 1 << timesteps, (1 << timesteps) - 1
+    x = np.linspace(-2.5, 2.5, 4001).reshape(-1, 1)
+    codes = encode(signed, x)
+    nearest = [int(np.sign(v)) * min(int(abs(v) / 2 * levels + 0.5), top) for v in x.ravel()]
+    assert codes.ravel().tolist() == nearest
+    assert codes.dtype == np.int32
+    np.testing.assert_array_equal(encode(signed, -x), -codes)
+    assert encode(signed, np.array([[0.0], [-9.0], [9.0]])).ravel().tolist() == [0, -top, top]
+    spikes = spikes_of(codes, timesteps)
+    np.testing.assert_array_equal(codes_of(spikes, 2.0), codes)
+    np.testing.assert_array_equal(spikes, np.sign(codes)[:, None] * spikes_of(abs(codes), timesteps))
+    np.testing.assert_array_equal(event_counts(codes), abs(spikes).sum(1))
+
+
+def test_pixels_have_no_sign_and_are_refused_by_a_signed_input() -> None:
+    signed = Input("input", (1, 1, 1), 4, scale=1.0, low=-1.0, high=1.0, signed=True)
+    with pytest.raises(InvalidData) as error:
+        encode(signed, np.zeros((1, 1), np.uint8))
+    assert str(error.value) == (
+        "Data for 'input': must be floats in [-1.0, 1.0], as in calibration, not uint8; convert it in the same way"
+    )
+
+
 def test_floats_far_beyond_the_range_are_clipped_without_a_warning() -> None:
     largest = np.finfo(np.float64).max
     x = np.array([[-largest], [largest]])
@@ -57,6 +83,29 @@ def test_spikes_and_codes_are_inverse_most_significant_first(timesteps: int) -> 
     np.testing.assert_array_equal(spikes[:, 0], codes >> (timesteps - 1))
     np.testing.assert_array_equal(codes_of(spikes, 2.0), codes)
     np.testing.assert_array_equal(codes_of(spikes, 1.0), spikes.sum(1))
+
+
+@pytest.mark.parametrize("timesteps", range(1, 17))
+def test_minimal_weight_code_is_the_only_one_without_neighbouring_digits(timesteps: int) -> None:
+    codes = np.arange(1 << timesteps)
+    digits = spikes_of(codes, timesteps, "naf")
+    assert digits.shape == (1 << timesteps, timesteps + 1)
+    assert digits.dtype == np.int8
+    np.testing.assert_array_equal(codes_of(digits, 2.0), codes)
+    assert set(np.unique(digits).tolist()) <= {-1, 0, 1}
+    assert not (digits[:, 1:] * digits[:, :-1]).any()  # a number has one non-adjacent form, so this is all there is
+    np.testing.assert_array_equal(event_counts(codes, "naf"), (digits != 0).sum(1))
+    np.testing.assert_array_equal(event_counts(codes), spikes_of(codes, timesteps).sum(1))
+    assert (event_counts(codes, "naf") <= event_counts(codes)).all()
+
+
+def test_minimal_weight_code_of_single_codes() -> None:
+    codes = np.array([[0, 1, 3, 6], [7, 11, 13, 15]])
+    assert spikes_of(codes, 4, "naf").transpose(0, 2, 1).tolist() == [
+        [[0, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 0, -1], [0, 1, 0, -1, 0]],
+        [[0, 1, 0, 0, -1], [1, 0, -1, 0, -1], [1, 0, -1, 0, 1], [1, 0, 0, 0, -1]],
+    ]
+    np.testing.assert_array_equal(spikes_of(codes.astype(np.uint8), 4, "naf"), spikes_of(codes, 4, "naf"))
 
 
 @pytest.mark.parametrize(

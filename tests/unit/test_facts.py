@@ -7,16 +7,27 @@ import pytest
 from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, Population, Readout, Silent, golden
 from spikeloom.encoding import codes_of, encode, spikes_of
 from spikeloom.golden.stepped import generate
+from spikeloom.neuron import partial_sums, train_weights
 from spikeloom.trace import require_equal
 
 ONE_SAMPLE = np.zeros((1, 1, 1, 1), np.uint8)
 
 
-def fire(potential: np.ndarray, theta: np.ndarray, growth: float, timesteps: int) -> tuple[np.ndarray, np.ndarray]:
+def fire(
+    potential: np.ndarray,
+    theta: np.ndarray,
+    growth: float,
+    timesteps: int,
+    code: str = "plain",
+    *,
+    signed: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
     """Codes and remainders, int64 [n], of n neurons with these potentials and thresholds; both golden forms agree."""
     potential, theta = (array.astype(np.int64).reshape(1, -1) for array in np.broadcast_arrays(potential, theta))
     neurons = potential.shape[1]
-    population = Population("fires", (neurons, 1, 1), Neuron(timesteps, growth, theta, potential))
+    population = Population(
+        "fires", (neurons, 1, 1), Neuron(timesteps, growth, theta, potential, code=code, signed=signed)
+    )
     readout = Population("readout", (1, 1, 1), Silent(np.zeros((1, 1), np.int64)))
     network = Network(
         "facts",
@@ -81,6 +92,26 @@ def test_adding_theta_over_2_to_the_t_rounds_where_theta_is_a_multiple_of_it(tim
 def test_other_thresholds_round_exactly_only_if_their_rest_is_a_power_of_two(timesteps: int) -> None:
     exact = [theta for theta in range(1, 64) if rounds(theta, timesteps)]
     assert exact == [theta for theta in range(1, 64) if (theta % 2**timesteps).bit_count() <= 1]
+
+
+@pytest.mark.parametrize("growth", [1.0, 2.0])
+@pytest.mark.parametrize("timesteps", [1, 2, 4, 7])
+def test_signed_neurons_divide_the_size_and_keep_the_sign(growth: float, timesteps: int) -> None:
+    potential, theta = grid([*range(1, 20), 64, 97, 256], timesteps)
+    potential, theta = np.concatenate([potential, -potential]), np.concatenate([theta, theta])
+    code, remainder = fire(potential, theta, growth, timesteps, signed=True)
+    factor, top = (2 ** (timesteps - 1), 2**timesteps - 1) if growth == 2.0 else (1, timesteps)
+    np.testing.assert_array_equal(code, np.sign(potential) * np.minimum(abs(potential) * factor // theta, top))
+    most = (2 if growth == 2.0 else max(2, timesteps)) * theta
+    np.testing.assert_array_equal(remainder, np.clip(potential, -most, most) * factor - code * theta)
+
+
+def test_rounding_a_signed_code_adds_with_the_sign_of_the_potential() -> None:
+    timesteps, theta = 4, 5 << 4
+    potential = np.arange(-2 * theta - 3, 2 * theta + 4)
+    code, _ = fire(potential + np.sign(potential) * (theta >> timesteps), np.array(theta), 2.0, timesteps, signed=True)
+    size = (2 * abs(potential) * 2 ** (timesteps - 1) + theta) // (2 * theta)
+    np.testing.assert_array_equal(code, np.sign(potential) * np.minimum(size, 15))
 
 
 # Fact 2: growth 1 is QCFS.
@@ -161,6 +192,17 @@ def test_generation_never_leaves_zero_to_the_clamp(growth: float) -> None:
             assert (left >= 0).all()
             grown = left if growth == 1.0 else left * 2 if growth == 2.0 else left + np.floor(left * (growth - 1))
             assert (grown <= ceiling).all()
+
+
+def test_no_order_of_minimal_weight_digits_leaves_the_bounds_of_partial_sums() -> None:
+    for timesteps in range(1, 6):
+        low, high = partial_sums(timesteps)
+        weights = train_weights(2.0, timesteps + 1)
+        reached: set[int] = set()
+        for digits in spikes_of(np.arange(1 << timesteps), timesteps, "naf"):
+            for order in permutations((digits * weights)[digits != 0].tolist()):
+                reached |= {0, *np.cumsum(order).tolist()}
+        assert (min(reached), max(reached)) == (low, high)
 
 
 # Fact 4: average pooling sits on the connection.
@@ -284,3 +326,38 @@ def test_a_padded_shifted_value_needs_one_offset_a_border_class(size: int, class
     got, expected = normalised(size // 2, kernel, 5, rng.integers(0, 256, (1, 2, 9, 10), dtype=np.uint8))
     offsets = (expected - got)[0].reshape(4, -1)
     assert len(np.unique(offsets, axis=1).T) == classes
+
+
+# Fact 8: minimal-weight code.
+
+
+def non_adjacent(value: int) -> list[int]:
+    """Digits of the non-adjacent form of a number, least significant first, as textbooks divide them off."""
+    digits = []
+    while value:
+        digits.append(2 - value % 4 if value % 2 else 0)
+        value = (value - digits[-1]) // 2
+    return digits
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 5, 8])
+def test_digits_come_from_3q_and_q_and_are_the_non_adjacent_form(timesteps: int) -> None:
+    for code, train in enumerate(spikes_of(np.arange(1 << timesteps), timesteps, "naf").tolist()):
+        digits = non_adjacent(code)
+        assert train[::-1] == digits + [0] * (timesteps + 1 - len(digits))
+
+
+@pytest.mark.parametrize("timesteps", [1, 3, 6])
+def test_minimal_weight_code_changes_neither_value_nor_remainder(timesteps: int) -> None:
+    potential, theta = grid([1, 2, 3, 7, 8, 33], timesteps)
+    plain, naf = (fire(potential, theta, 2.0, timesteps, code) for code in ("plain", "naf"))
+    np.testing.assert_array_equal(plain, naf)
+
+
+def test_digits_taken_from_the_potential_would_be_another_integer() -> None:
+    codes, remainder = fire(np.array(8), np.array(6), 2.0, 2, "naf")  # 8 * 2 / 6 = 2.67, whose code is 2
+    left, nearest = 8 * 2, 0
+    for place in (4, 2, 1):
+        digit = (2 * left + place * 6) // (2 * place * 6)
+        left, nearest = left - digit * place * 6, nearest + digit * place
+    assert (codes.tolist(), remainder.tolist(), nearest) == ([2], [4], 3)

@@ -20,21 +20,25 @@ from spikeloom import (
     Trace,
     golden,
 )
+from spikeloom.encoding import encode
 from spikeloom.trace import require_equal
 
-GROWTHS = (1.0, 2.0, 1.5, 1.25, 1.0 + 2.0**-6)
+GROWTHS = (1.0, 2.0, 1.5, 1.25, 1.0 + 2.0**-6, 0.5, 0.75, 1.0 - 2.0**-6)
+EVERY = ("signed", "thresholds", "hard")
 
 
 def grow(potential: int, growth: float) -> int:
-    """Growth of the definition: V + floor(V * (k - 1)), exact."""
-    return potential + (potential * int((growth - 1) * 2**15)) // 2**15
+    """Growth of the definition: V + floor(V * (k - 1)) or V - floor(V * (1 - k)), exact."""
+    part = potential * int(abs(growth - 1) * 2**15) // 2**15
+    return potential + part if growth > 1 else potential - part
 
 
 def reference(network: Network, sample: np.ndarray) -> dict[str, np.ndarray]:
     """Spikes [T, C, H, W] and potentials [C, H, W] of one uint8 sample, in plain Python integers, spike by spike."""
     source = network.inputs[0]
-    code = sample.astype(int) << 8 >> (16 - source.timesteps)
-    trains = {source.name: [(code >> (source.timesteps - 1 - t)) & 1 for t in range(source.timesteps)]}
+    code = encode(source, sample[None])[0].astype(int)
+    bits = [np.sign(code) * ((abs(code) >> (source.timesteps - 1 - t)) & 1) for t in range(source.timesteps)]
+    trains = {source.name: sent(bits, source.code)}
     growths, found = {source.name: 2.0}, {}
     for population in network.populations:
         channels, high, wide = population.shape
@@ -48,19 +52,36 @@ def reference(network: Network, sample: np.ndarray) -> dict[str, np.ndarray]:
                         part.shape
                     )
                 for c, y, x in np.argwhere(spikes):
-                    add_spike(part, connection, spikes.shape, c, y, x)
+                    add_spike(part, connection, spikes.shape, c, y, x, int(spikes[c, y, x]))
             total += part
         found[f"{population.name} accumulated"] = total
         if isinstance(population.neuron, Neuron):
             train, left = fire(total, population.neuron)
-            trains[population.name], growths[population.name] = train, population.neuron.growth
+            trains[population.name] = sent(train, population.neuron.code)
+            growths[population.name] = population.neuron.growth
             found[f"{population.name} remainder"] = left
     return found | {f"{name} spikes": np.stack(train) for name, train in trains.items()}
 
 
-def add_spike(potential: np.ndarray, connection: Connection, shape: tuple[int, ...], c: int, y: int, x: int) -> None:
+def sent(train: list[np.ndarray], code: str) -> list[np.ndarray]:
+    """The bits [C, H, W] of a train, or the digits of their non-adjacent form as textbooks divide them off."""
+    if code == "plain":
+        return train
+    digits = np.zeros((len(train) + 1, *train[0].shape), int)
+    for at in np.ndindex(train[0].shape):
+        value = sum(int(bits[at]) << place for place, bits in enumerate(reversed(train)))
+        for place in range(len(train) + 1):
+            digit = 2 - value % 4 if value % 2 else 0
+            digits[(len(train) - place, *at)] = digit
+            value = (value - digit) // 2
+    return list(digits)
+
+
+def add_spike(
+    potential: np.ndarray, connection: Connection, shape: tuple[int, ...], c: int, y: int, x: int, sign: int
+) -> None:
     """Add one spike's weights to the potentials [O, H', W'] of the target."""
-    geometry, weights = connection.geometry, connection.weights.astype(object) << connection.shift
+    geometry, weights = connection.geometry, sign * connection.weights.astype(object) << connection.shift
     assert isinstance(geometry, Dense | Conv2d)
     high, wide = shape[1] // geometry.pool[0], shape[2] // geometry.pool[1]
     y, x = y // geometry.pool[0], x // geometry.pool[1]
@@ -85,14 +106,21 @@ def fire(total: np.ndarray, neuron: Neuron) -> tuple[list[np.ndarray], np.ndarra
     train = np.zeros((neuron.timesteps, *total.shape), int)
     left = np.zeros(total.shape, object)
     for at in np.ndindex(total.shape):
-        theta = int(neuron.theta[0, at[0]])
-        potential = min(max(total[at], 0), (2 if neuron.growth > 1 else max(2, neuron.timesteps)) * theta)
+        theta, positive, negative, amount = (
+            int((neuron.theta if vector is None else vector)[0, at[0]])
+            for vector in (neuron.theta, neuron.fire_pos, neuron.fire_neg, neuron.reset)
+        )
+        most = (2 if neuron.growth > 1 else max(2, neuron.timesteps)) * theta
+        potential = min(max(total[at], -most if neuron.signed else 0), most)
         for t in range(neuron.timesteps):
             if t:
                 potential = grow(potential, neuron.growth)
-            if potential >= theta:
-                potential -= theta
+            if potential >= positive:
+                potential = 0 if neuron.reset_kind == "hard" else potential - amount
                 train[(t, *at)] = 1
+            elif neuron.signed and potential <= (-theta if neuron.fire_neg is None else negative):
+                potential = 0 if neuron.reset_kind == "hard" else potential + amount
+                train[(t, *at)] = -1
         left[at] = potential
     return list(train), left
 
@@ -117,6 +145,8 @@ def long_network(rng: np.random.Generator) -> Network:
         {"timesteps": int(rng.integers(1, 17)), "growth": float(rng.choice(GROWTHS)), "shift": int(rng.integers(0, 6))}
         for _ in range(2)
     ]
+    for option in options:
+        option["code"] = str(rng.choice(["plain", "naf"])) if option["growth"] == 2.0 else "plain"
     network.conv(4, Conv2d((3, 2), (1, 2), (1, 1), groups=int(rng.choice([1, 2]))), **options[0])
     if rng.random() < 0.5:
         network.dense(6, pool=(2, 1), **options[1])
@@ -127,7 +157,9 @@ def long_network(rng: np.random.Generator) -> Network:
 def test_all_forms_agree_on_random_networks(block: int) -> None:
     for seed in range(block * 50, block * 50 + 50):
         rng = np.random.default_rng([1, seed])
-        network = random_network(rng, growths=GROWTHS if seed % 2 else (1.0, 2.0))
+        codes = ("plain", "naf") if seed % 3 else ("plain",)
+        features = EVERY if seed % 5 > 1 else ()
+        network = random_network(rng, growths=GROWTHS if seed % 2 else (1.0, 2.0), codes=codes, features=features)
         try:
             forms_agree(network, random_samples(rng, network, 5))
         except AssertionError as error:
@@ -145,7 +177,11 @@ def test_all_forms_agree_on_trains_of_up_to_16_steps(block: int) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_definition_equals_loops_over_single_spikes(seed: int) -> None:
     rng = np.random.default_rng([3, seed])
-    network = random_network(rng, growths=GROWTHS) if seed % 4 else long_network(rng)
+    codes = ("plain", "naf") if seed % 3 else ("plain",)
+    if seed % 4:
+        network = random_network(rng, growths=GROWTHS, codes=codes, features=EVERY if seed % 5 else ())
+    else:
+        network = long_network(rng)
     x = random_samples(rng, network, 2)
     trace = golden.run(network, x)
     for number, sample in enumerate(x):

@@ -107,6 +107,24 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
         lambda n: changed(n, "inputs", 0, low=1.0),
         "input 'input': scale must be positive and high above low",
     ),
+    "signed input of a lopsided range": (
+        lambda n: changed(n, "inputs", 0, signed=True),
+        "input 'input': low must be -high with signed, not 0.0 with 1.0",
+    ),
+    "negative threshold of unsigned spikes": (
+        lambda n: with_neuron(n, fire_neg=vector(-1, -2)),
+        HIDDEN + "fire_neg must come with signed",
+    ),
+    "thresholds on the wrong side": (
+        lambda n: with_neuron(n, signed=True, fire_pos=vector(1, 0), fire_neg=vector(0, 2), reset=vector(3, -4)),
+        f"{HIDDEN}fire_pos must be at least 1, not 0 (1 channels); "
+        f"{HIDDEN}fire_neg must be at most -1, not 2 (2 channels); "
+        f"{HIDDEN}reset must be at least 1, not -4 (1 channels)",
+    ),
+    "amount of a hard reset": (
+        lambda n: with_neuron(n, reset=vector(1, 2), reset_kind="hard"),
+        HIDDEN + "reset must come with a soft reset_kind, a hard one leaves 0",
+    ),
     "text as a flag": (
         lambda n: changed(n, "inputs", 0, signed="false"),
         "input 'input': signed must be true or false, not 'false'",
@@ -130,7 +148,7 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
     ),
     "growth": (
         lambda n: with_neuron(n, growth=1.3),
-        HIDDEN + "growth must be 1, 2 or 1 + 2^-s with s in 1..15, not 1.3",
+        HIDDEN + "growth must be 1, 2, 1 + 2^-s or 1 - 2^-s with s in 1..15, not 1.3",
     ),
     "true as a growth": (lambda n: with_neuron(n, growth=True), HIDDEN + "growth must be a number, not True"),
     "threshold zero": (
@@ -149,14 +167,30 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
     ),
     "least int64": (lambda n: with_neuron(n, initial=vector(-(2**63), 0)), HIDDEN + "initial must fit 48 bits"),
     "border classes of two kinds": (
-        lambda n: with_neuron(n, theta=np.ones((9, 2), np.int64)),
-        HIDDEN + "all vectors must have the same number of border classes, not [1, 9]",
+        lambda n: with_neuron(n, theta=np.ones((9, 2), np.int64), initial=np.ones((25, 2), np.int64)),
+        HIDDEN + "all vectors must have one border class or the same number of them, not [9, 25]",
     ),
     "kind of reset": (
         lambda n: with_neuron(n, reset_kind="medium"),
         HIDDEN + "reset_kind must be soft or hard, not 'medium'",
     ),
     "code": (lambda n: with_neuron(n, code=2), HIDDEN + "code must be plain or naf, not 2"),
+    "code of an input": (
+        lambda n: changed(n, "inputs", 0, code="gray"),
+        "input 'input': code must be plain or naf, not 'gray'",
+    ),
+    "minimal weight of a signed input": (
+        lambda n: changed(n, "inputs", 0, code="naf", signed=True, low=-1.0),
+        "input 'input': code naf must be without signed",
+    ),
+    "minimal weight of growth 1": (
+        lambda n: with_neuron(n, code="naf", growth=1.0),
+        HIDDEN + "code naf must be with growth 2, not 1.0",
+    ),
+    "minimal weight of signed spikes": (
+        lambda n: with_neuron(n, code="naf", signed=True),
+        HIDDEN + "code naf must be without signed",
+    ),
     "geometry": (
         lambda n: changed(n, "connections", 0, geometry="dense"),
         LINK + "geometry must be one of dense, conv2d, diagonal, not 'dense'",
@@ -282,17 +316,8 @@ def residual() -> Network:
 
 NOT_BUILT: dict[str, tuple[Callable[[], Network], str]] = {
     "synchronous": (lambda: dataclasses.replace(tiny(), schedule="synchronous"), "schedule 'synchronous'"),
-    "signed input": (lambda: changed(tiny(), "inputs", 0, signed=True), "input 'input': signed"),
-    "signed": (lambda: with_neuron(tiny(), signed=True), HIDDEN + "signed"),
     "drive": (lambda: with_neuron(tiny(), drive=vector(1, 2)), HIDDEN + "drive"),
     "step_gamma": (lambda: with_neuron(tiny(), step_gamma=vector(1, 2)), HIDDEN + "step_gamma"),
-    "firing thresholds": (
-        lambda: with_neuron(tiny(), fire_pos=vector(1, 2), fire_neg=vector(-1, -2)),
-        f"{HIDDEN}fire_pos; {HIDDEN}fire_neg",
-    ),
-    "reset": (lambda: with_neuron(tiny(), reset=vector(1, 2)), HIDDEN + "reset"),
-    "hard reset": (lambda: with_neuron(tiny(), reset_kind="hard"), HIDDEN + "reset_kind 'hard'"),
-    "naf": (lambda: with_neuron(tiny(), code="naf"), HIDDEN + "code 'naf'"),
     "border classes": (
         lambda: with_neuron(tiny(), theta=np.ones((9, 2), np.int64), initial=np.zeros((9, 2), np.int64)),
         HIDDEN + "border classes",

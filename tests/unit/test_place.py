@@ -174,6 +174,17 @@ def fractional() -> Network:
     return RandomNetwork(np.random.default_rng(5), (1, 4, 4), name="odd").dense(4, growth=1.5).readout(2)
 
 
+def minimal_weight() -> Network:
+    layers = RandomNetwork(np.random.default_rng(7), (1, 2, 2), name="odd", code="naf").dense(4, code="naf")
+    return layers.dense(3).readout(2)
+
+
+def apart() -> Network:
+    """Signed everywhere, thresholds that are not theta, and a leak."""
+    layers = RandomNetwork(np.random.default_rng(7), (1, 2, 2), name="odd", signed=True)
+    return layers.dense(4, signed=True).dense(3, thresholds=True, reset_kind="hard").dense(3, growth=0.75).readout(2)
+
+
 def skipping() -> Network:
     network = RandomNetwork(np.random.default_rng(6), (1, 2, 2), name="odd").dense(4).dense(3).readout(2)
     skip = Connection("skip", "input", "l2", Dense(), np.ones((3, 4), np.int8), 2)
@@ -204,6 +215,13 @@ def last_fires() -> Network:
     ("make", "expected"),
     [
         (fractional, "population 'l1': growth 1.5 needs a sweep a time step"),
+        (minimal_weight, "input 'input': code 'naf'; population 'l1': code 'naf'"),
+        (
+            apart,
+            "input 'input': signed; population 'l1': signed; "
+            "population 'l2': a reset or thresholds other than theta; "
+            "population 'l3': growth 0.75 needs a sweep a time step",
+        ),
         (skipping, "population 'l2' must have one connection, from 'l1'"),
         (
             two_readouts,
@@ -221,7 +239,7 @@ def test_what_a_chain_of_cores_cannot_carry_is_refused_although_the_golden_model
     make: Callable[[], Network], expected: str
 ) -> None:
     network = make()
-    golden.run(network, np.zeros((1, *network.inputs[0].shape), np.uint8))
+    golden.run(network, np.zeros((1, *network.inputs[0].shape)))
     for refuse in (require_chain, place):
         with pytest.raises(NotBuilt) as error:
             refuse(network)

@@ -24,7 +24,7 @@ def same(a: Network, b: Network) -> bool:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_network_comes_back_as_it_was_saved(seed: int, path: Path) -> None:
-    network = random_network(np.random.default_rng(seed), growths=(1.0, 2.0, 1.5))
+    network = random_network(np.random.default_rng(seed), growths=(1.0, 2.0, 1.5), codes=("plain", "naf"))
     network.save(path)
     loaded = Network.load(path)
     assert same(loaded, network)
@@ -38,9 +38,7 @@ def test_what_is_not_built_yet_is_kept_too(path: Path) -> None:
     network = tiny()
     hidden, connection = network.populations[0], network.connections[0]
     twice = np.full((9, 2), 5)
-    neuron = dataclasses.replace(
-        hidden.neuron, theta=twice, initial=twice, drive=twice, fire_neg=-twice, signed=True, code="naf"
-    )
+    neuron = dataclasses.replace(hidden.neuron, theta=twice, initial=twice, drive=twice, fire_neg=-twice, signed=True)
     bypass = dataclasses.replace(
         connection, name="bypass", geometry=Diagonal((2, 2), 1), weights=np.array([-3], np.int8), shift=2
     )
@@ -81,6 +79,7 @@ def test_digest_covers_all_that_decides_behaviour_and_nothing_else() -> None:
             "high": 2.0,
             "timesteps": 4,
             "activity": 9.0,
+            "code": "naf",
         }.items()
     ]
     changes += [

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ..encoding import encode, spikes_of
+from ..encoding import codes_of, encode, spikes_of
 from ..network import Connection, Network
 from ..neuron import Neuron, growth_shift
 from ..trace import Trace
@@ -11,9 +11,22 @@ from .synapses import per_channel, propagate, weight_tensor
 
 
 def grow(potential: torch.Tensor, growth: float) -> torch.Tensor:
-    """One time step of growth, int64: V + (V >> s), arithmetic shift; growth 1 leaves V as it is."""
+    """One time step of growth, int64: V + (V >> s) or V - (V >> s), arithmetic shift; growth 1 leaves V as it is."""
     shift = growth_shift(growth)
-    return potential if shift is None else potential + (potential >> shift)
+    if shift is None:
+        return potential
+    return potential + (potential >> shift) if growth > 1 else potential - (potential >> shift)
+
+
+def fire(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.Tensor]:
+    """Spikes -1, 0, +1 of potentials [N, C, H, W], and what the reset leaves of these; int64 both."""
+    positive, negative, amount = neuron.thresholds
+    spikes = (potential >= per_channel(positive)).to(torch.int64)
+    if negative is not None:
+        spikes -= (potential <= per_channel(negative)).to(torch.int64)
+    if neuron.reset_kind == "hard":
+        return spikes, potential.masked_fill(spikes != 0, 0)
+    return spikes, potential - spikes * per_channel(amount)
 
 
 def accumulate(spikes: torch.Tensor, growth: float, synapses: "Synapses") -> torch.Tensor:
@@ -25,20 +38,24 @@ def accumulate(spikes: torch.Tensor, growth: float, synapses: "Synapses") -> tor
 
 
 def generate(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.Tensor]:
-    """Generate phase: (spikes int8 [N, T, C, H, W], remainder int64 [N, C, H, W]) of the accumulated potential.
+    """Generate phase: (spikes int8 [N, steps, C, H, W], remainder int64 [N, C, H, W]) of the accumulated potential.
 
-    Ref: SpikeConverter, Algorithm 1, phase II; the reset is soft.
+    Minimal-weight code takes its digits from the finished code, never from the potential: that is another integer.
+
+    Ref: SpikeConverter, Algorithm 1, phase II.
     """
-    theta = per_channel(neuron.theta)
-    potential = torch.minimum(potential.clamp(min=0), neuron.ceiling * theta)
+    most = neuron.ceiling * per_channel(neuron.theta)
+    potential = potential.clamp(-most if neuron.signed else torch.zeros_like(most), most)
     train = []
     for t in range(neuron.timesteps):
-        fire = potential >= theta
-        potential = potential - fire * theta
-        train.append(fire.to(torch.int8))
+        spikes, potential = fire(potential, neuron)
+        train.append(spikes.to(torch.int8))
         if t < neuron.timesteps - 1:
             potential = grow(potential, neuron.growth)
-    return torch.stack(train, 1), potential
+    sent = torch.stack(train, 1)
+    if neuron.code == "naf":
+        sent = torch.from_numpy(spikes_of(codes_of(sent.numpy(), neuron.growth), neuron.timesteps, neuron.code))
+    return sent, potential
 
 
 class Synapses:
@@ -67,7 +84,7 @@ def run(network: Network, x: np.ndarray) -> Trace:
     """
     network.require_built()
     source = network.inputs[0]
-    trains = {source.name: torch.from_numpy(spikes_of(encode(source, x), source.timesteps))}
+    trains = {source.name: torch.from_numpy(spikes_of(encode(source, x), source.timesteps, source.code))}
     growths = {source.name: source.growth}
     accumulated, remainder = {}, {}
     for population in network.populations:

@@ -1,7 +1,8 @@
 """The value-domain form: one integer-exact forward pass a layer, batched; the same integers as the definition.
 
 For growth 1 and 2 a train is its value, a layer is one matrix product, and generation is one division (design
-facts 1 to 3). Other growths are not linear and run step by step here too.
+facts 1 to 3). Other growths are not linear and run step by step here too, and so do neurons whose thresholds or reset
+are not theta.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from ..bounds import potential_bounds
-from ..encoding import as_samples, encode, spikes_of
+from ..encoding import as_samples, encode, event_counts, spikes_of
 from ..network import Connection, Network, Population
 from ..neuron import Neuron, largest_code
 from ..trace import Trace
@@ -26,23 +27,26 @@ _CHUNK_NEURONS = 1 << 20  # samples of a chunk times the neurons of the largest 
 class Activity:
     """What one population did with a chunk of samples.
 
-    `codes` [N, C, H, W] value of each train (None for readouts); `train` int8 [N, T, C, H, W] where the growth is
-    neither 1 nor 2; `potential` [N, C, H, W] accumulated, floating point but integer, or None if not kept.
+    `codes` [N, C, H, W] value of each train, None for readouts and where there is a `train` int8 [N, T, C, H, W]: of
+    neurons that do not divide (`Neuron.divides`); `potential` [N, C, H, W] accumulated, floating point but integer, or
+    None if not kept; `code` "plain" or "naf".
     """
 
     codes: torch.Tensor | None
     train: torch.Tensor | None = None
     potential: torch.Tensor | None = None
+    code: str = "plain"
 
     def spike_counts(self, growth: float) -> torch.Tensor:
         """Spikes of each neuron, [N, C, H, W]."""
         if self.train is not None:
-            return self.train.sum(1)
+            return self.train.count_nonzero(1)
         assert self.codes is not None
-        return _POPCOUNT[self.codes.to(torch.int32)] if growth == 2.0 else self.codes
+        size = self.codes.abs()
+        return _EVENTS[self.code][size.to(torch.int32)] if growth == 2.0 else size
 
 
-_POPCOUNT = torch.tensor([code.bit_count() for code in range(1 << 16)], dtype=torch.uint8)
+_EVENTS = {code: torch.from_numpy(event_counts(np.arange(1 << 16), code)) for code in ("plain", "naf")}
 
 
 def _exact_dtype(largest: int) -> torch.dtype:
@@ -90,16 +94,17 @@ class _Layer:
         if not isinstance(neuron, Neuron):
             return Activity(None, None, potential)
         kept = potential.clone() if keep else None
-        if neuron.growth not in (1.0, 2.0):
+        if not neuron.divides:
             train, _ = generate(potential.to(torch.int64), neuron)
-            return Activity(train.sum(1).to(torch.float32), train, kept)
-        # floor(V * 2^(T-1) / theta): a true division, exact below 2^24; a reciprocal would not be
+            return Activity(None, train, kept)
+        # V * 2^(T-1) / theta, cut towards 0: a true division, exact below 2^24; a reciprocal would not be
         quotient = potential.to(self.division)
         if self.division.is_floating_point:
-            quotient = quotient.div_(self.theta).floor_()
+            quotient = quotient.div_(self.theta).trunc_()
         else:
-            quotient = quotient.mul_(self.factor).floor_divide_(self.theta)
-        return Activity(quotient.clamp_(0, self.top).to(torch.float32), None, kept)
+            quotient = quotient.mul_(self.factor).div_(self.theta, rounding_mode="trunc")
+        quotient.clamp_(-self.top if neuron.signed else 0, self.top)
+        return Activity(quotient.to(torch.float32), None, kept, neuron.code)
 
 
 def forward(network: Network, x: np.ndarray, *, keep: bool = False) -> Iterator[tuple[slice, dict[str, Activity]]]:
@@ -120,7 +125,7 @@ def forward(network: Network, x: np.ndarray, *, keep: bool = False) -> Iterator[
     for start in range(0, max(len(x), 1), chunk):
         part = slice(start, min(start + chunk, len(x)))
         codes = torch.from_numpy(encode(source, x[part])).to(torch.float32)
-        activities = {source.name: Activity(codes)}
+        activities = {source.name: Activity(codes, code=source.code)}
         with torch.inference_mode():
             for layer in layers:
                 activities[layer.name] = layer.fire(layer.accumulate(activities), keep=keep)
@@ -166,7 +171,7 @@ def _trace(network: Network, activities: dict[str, Activity]) -> Trace:
     source = network.inputs[0]
     codes = activities[source.name].codes
     assert codes is not None
-    spikes = {source.name: spikes_of(codes.to(torch.int64).numpy(), source.timesteps)}
+    spikes = {source.name: spikes_of(codes.to(torch.int64).numpy(), source.timesteps, source.code)}
     accumulated, remainder = {}, {}
     for population in network.populations:
         activity, neuron = activities[population.name], population.neuron
@@ -182,12 +187,13 @@ def _trace(network: Network, activities: dict[str, Activity]) -> Trace:
         assert activity.codes is not None
         value = activity.codes.to(torch.int64).numpy()
         theta = neuron.theta[0].reshape(1, -1, 1, 1)
-        clamped = np.minimum(np.maximum(potential.numpy(), 0), neuron.ceiling * theta)
+        most = neuron.ceiling * theta
+        clamped = np.clip(potential.numpy(), -most if neuron.signed else 0, most)
         if neuron.growth == 2.0:
-            spikes[population.name] = spikes_of(value, neuron.timesteps)
+            spikes[population.name] = spikes_of(value, neuron.timesteps, neuron.code)
             remainder[population.name] = (clamped << (neuron.timesteps - 1)) - value * theta
         else:  # growth 1 fires in its first time steps, as long as the potential lasts
             steps = np.arange(neuron.timesteps).reshape(1, -1, 1, 1, 1)
-            spikes[population.name] = (value[:, None] > steps).astype(np.int8)
+            spikes[population.name] = np.sign(value[:, None]).astype(np.int8) * (np.abs(value[:, None]) > steps)
             remainder[population.name] = clamped - value * theta
     return Trace(spikes, accumulated, remainder)
