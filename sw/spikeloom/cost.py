@@ -129,8 +129,10 @@ def events(network: Network, name: str) -> float:
 
 def heard_events(network: Network, connection: Connection) -> float:
     """Mean events a sample that reach the synapses: behind max pooling about the root of the window fewer."""
-    count = events(network, connection.source)
-    return count / math.sqrt(math.prod(connection.geometry.pool)) if max_pooled(connection) else count
+    count, geometry = events(network, connection.source), connection.geometry
+    if isinstance(geometry, Diagonal) or not max_pooled(connection):
+        return count
+    return count / math.sqrt(math.prod(geometry.pool))
 
 
 def heard(network: Network, connection: Connection) -> Shape:

@@ -95,7 +95,7 @@ def _sliding(*, size: int, pool: int, kernel: int, stride: int, padding: int, ou
     valid &= (pooled < size // pool)[:, None, None]
     lowest = (place - first) // stride - (banks - 1)
     rotation = lowest % banks
-    used = valid.any(2)
+    used = np.asarray(valid.any(axis=2))
     skipped = np.where(used.any(1), used.argmax(1), 0)
     passes = np.where(used.any(1), most - used[:, ::-1].argmax(1) - skipped, 0)
     masks = np.zeros((size, max(int(passes.max()), 1), banks), bool)
