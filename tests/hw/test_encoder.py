@@ -30,11 +30,8 @@ class Output:
 
 def trains(dut: PixelEncoder, x: np.ndarray) -> np.ndarray:
     """Trains [N, digits, neurons] of samples uint8 [N, neurons], by the definition."""
-    codes = encode(Input("x", (dut.neurons, 1, 1), dut.timesteps, 1 / 255), x).astype(np.int64)
-    if dut.code == "plain":
-        spikes = spikes_of(codes, dut.timesteps)
-    else:  # +1 where 3q has a one and q has none, -1 the other way round, one place further down
-        spikes = spikes_of(3 * codes >> 1, dut.digits) - spikes_of(codes >> 1, dut.digits)
+    source = Input("x", (dut.neurons, 1, 1), dut.timesteps, 1 / 255, code=dut.code)
+    spikes = spikes_of(encode(source, x), source.timesteps, source.code)
     return spikes.reshape(len(x), dut.digits, dut.neurons)
 
 
