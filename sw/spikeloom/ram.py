@@ -6,10 +6,11 @@ memory that is deeper than a unit lie side by side, so that depths share units.
 Ref: Yosys, passes/memory/memory_libmap.cc and the families' brams.txt.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-LOGIC_COST = {"rom": 1 / 16, "ram": 1.0}  # of a bit in logic
+LOGIC_COST = {"rom": 1 / 16, "ram": 1.0, "block": math.inf}  # of a bit in logic
 SELECT_COST = 0.5  # of a bit of a multiplexer for reading, of an enable for writing
 PORT_COST = 2.0  # of a read port of its own
 
@@ -47,8 +48,11 @@ FAMILIES = {
 
 
 def units(depth: int, width: int, kind: str, family: str) -> tuple[int, int]:
-    """Units of a memory: (block RAMs, distributed RAMs); neither where it becomes logic."""
-    found: list[tuple[float, int, int]] = [(int(depth * width * LOGIC_COST[kind]), 0, 0)]
+    """Units of a memory: (block RAMs, distributed RAMs); neither where it becomes logic.
+
+    Kinds are "rom", "ram" (a read and a write port) and "block" (the same, and asked to be block RAM).
+    """
+    found = [(depth * width * LOGIC_COST[kind] // 1, 0, 0)]
     for ram in FAMILIES[family]:
         if ram.block or kind == "ram":
             cost, count = min(_shapes(ram, depth, width, kind))
@@ -64,10 +68,10 @@ def blocks(depth: int, width: int, kind: str, family: str) -> int:
 def _shapes(ram: Ram, depth: int, width: int, kind: str) -> Iterator[tuple[float, int]]:
     """Costs and units of a memory at every width of a port."""
     for position, word in enumerate(ram.widths):
-        if kind == "ram" and position < ram.least:
+        if kind != "rom" and position < ram.least:
             continue
         byte = 1 if kind == "rom" else min(ram.byte or word, word)
         deep = -(-depth // (1 << ram.bits - position))
         count = -(-deep * (-(-width // byte) * byte) // word)
-        select = (deep - 1) * width + (deep if deep > 1 and kind == "ram" else 0)
+        select = (deep - 1) * width + (deep if deep > 1 and kind != "rom" else 0)
         yield ram.cost * count + SELECT_COST * select + PORT_COST, count

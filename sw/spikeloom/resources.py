@@ -32,11 +32,11 @@ class Capacity:
 
 
 def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str], ...]:
-    """Every memory of a core: (name, depth, width in bits, "rom" or "ram")."""
+    """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`)."""
     found = [("weights", sum(weight_rows(network, core).values()), core.lanes * core.weight_bits, "rom")]
     if not core_registers(core):
         cells = core.grid[0] * core.grid[1]
-        found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "ram") for i in range(cells)]
+        found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "block") for i in range(cells)]
     if core.stored:
         codes = max(network.largest_code(item.source).bit_length() for item in core.stored)
         found.append(("store", core.store_words, core.store_width * codes, "ram"))

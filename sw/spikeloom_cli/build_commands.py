@@ -10,6 +10,7 @@ from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.network import Network
+    from spikeloom.plan import LayerEstimate, Plan
 
 SAMPLES_UNDER_COCOTB = 20
 
@@ -18,12 +19,15 @@ def generate(
     network: NetworkFile,
     board: Annotated[str, typer.Option(metavar="B", help="A board of `spikeloom boards`, or none.")] = "none",
     lanes: Annotated[int | None, typer.Option(metavar="N", help="Lanes of every core.  [default: chosen]")] = None,
+    cores: Annotated[
+        int | None, typer.Option(metavar="N", help="Cores that share the layers.  [default: chosen]")
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to make, or a build to replace.")
     ] = Path("build"),
     json: Json = False,
 ) -> Answer:
-    """Generate the core of a network: Verilog, memories and a manifest.
+    """Generate the cores of a network: Verilog, memories and a manifest; and say what they are expected to cost.
 
     \b
     Example:
@@ -31,34 +35,63 @@ def generate(
     """
     from spikeloom.network import Network
 
-    return generated(Network.load(network), output, board=board, lanes=lanes)
+    return generated(Network.load(network), output, board=board, lanes=lanes, cores=cores)
 
 
-def generated(network: "Network", folder: Path, *, board: str, lanes: int | None = None) -> Answer:
+def generated(
+    network: "Network", folder: Path, *, board: str, lanes: int | None = None, cores: int | None = None
+) -> Answer:
     """The answer of generate, which the demo gives too."""
+    from spikeloom.place import place
+    from spikeloom.plan import plan
+    from spikeloom_hw.boards import find
     from spikeloom_hw.build import generate as generate_build
 
+    capacity = None if board == "none" else find(board).capacity()
     with working(f"generating {folder}"):
-        build = generate_build(network, folder, board=board, lanes=lanes)
-    manifest = build.manifest
-    sizes = ("name", "population", "lanes", "groups", "rows", "bits", "generate_width")
-    cores = [{size: core[size] for size in sizes} for core in manifest["cores"]]
+        program = place(network, lanes=lanes, cores=cores, capacity=capacity)
+        build = generate_build(network, folder, board=board, lanes=lanes, cores=cores, program=program)
+    manifest, expected = build.manifest, plan(program, capacity)
+    sizes = ("name", "populations", "lanes", "grid", "width", "rows", "bits", "generate_width")
     document = {
         "build": str(build.folder),
         "digest": manifest["digest"],
         "board": manifest["board"],
         "lanes": manifest["lanes_total"],
-        "cores": cores,
+        "cores": [{size: core[size] for size in sizes} for core in manifest["cores"]],
+        "plan": expected.document,
     }
     rows = {
         "build": str(build.folder),
         "digest": manifest["digest"][:16],
         "board": manifest["board"],
         "lanes": str(manifest["lanes_total"]),
+        "between inferences": f"about {cycles(expected.interval)}",
+        "utilisation": f"about {percent(expected.utilisation)}",
+        "LUTs": _of(expected.lut, expected.lut_available),
+        "RAM blocks": _of(expected.ram, expected.ram_available),
     }
-    heads = ("core", "population", "lanes", "groups", "rows", "bits", "neurons tested a cycle")
-    table = (heads, *(tuple(str(core[size]) for size in sizes) for core in cores))
-    return Answer(document, (named_rows("Generated", rows), table))
+    return Answer(document, (named_rows("Generated", rows), *_plan_tables(expected)))
+
+
+def _of(used: int, available: int | None) -> str:
+    return f"about {used:,}" + ("" if available is None else f" of {available:,}")
+
+
+def _plan_tables(expected: "Plan") -> tuple[tuple[tuple[str, ...], ...], ...]:
+    layers = [("layer", "core", "lanes", "spread", "SOPs", "cycles")]
+    for item in expected.layers:
+        spread = "x".join(map(str, item.spread))
+        layers.append((item.layer, item.core, _grid(item), spread, f"{item.sops:,.0f}", f"{item.cycles:,.0f}"))
+    cores = [("core", "lanes", "cycles", "LUTs", "RAM blocks")]
+    for core in expected.cores:
+        cores.append((core.core, str(core.lanes), f"{core.cycles:,.0f}", f"{core.lut:,}", str(core.ram)))
+    return tuple(layers), tuple(cores)
+
+
+def _grid(item: "LayerEstimate") -> str:
+    """Lanes as cells times lanes of a cell."""
+    return str(item.width) if item.grid == (1, 1) else f"{item.grid[0]}x{item.grid[1]}x{item.width}"
 
 
 def simulate(

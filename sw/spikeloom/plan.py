@@ -1,0 +1,113 @@
+"""The plan of a program: what every layer and core is expected to cost, against what the board has."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .cost import phases, sops
+from .program import CorePlan, Program
+from .resources import Capacity, core_blocks, core_luts
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """Expected cost of a layer.
+
+    Members
+    -------
+    layer, core : by name.
+    lanes : of its core.
+    grid, width : cells of its core, and lanes of a cell.
+    spread : positions held side by side.
+    sops : synaptic operations a sample.
+    cycles : of the phase in which it is accumulated.
+    """
+
+    layer: str
+    core: str
+    lanes: int
+    grid: tuple[int, int]
+    width: int
+    spread: tuple[int, int]
+    sops: float
+    cycles: float
+
+
+@dataclass(frozen=True)
+class CoreEstimate:
+    """Expected cost of a core: cycles a sample, look-up tables, block RAMs."""
+
+    core: str
+    lanes: int
+    cycles: float
+    lut: int
+    ram: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a program is expected to cost.
+
+    Members
+    -------
+    interval : cycles between samples, those of the busiest core.
+    utilisation : part of all lanes' cycles that synaptic operations fill.
+    lut, ram : look-up tables and block RAMs of all cores, without the board's wrapper.
+    lut_available, ram_available : of the board, None without one.
+    family : of the device that the block RAMs are counted for.
+    """
+
+    layers: tuple[LayerEstimate, ...]
+    cores: tuple[CoreEstimate, ...]
+    interval: float
+    utilisation: float
+    lut: int
+    ram: int
+    family: str
+    lut_available: int | None = None
+    ram_available: int | None = None
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return asdict(self)
+
+
+def plan(program: Program, capacity: Capacity | None = None) -> Plan:
+    """Estimate the cost of a program; without a board, block RAMs are those of an ECP5."""
+    family = capacity.family if capacity else "ecp5"
+    cores = tuple(_core(program, core, family) for core in program.cores)
+    layers = tuple(item for core in program.cores for item in _layers(program, core))
+    interval = max(core.cycles for core in cores)
+    return Plan(
+        layers=layers,
+        cores=cores,
+        interval=interval,
+        utilisation=sum(layer.sops for layer in layers) / (interval * program.lanes),
+        lut=sum(core.lut for core in cores),
+        ram=sum(core.ram for core in cores),
+        family=family,
+        lut_available=capacity.lut if capacity else None,
+        ram_available=capacity.ram_blocks if capacity else None,
+    )
+
+
+def _core(program: Program, core: CorePlan, family: str) -> CoreEstimate:
+    network = program.network
+    busy = sum(phase.cycles for phase in phases(network, core))
+    return CoreEstimate(core.name, core.lanes, busy, core_luts(network, core), core_blocks(network, core, family))
+
+
+def _layers(program: Program, core: CorePlan) -> list[LayerEstimate]:
+    return [
+        LayerEstimate(
+            layer=layer.population,
+            core=core.name,
+            lanes=core.lanes,
+            grid=core.grid,
+            width=core.width,
+            spread=layer.spread,
+            sops=sops(program.network, layer.population),
+            cycles=phase.cycles,
+        )
+        for layer, phase in zip(core.layers, phases(program.network, core), strict=True)
+    ]
