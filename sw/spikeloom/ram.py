@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-LOGIC_COST = {"rom": 1 / 16, "ram": 1.0, "block": math.inf}  # of a bit in logic
+LOGIC_COST = {"rom": 1 / 16, "ram": 1.0}  # of a bit in logic
 SELECT_COST = 0.5  # of a bit of a multiplexer for reading, of an enable for writing
 PORT_COST = 2.0  # of a read port of its own
 
@@ -52,7 +52,7 @@ def units(depth: int, width: int, kind: str, family: str) -> tuple[int, int]:
 
     Kinds are "rom", "ram" (a read and a write port) and "block" (the same, and asked to be block RAM).
     """
-    found = [(depth * width * LOGIC_COST[kind] // 1, 0, 0)]
+    found = [] if kind == "block" else [(float(math.floor(depth * width * LOGIC_COST[kind])), 0, 0)]
     for ram in FAMILIES[family]:
         if ram.block or kind == "ram":
             cost, count = min(_shapes(ram, depth, width, kind))
