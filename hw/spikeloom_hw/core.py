@@ -228,6 +228,7 @@ class Core(wiring.Component):
                 generator.digits.eq(step.drain_digits),
                 generator.binary.eq(step.drain_binary),
                 generator.announce.eq(step.drain_announce),
+                generator.signed.eq(step.drain_signed),
             ]
             taken = taken | (~reads & generator.i.ready)
             left = left | self._send(m, generator)

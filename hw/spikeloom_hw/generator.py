@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from spikeloom import Neuron
 from spikeloom.bounds import potential_bounds
 
+from .codes import minimal
 from .layouts import biased_layout, row_layout, train_layout
 from .spec import CoreSpec
 
@@ -28,9 +29,10 @@ class Generator(wiring.Component):
     Members
     -------
     i : In(stream), see `biased_layout`.
-    digits : In, time steps of the layer, less one; constant while a layer is generated, as are the next two.
+    digits : In, time steps of the layer, less one; constant while a layer is generated, as are the next ones.
     binary : In(1), it has growth 2.
     announce : In(1), a silent slot at the start of a word of `announced_channels` is not dropped.
+    signed : In(1), the layer's trains are sent in minimal-weight code.
     o : Out(stream), trains, see `train_layout`.
     retire : Out(1), a slot leaves the pipeline, silent ones too.
     remainder : Out, its potentials after the last reset.
@@ -47,7 +49,14 @@ class Generator(wiring.Component):
                 "digits": In(max(1, (self.steps - 1).bit_length())),
                 "binary": In(1),
                 "announce": In(1),
-                "o": Out(stream.Signature(train_layout(self.steps, plan.generate_width, spec.scanned_shape))),
+                "signed": In(1),
+                "o": Out(
+                    stream.Signature(
+                        train_layout(
+                            spec.fired_digits, plan.generate_width, spec.scanned_shape, signed=spec.fires_signed
+                        )
+                    )
+                ),
                 "retire": Out(1),
                 "remainder": Out(row_layout(plan.bits, plan.generate_width)),
             }
@@ -96,7 +105,7 @@ class Generator(wiring.Component):
         o = self.o.payload
         m.d.comb += [
             self.o.valid.eq(speaks),
-            o.spikes.eq(trains[0]),
+            o.spikes.eq(trains[0] if not spec.fires_signed else self._send(m, trains[0])),
             Cat(o.last, o.neuron.as_value()).eq(tag),
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),
@@ -104,6 +113,22 @@ class Generator(wiring.Component):
             *(self.remainder[n].eq(potential) for n, potential in enumerate(potentials)),
         ]
         return m
+
+    def _send(self, m: Module, train: Value) -> Value:
+        """Spikes of the train that is sent where some layer sends minimal-weight code; drives the signs."""
+        width, digits = self.spec.plan.generate_width, self.spec.fired_digits
+        spikes: list[list[Value]] = []
+        signs: list[list[Value]] = []
+        for n in range(width):
+            fired = [train[step * width + n] for step in range(self.steps)]
+            # a shorter train's code comes shifted up, and so do its digits
+            plus, minus = minimal(Cat(*reversed(fired)))
+            digits_first = [(plus | minus)[bit] for bit in reversed(range(self.steps + 1))]
+            plain = [*fired, Const(0, 1), Const(0, 1)]
+            spikes.append([Mux(self.signed, digits_first[t], plain[t]) for t in range(digits)])
+            signs.append([self.signed & minus[self.steps - t] for t in range(digits)])
+        m.d.comb += self.o.payload.negatives.eq(Cat(*(sign[t] for t in range(digits) for sign in signs)))
+        return Cat(*(spike[t] for t in range(digits) for spike in spikes))
 
     def _word_start(self, tag: Value) -> Value:
         """Whether a slot is the first of a word of the receiver's store."""

@@ -56,7 +56,7 @@ class Lanes(wiring.Component):
         row = Signal(layout, reset_less=True)
         m.d.comb += read.addr.eq(self.operation.weight)
         m.d.sync += row.eq(read.data)
-        weights = [Value.cast(row[lane]) for lane in range(plan.lanes)]
+        weights: list[Value] = [row[lane].as_unsigned() for lane in range(plan.lanes)]
         if plan.grid != (1, 1):
             weights = self._rotate(m, weights)
         negative = self._delay(m, "negative", self.operation.negative) if spec.signed else Const(0, 1)

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
-from spikeloom.geometry import Dense
+from spikeloom import Dense, Neuron
 
 from .layouts import row_layout
 from .rom import width_of
@@ -133,7 +133,7 @@ def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
 def _drain(spec: CoreSpec, step: Step) -> dict[str, int]:
     """The layer that the generator empties meanwhile: `drain_scan_...`; `drain_row`: its rows, less one; `drain_neuron`: its first thresholds; `drain_borders`: these depend
     on the position, by way of tables from `drain_border_y` and `drain_border_x` on; `drain_digits`
-    of its train, less one; `drain_binary`: growth 2; `drain_out`: to the port rather than to the lanes; `drain_reads`: a
+    of its codes, less one; `drain_signed`: sent in minimal-weight code; `drain_binary`: growth 2; `drain_out`: to the port rather than to the lanes; `drain_reads`: a
     readout; `drain_announce`: silent words too.
     """
     phase = step.phase
@@ -146,7 +146,8 @@ def _drain(spec: CoreSpec, step: Step) -> dict[str, int]:
         "borders": int(spec.has_borders(before)),
         "border_y": spec.border_bases(before)[0],
         "border_x": spec.border_bases(before)[1],
-        "digits": spec.digits(population.name) - 1 if fires else 0,
+        "digits": population.neuron.timesteps - 1 if isinstance(population.neuron, Neuron) else 0,
+        "signed": int(fires and spec.signed_train(population.name)),
         "binary": int(fires and spec.binary(population.name)),
         "out": int(phase == 0),
         "reads": int(not fires),

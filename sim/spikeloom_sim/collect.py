@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from spikeloom import Input, Network, Population, Trace
+from spikeloom import Network, Population, Trace
 from spikeloom.program import LayerPlan
 
 from .capture import Capture, lanes_of
@@ -80,8 +80,9 @@ def _collect_core(
     banks = where.exactly(capture.swaps[core.name].words, "swaps", [1] * len(populations))
     accumulated, remainder = {}, {}
     for layer, population, bank in zip(core.layers, populations, banks, strict=True):
+        assert isinstance(population, Population)  # a core holds no input
         potentials = neurons_of(layer, places_of(core, layer, bank[:, 0]), layer.neurons)
-        accumulated[layer.population] = potentials + initial_of(population)
+        accumulated[layer.population] = potentials + initial_of(network, population)
     if core.spike is None:
         return Trace({}, accumulated, {})
     firing = {populations[n].name: (network.train(populations[n].name)[1], *populations[n].shape) for n in core.firing}
@@ -113,10 +114,14 @@ def neurons_of(layer: LayerPlan, values: np.ndarray, address: np.ndarray) -> np.
     return found.reshape(len(values), *layer.shape)
 
 
-def initial_of(population: Input | Population) -> np.ndarray:
-    """What a sample starts with and the banks do not hold, broadcast to [C, H, W]."""
-    assert isinstance(population, Population)  # a core holds no input
-    return population.neuron.initial[0].reshape(-1, 1, 1)
+def initial_of(network: Network, population: Population) -> np.ndarray:
+    """What the potentials of a population begin with, int64 [C, 1, 1], or [C, H, W] where it has border classes."""
+    initial = population.neuron.initial
+    if len(initial) == 1:
+        return initial[0].reshape(-1, 1, 1)
+    rows, columns = network.border_classes(population.name)
+    return initial[rows[:, None] * (columns.max() + 1) + columns].transpose(2, 0, 1)
+
 
 
 class _Where:
