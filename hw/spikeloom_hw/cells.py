@@ -15,9 +15,9 @@ from .words import operation_layout, potentials_layout
 class Cell(wiring.Component):
     """A block RAM with both banks of a cell, and a read-modify-write pipeline with bypass.
 
-    Stage 0 reads the row, stage 1 registers it, stage 2 adds and writes: a row a cycle with no bubble, even for the
-    same row again and again, since a sum still on its way is forwarded. A row read while it is written may come out as
-    anything and is never used: `no_rw_check` says so to Yosys, which otherwise adds a bypass as wide as the row.
+    Stage 0 reads the row, stage 1 adds and writes: a row a cycle with no bubble, even for the same row again and again,
+    since the sum that is being written is forwarded. A row read while it is written may come out as anything and is
+    never used: `no_rw_check` says so to Yosys, which otherwise adds a bypass as wide as the row.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Cell(wiring.Component):
     valid, row : In, a row to add to; its lowest bit is the bank (stage 0).
     empty : In(1), leave zeros there instead (stage 0).
     potentials : Out, the row that was read (stage 1).
-    addends, negative : In, what to add; inverted addends of a negative spike need one more (stage 2).
+    addends, negative : In, what to add; inverted addends of a negative spike need one more (stage 1).
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
@@ -53,39 +53,30 @@ class Cell(wiring.Component):
         )
         read = memory.read_port()
         write = memory.write_port()
-        rows = [Signal.like(self.row, name=f"row_{stage}") for stage in (1, 2)]
-        valid = [Signal(name=f"valid_{stage}") for stage in (1, 2)]
+        written = Signal.like(self.row)
+        valid = Signal()
         empty = Signal()
-        sums, last_sums, held = (Signal(self.layout, name=name, reset_less=True) for name in ("sums", "last_sums", "held"))
-        # a row still in stage 1 or 2 is not in the memory when stage 0 reads it
-        after_one = Signal()
-        after_one_late = Signal()
-        after_two = Signal()
+        again = Signal()  # the row that is read is the one that was being written
+        sums, last_sums = (Signal(self.layout, name=name, reset_less=True) for name in ("sums", "last_sums"))
         m.d.sync += [
-            rows[0].eq(self.row),
-            rows[1].eq(rows[0]),
-            valid[0].eq(self.valid),
-            valid[1].eq(valid[0]),
+            written.eq(self.row),
+            valid.eq(self.valid),
             empty.eq(self.empty),
-            after_one.eq(valid[0] & (rows[0] == self.row) & ~self.empty),
-            after_one_late.eq(after_one),
-            after_two.eq(valid[1] & (rows[1] == self.row)),
-            held.eq(Mux(after_two, last_sums.as_value(), read.data.as_value())),
+            again.eq(valid & (written == self.row)),
             last_sums.eq(sums),
         ]
-        with m.If(empty):
-            m.d.sync += held.eq(0)
         m.d.comb += [
             read.addr.eq(self.row),
             read.en.eq(self.valid),
             self.potentials.eq(read.data),
-            write.addr.eq(rows[1]),
-            write.en.eq(valid[1]),
+            write.addr.eq(written),
+            write.en.eq(valid),
             write.data.eq(sums),
         ]
         for lane in range(plan.width):
-            potential = Mux(after_one_late, last_sums[lane], held[lane])
-            m.d.comb += sums[lane].eq(add(potential, self.addends[lane], self.negative if self.spec.signed else None))
+            potential = Mux(again, last_sums[lane], read.data[lane]).as_unsigned() & ~empty.replicate(plan.bits)
+            inverts = self.negative if self.spec.inverts else None
+            m.d.comb += sums[lane].eq(add(potential.as_signed(), self.addends[lane], inverts))
         return m
 
 
@@ -99,8 +90,7 @@ def add(potential: Value, addend: Value, negative: Value | None) -> Value:
 class Cells(wiring.Component):
     """All cells of a core: finds each cell's row from the operation's, adds, and reads whole rows for the generator.
 
-    Operations are taken at any rate; addends come `spec.weight_latency` cycles later, a row that was read
-    `row_latency` cycles later.
+    Operations are taken at any rate; addends, and the row that was read, come `spec.weight_latency` cycles later.
 
     Parameters
     ----------
@@ -119,7 +109,7 @@ class Cells(wiring.Component):
 
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
         self.spec, self.tables = spec, tables
-        self.row_latency = spec.weight_latency - 1
+        self.row_latency = spec.weight_latency
         row = ceil_log2(spec.plan.rows)
         super().__init__(
             {
@@ -138,7 +128,7 @@ class Cells(wiring.Component):
         m = Module()
         bits = self.spec.plan.width * self.spec.plan.bits
         rows = self._rows(m)
-        negative: Value = self.operation.negative
+        negative: Value = self.operation.negative & self.spec.inverts
         for stage in range(self.spec.weight_latency):
             held = Signal(name=f"negative_{stage}")
             m.d.sync += held.eq(negative)
@@ -162,9 +152,11 @@ class Cells(wiring.Component):
         operation = self.operation
         row, bank, empty = Signal.like(operation.row), Signal(), Signal()
         if (gy, gx) == (1, 1):
-            valid = Signal()
-            m.d.sync += [row.eq(operation.row), bank.eq(self.bank), empty.eq(self.empty)]
-            m.d.sync += valid.eq(self.valid & (operation.mask_y & operation.mask_x | self.empty))
+            early, valid = Signal(), Signal()
+            early_row, early_bank, early_empty = Signal.like(row), Signal(), Signal()
+            m.d.sync += [early_row.eq(operation.row), early_bank.eq(self.bank), early_empty.eq(self.empty)]
+            m.d.sync += early.eq(self.valid & (operation.mask_y & operation.mask_x | self.empty))
+            m.d.sync += [row.eq(early_row), bank.eq(early_bank), empty.eq(early_empty), valid.eq(early)]
             return [(Cat(bank, row), valid, empty)]
         # the four rows that an operation may touch, then each cell takes its own
         higher = {}
@@ -188,6 +180,8 @@ class Cells(wiring.Component):
             bank.eq(bank_1),
             empty.eq(empty_1),
         ]
+        bank_3, empty_3 = Signal(), Signal()
+        m.d.sync += [bank_3.eq(bank), empty_3.eq(empty)]
         found: list[tuple[Value, Value, Value]] = []
         for a in range(gy):
             for b in range(gx):
@@ -197,7 +191,9 @@ class Cells(wiring.Component):
                     Mux(ups[a], Mux(rights[b], higher[1, 1], higher[1, 0]), Mux(rights[b], higher[0, 1], higher[0, 0]))
                 )
                 m.d.sync += valid.eq(valid_1 & mask_y[a] & mask_x[b])
-                found.append((Cat(bank, own), valid, empty))
+                late, late_valid = Signal.like(own, name=f"cell_read_{a}_{b}"), Signal(name=f"cell_reads_{a}_{b}")
+                m.d.sync += [late.eq(own), late_valid.eq(valid)]
+                found.append((Cat(bank_3, late), late_valid, empty_3))
         return found
 
     def _flags(self, m: Module, name: str, code: Value, flags: list[tuple[int, ...]], cells: int) -> list[Value]:

@@ -152,11 +152,13 @@ class Core(wiring.Component):
             replay = self.replay
             offered = offered | replay.valid
             m.d.comb += [replay.step.eq(step), replay.start.eq(sequencer.begin & step.rows_active)]
-            m.d.comb += [replay.ready.eq(~drain.request), lanes.plane.eq(replay.plane)]
+            m.d.comb += [replay.ready.eq(~drain.request), lanes.plane.eq(replay.plane), lanes.codes.eq(replay.codes)]
             m.d.comb += sequencer.rows_busy.eq(replay.busy)
             m.d.comb += walker.ready.eq(~drain.request & ~replay.valid)
         else:
             m.d.comb += walker.ready.eq(~drain.request)
+        digit = Signal.like(lanes.digit)
+        m.d.comb += lanes.digit.eq(digit)
         m.d.sync += [
             operation.eq(walker.o),
             valid.eq(clearing | drain.request | offered),
@@ -167,7 +169,7 @@ class Core(wiring.Component):
         ]
         if self.spec.adds_rows:
             with m.If(self.replay.valid):
-                m.d.sync += [operation.eq(self.replay.operation), by_rows.eq(1)]
+                m.d.sync += [operation.eq(self.replay.operation), by_rows.eq(1), digit.eq(self.replay.digit)]
         with m.If(drain.request):
             m.d.sync += [operation.eq(0), operation.row.eq(drain.row)]
         with m.If(clearing):

@@ -187,7 +187,7 @@ class Accumulators(wiring.Component):
             with m.If(self.clear):
                 m.d.sync += accumulator[lane].eq(0)
             with m.Elif(valid):
-                sign = negative if self.spec.signed else None
+                sign = negative if self.spec.inverts else None
                 m.d.sync += accumulator[lane].eq(add(accumulator[lane], self.addends[lane], sign))
         m.d.comb += self.potentials.eq(accumulator)
         return m

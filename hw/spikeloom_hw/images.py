@@ -76,12 +76,12 @@ class Events:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A diagonal connection that is added row by row, a bit plane of codes and a digit of the weights at a time.
+    """A diagonal connection that is added row by row: a digit of the weights at a time, times codes or their bit planes.
 
     Members
     -------
     connection, layer : which one, and where its target lies.
-    shifts : shift of each digit of the weights, ascending.
+    shifts : shift of each digit of the weights, ascending; with multipliers multiples of the lanes' weight bits.
     weights : int64 [groups*digits, gy, gx, width], digits of a row of channels side by side.
     """
 
@@ -91,11 +91,16 @@ class Rows:
     weights: np.ndarray
 
     @classmethod
-    def of(cls, connection: Connection, layer: LayerPlan, weight_bits: int) -> "Rows":
+    def of(cls, connection: Connection, layer: LayerPlan, weight_bits: int, *, multiply: bool) -> "Rows":
         """Images of a diagonal connection on lanes with weights of `weight_bits` bits."""
         geometry = connection.geometry
         assert isinstance(geometry, Diagonal)
-        shifts, digits = digits_of(connection.weights.astype(np.int64), connection.weight_bits, weight_bits)
+        weights = connection.weights.astype(np.int64)
+        if multiply:
+            shifts, digits = even_digits(weights << connection.shift, weight_bits)
+        else:
+            shifts, digits = digits_of(weights, connection.weight_bits, weight_bits)
+            shifts = tuple(shift + connection.shift for shift in shifts)
         channel = np.full(layer.groups * layer.channels, -1)
         inside = slice(geometry.channel_offset, geometry.channel_offset + len(connection.weights))
         channel[inside] = np.arange(len(connection.weights))
@@ -120,6 +125,15 @@ def digits_of(weights: np.ndarray, bits: int, lane_bits: int) -> tuple[tuple[int
     if not (weights & ((1 << low) - 1)).any():
         return tuple(shift + low for shift in shifts), digits
     return (0, *(shift + low for shift in shifts)), np.concatenate([(weights & ((1 << low) - 1))[None], digits])
+
+
+def even_digits(weights: np.ndarray, lane_bits: int) -> tuple[tuple[int, ...], np.ndarray]:
+    """Weights as a sum of digits of `lane_bits` signed bits, at multiples of as many bits: (shifts, int64 [digits, n])."""
+    digits, half = [], 1 << (lane_bits - 1)
+    while not digits or weights.any():
+        digits.append((weights + half & 2 * half - 1) - half)
+        weights = (weights - digits[-1]) >> lane_bits
+    return tuple(n * lane_bits for n in range(len(digits))), np.array(digits)
 
 
 def _shares(layer: LayerPlan) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The lanes' weights: read a row, rotate it to the cells it belongs to, shift it to its time step's weight."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -16,7 +16,8 @@ class Lanes(wiring.Component):
     """Weight memory, rotation and shifters: `addends` follow `operation` by `spec.weight_latency` cycles, one row a cycle.
 
     A spike of a growth-2 train at time step t of T weighs 2^(T-t): the lane adds w << (T-t), so events may come in
-    any order (the potentials are sums). A negative spike's addends are inverted bit by bit; the cells add the one.
+    any order (the potentials are sums). Shifters invert a negative spike's addends bit by bit, and the cells add the
+    one. Multipliers, where the device has one for every lane, do all this at once, and add whole codes by rows.
 
     Rotation takes two multiplexers, first along the rows of the grid, then along its columns. The weights are
     registered before: a block RAM's output comes late in its cycle.
@@ -31,7 +32,8 @@ class Lanes(wiring.Component):
     operation : In, what to read and how to move it.
     empty : In(1), add nothing.
     by_rows : In(1), lanes add only where `plane` has a one.
-    plane : In, a bit a lane; one cycle before the addends.
+    plane : In, a bit a lane; codes : In, a code a lane, which multipliers take whole; one cycle before the addends.
+    digit : In, which digit of a row's weights this is.
     addends : Out, a row of what to add.
     """
 
@@ -42,7 +44,9 @@ class Lanes(wiring.Component):
                 "operation": In(operation_layout(spec, tables)),
                 "empty": In(1),
                 "by_rows": In(1),
+                "digit": In(range(len(spec.digit_range))),
                 "plane": In(spec.plan.lanes),
+                "codes": In(spec.plan.lanes * spec.code_bits),
                 "addends": Out(potentials_layout(spec)),
             }
         )
@@ -59,27 +63,68 @@ class Lanes(wiring.Component):
         weights: list[Value] = [row[lane].as_unsigned() for lane in range(plan.lanes)]
         if plan.grid != (1, 1):
             weights = self._rotate(m, weights)
+        products = self._multiply(m, weights) if plan.multiply else self._shift(m, weights)
+        m.d.comb += [self.addends[lane].eq(product) for lane, product in enumerate(products)]
+        return m
+
+    def _shift(self, m: Module, weights: list[Value]) -> list[Value]:
+        """Weights to the left, inverted for negative spikes, or nothing where the plane has a zero."""
+        spec = self.spec
         negative = self._delay(m, "negative", self.operation.negative) if spec.signed else Const(0, 1)
-        shift = self._delay(m, "shift", spec.shifts - 1 - self.operation.shift if spec.signed else self.operation.shift)
+        late = spec.shifts - 1 - self.operation.shift if spec.signed else self.operation.shift
+        shift = self._delay(m, "shift", late[: len(self.operation.shift)])
         silent = self._delay(m, "empty", self.empty)
-        masked = self._delay(m, "by_rows", self.by_rows) if plan.stored else Const(0, 1)
-        products = Signal(row_layout(plan.weight_bits + spec.shifts - 1, plan.lanes), reset_less=True)
+        masked = self._delay(m, "by_rows", self.by_rows) if spec.adds_rows else Const(0, 1)
+        products = []
         for lane, weight in enumerate(weights):
-            adds = ~silent & (self.plane[lane] | ~masked)
             if spec.signed:  # what comes in from the right is inverted too
                 low = Cat(negative.replicate(spec.shifts - 1), weight ^ negative.replicate(len(weight)))
                 shifted = low.as_signed() >> shift
             else:
                 shifted = weight.as_signed() << shift
-            m.d.sync += products[lane].eq(Mux(adds, shifted, 0))
-            m.d.comb += self.addends[lane].eq(products[lane])
-        return m
+            product = Signal(signed(spec.plan.weight_bits + spec.shifts - 1), name=f"product_{lane}", reset_less=True)
+            m.d.sync += product.eq(Mux(~silent & (self.plane[lane] | ~masked), shifted, 0))
+            products.append(product)
+        return products
 
-    def _delay(self, m: Module, name: str, value: Value) -> Value:
-        """A value of the operation as it is one cycle before the addends."""
-        width = len(self.operation.shift) if name == "shift" else len(value)
-        for stage in range(1, self.spec.weight_latency):
-            held = Signal(width, name=f"{name}_{stage}")
+    def _multiply(self, m: Module, weights: list[Value]) -> list[Value]:
+        """Weights times a power of two, or minus that, or times the codes of a row."""
+        spec, bits = self.spec, self.spec.plan.weight_bits
+        digits = len(spec.digit_range)
+        power = Signal(spec.shifts, name="power")
+        factor = Signal(signed(spec.shifts + 1), name="factor")
+        by_rows = self._delay(m, "by_rows", self.by_rows, last=False)
+        m.d.comb += power.eq(1 << self._delay(m, "shift", self.operation.shift, last=False))
+        negative = self._delay(m, "negative", self.operation.negative, last=False)
+        with m.If(self._delay(m, "empty", self.empty, last=False) | by_rows):
+            m.d.sync += factor.eq(0)
+        with m.Else():
+            m.d.sync += factor.eq(Mux(negative, -power, power))
+        used = []  # which digit of a row's weights
+        number = self._delay(m, "digit", self.digit, last=False)
+        for digit in range(digits if spec.adds_rows else 0):
+            flag = Signal(name=f"digit_{digit}")
+            m.d.sync += flag.eq(by_rows & (number == digit))
+            used.append(flag)
+        products = []
+        for lane, weight in enumerate(weights):
+            product = Signal(signed(bits + spec.factor_bits), name=f"product_{lane}", reset_less=True)
+            own: Value = factor
+            if used:
+                code = self.codes[lane * spec.code_bits : (lane + 1) * spec.code_bits]
+                placed = [Cat(Const(0, bits * n), code & flag.replicate(len(code))) for n, flag in enumerate(used)]
+                own = Cat(factor, factor[-1].replicate(spec.factor_bits))[: spec.factor_bits]
+                for value in placed:
+                    own = own | value
+                own = own[: spec.factor_bits].as_signed()
+            m.d.sync += product.eq(weight.as_signed() * own)
+            products.append(product)
+        return products
+
+    def _delay(self, m: Module, name: str, value: Value, *, last: bool = True) -> Value:
+        """A value of the operation as it is one cycle before the addends, or a cycle earlier still."""
+        for stage in range(1, self.spec.weight_latency - (not last)):
+            held = Signal(value.shape(), name=f"{name}_{stage}")
             m.d.sync += held.eq(value)
             value = held
         return value

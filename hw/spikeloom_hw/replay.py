@@ -13,7 +13,8 @@ from .words import operation_layout, scan_layout, step_layout
 
 class RowReplay(wiring.Component):
     """Adds a diagonal connection: gathers a row of codes from the store, then one operation a bit of the codes (and a
-    digit of the weights), in which the lanes add their weight where their code has a one.
+    digit of the weights), in which the lanes add their weight where their code has a one. Lanes with multipliers take
+    all bits at once.
 
     Gathering takes a cycle a word and five more; operations are offered until they are taken.
 
@@ -29,7 +30,8 @@ class RowReplay(wiring.Component):
     busy : Out(1), not all rows are added.
     read, address : Out, read the store; `word` In, in the next cycle.
     valid, operation : Out, an operation; `ready` In(1) takes it.
-    plane : Out, a bit a lane, one cycle before the operation's addends.
+    digit : Out, the operation's digit of the weights.
+    plane, codes : Out, a bit and a code a lane, one cycle before the operation's addends.
     """
 
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
@@ -46,7 +48,9 @@ class RowReplay(wiring.Component):
                 "valid": Out(1),
                 "operation": Out(operation_layout(spec, tables)),
                 "ready": In(1),
+                "digit": Out(range(len(spec.digit_range))),
                 "plane": Out(spec.plan.lanes),
+                "codes": Out(spec.plan.lanes * spec.code_bits),
             }
         )
 
@@ -119,6 +123,8 @@ class RowReplay(wiring.Component):
         m.d.comb += [
             self.valid.eq(self.busy & gathered & ~gathering),
             operation.weight.eq(weight + digit),
+            self.digit.eq(digit),
+            self.codes.eq(codes),
             operation.mask_y.eq(~0),
             operation.mask_x.eq(~0),
             operation.shift.eq(shifts[digit] + bit),
@@ -135,6 +141,8 @@ class RowReplay(wiring.Component):
                 m.d.sync += weight.eq(weight + step.rows_digit + 1)
                 with m.If(group == step.rows_group):
                     m.d.sync += [group.eq(0), weight.eq(step.rows_weight)]
+        if self.spec.plan.multiply:
+            return done
         # the plane is wanted later than the operation: a cycle in its register, the rest by waiting
         late: Value = bit
         for stage in range(self.spec.weight_latency - 1):

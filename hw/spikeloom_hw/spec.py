@@ -174,6 +174,11 @@ class CoreSpec:
         return getattr(source, "code", getattr(getattr(source, "neuron", None), "code", "plain")) == "naf"
 
     @property
+    def inverts(self) -> bool:
+        """Whether addends of negative spikes are inverted, and need one more; multipliers negate them instead."""
+        return self.signed and not self.plan.multiply
+
+    @property
     def in_registers(self) -> bool:
         """Whether the potentials are one row of one layer, which registers hold."""
         return self.plan.grid == (1, 1) and len(self.plan.layers) == 1 and self.plan.rows == 1
@@ -260,7 +265,7 @@ class CoreSpec:
     def _rows(self, name: str | None, layer: LayerPlan) -> Rows:
         connection = self._connection(name)
         assert connection is not None  # a step by rows has a connection
-        return Rows.of(connection, layer, self.plan.weight_bits)
+        return Rows.of(connection, layer, self.plan.weight_bits, multiply=self.plan.multiply)
 
     @cached_property
     def event_bases(self) -> tuple[int, ...]:
@@ -296,10 +301,16 @@ class CoreSpec:
         for step in self.steps:
             if step.events and step.train:
                 largest = max(largest, step.events.connection.shift + self.top_shift(step.train))
-            if step.rows:
+            if step.rows and not self.plan.multiply:
                 connection = step.rows.connection
-                largest = max(largest, connection.shift + self.code_bits_of(connection.source) - 1 + step.rows.shifts[-1])
+                largest = max(largest, self.code_bits_of(connection.source) - 1 + step.rows.shifts[-1])
         return largest + 1
+
+    @cached_property
+    def factor_bits(self) -> int:
+        """Signed bits of what a weight is multiplied with."""
+        rows = [step.rows.shifts[-1] + self.code_bits_of(step.rows.connection.source) for step in self.steps if step.rows]
+        return 1 + max(self.shifts, *rows, 1)
 
     def top_shift(self, train: str) -> int:
         """Shift of a train's first spike."""

@@ -65,7 +65,8 @@ def _fill(spec: CoreSpec, tables: WalkTables, step: Step, walked: int) -> dict[s
 def _rows(spec: CoreSpec, step: Step, number: int) -> dict[str, int]:
     """A diagonal connection by rows: `rows_active`; `rows_base` of the source's codes; store words between source positions
     that target neighbours hear: `rows_y`, `rows_x`; `rows_offset`: channel offset; `rows_channels` of the source;
-    `rows_weight`: first weight row; `rows_group`: rows of channels, less one; `rows_digit`, `rows_bit`: digits of a weight and bits of a code, less one; `rows_shift<d>`:
+    `rows_weight`: first weight row; `rows_group`: rows of channels, less one; `rows_digit`, `rows_bit`: digits of a weight and bits of a code
+    that are added one by one, less one; `rows_shift<d>`:
     shift of the last bit with digit d; `rows_scan_...`: the target.
     """
     rows = step.rows
@@ -86,10 +87,9 @@ def _rows(spec: CoreSpec, step: Step, number: int) -> dict[str, int]:
             "channels": source[0],
             "weight": spec.row_bases[number],
             "digit": len(rows.shifts) - 1,
-            "bit": spec.code_bits_of(rows.connection.source) - 1,
+            "bit": 0 if spec.plan.multiply else spec.code_bits_of(rows.connection.source) - 1,
         }
-        shifts = [shift + rows.connection.shift for shift in rows.shifts]
-        shifts += [0] * (digits - len(shifts))
+        shifts = [*rows.shifts, *[0] * (digits - len(rows.shifts))]
         scan = scan_fields(rows.layer, spec.plan.store_width)
         plain["group"] = rows.layer.groups - 1
     # every place of a row is filled, whether a neuron lies there or not

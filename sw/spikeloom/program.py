@@ -143,6 +143,7 @@ class CorePlan:
     queue_depth : words of the event queue; 0 where no layer fires.
     stored : codes kept for replay.
     store_width : codes in a word of the store.
+    multiply : the lanes shift weights by multiplying them, on the device's multipliers.
     """
 
     name: str
@@ -156,6 +157,7 @@ class CorePlan:
     queue_depth: int
     stored: tuple[Stored, ...] = ()
     store_width: int = 1
+    multiply: bool = False
 
     @property
     def lanes(self) -> int:
