@@ -8,7 +8,7 @@ from .geometry import Diagonal
 from .lookups import table_sizes
 from .network import Network, Population
 from .neuron import Neuron
-from .program import CorePlan, Program, fires
+from .program import CorePlan, LayerPlan, Program
 from .ram import blocks
 from .weights import weight_rows
 
@@ -41,7 +41,7 @@ def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str
         codes = max(network.largest_code(item.source).bit_length() for item in core.stored)
         found.append(("store", core.store_words, core.store_width * codes, "ram"))
     if core.queue_depth:
-        found.append(("queue", core.queue_depth, _word_bits(network, core), "ram"))
+        found.append(("queue", core.queue_depth - 1, _word_bits(network, core), "ram"))  # the last word is a register
     found += [(name, depth, width, "rom") for name, (depth, width) in table_sizes(network, core).items()]
     return tuple(found)
 
@@ -62,7 +62,7 @@ def core_luts(network: Network, core: CorePlan) -> int:
         lane += 24  # rotation
     diagonal = any(isinstance(item.geometry, Diagonal) for item in network.connections)
     lane += 6 if diagonal and core.stored else 0
-    trains = max((_timesteps(network, layer.population) for layer in core.layers), default=0)
+    trains = max((neuron.timesteps for layer in core.layers if (neuron := _neuron(network, layer))), default=0)
     return core.lanes * lane + core.generate_width * (2 * trains + 3) * core.bits + 400 + 60 * len(core.layers)
 
 
@@ -79,14 +79,15 @@ def shortages(program: Program, capacity: Capacity) -> list[str]:
 
 
 def _word_bits(network: Network, core: CorePlan) -> int:
-    """Width of a word of the event queue: the coordinates of a slot, its trains, the end mark."""
-    firing = [layer for layer in core.layers if fires(network, layer.population)]
+    """Width of a word of the event queue: a slot's trains (and signs), its coordinates, where it goes, the end mark."""
+    firing = [layer for layer in core.layers if _neuron(network, layer)]
     coordinates = sum(max((layer.shape[axis] - 1).bit_length() for layer in firing) for axis in range(3))
-    digits = max(_timesteps(network, layer.population) for layer in firing)
-    return coordinates + digits * core.generate_width + 1
+    spikes = max(network.train(layer.population)[1] for layer in firing) * core.generate_width
+    signed = any(neuron.code == "naf" for layer in firing if (neuron := _neuron(network, layer)))
+    return spikes * (2 if signed else 1) + coordinates + 3
 
 
-def _timesteps(network: Network, name: str) -> int:
-    population = network.source(name)
-    assert isinstance(population, Population)
-    return population.neuron.timesteps if isinstance(population.neuron, Neuron) else 0
+def _neuron(network: Network, layer: LayerPlan) -> Neuron | None:
+    """The neuron of a layer that fires."""
+    population = network.source(layer.population)
+    return population.neuron if isinstance(population, Population) and isinstance(population.neuron, Neuron) else None

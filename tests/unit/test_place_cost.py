@@ -1,0 +1,103 @@
+"""The cost of a core: cycles that walking every event would take, slots that the scan passes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from deep_shapes import residual_network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_networks import RandomNetwork
+from spikeloom import Conv2d, Network
+from spikeloom.cores import best_core, plan_core
+from spikeloom.cost import PHASE_CYCLES, PIPELINE_CYCLES, cycles, event_cycles, events, phases, scanned_slots, sops
+from spikeloom.landing import landings
+from spikeloom.measure import fan_out
+from spikeloom.program import LayerPlan
+
+small = st.integers(1, 4)
+
+
+def uniform(network: Network) -> Network:
+    """The network with one event in every neuron."""
+    sources = tuple(dataclasses.replace(item, activity=float(np.prod(item.shape))) for item in network.inputs)
+    populations = tuple(
+        dataclasses.replace(item, activity=float(np.prod(item.shape))) for item in network.populations[:-1]
+    )
+    return dataclasses.replace(network, inputs=sources, populations=(*populations, network.populations[-1]))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4, 8])
+@pytest.mark.parametrize("spread", [(1, 1), (1, 2), (2, 2), (3, 1), (3, 3)])
+@pytest.mark.parametrize("width", [1, 2, 3, 8])
+def test_an_event_takes_a_cycle_for_every_row_it_touches(groups: int, spread: tuple[int, int], width: int) -> None:
+    geometry = Conv2d((3, 2), (1, 2), (1, 0), groups)
+    network = RandomNetwork(np.random.default_rng(3), (8, 9, 9), 8).conv(8, geometry).readout(2)
+    layer = LayerPlan("l1", network.populations[0].shape, (3, 3), width, spread)
+    vertical, horizontal = landings(geometry, (8, 9, 9), layer.shape, spread)
+    rows = max(
+        (group * 8 // groups + 8 // groups - 1) // layer.channels - group * 8 // groups // layer.channels + 1
+        for group in range(groups)
+    )
+    passes = np.outer(vertical.passes, horizontal.passes) * rows
+    expected = np.maximum(passes, 1).mean()
+    assert event_cycles(network, layer, network.connections[0]) == pytest.approx(expected, rel=1e-12)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(small, small, small, small, st.integers(1, 20), st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 2]))
+def test_the_scan_passes_every_slot_up_to_the_last_one_used_in_any_row(
+    gy: int, gx: int, by: int, bx: int, channels: int, height: int, width: int, slot: int
+) -> None:
+    layer = LayerPlan("l", (channels, height, width), (gy, gx), 2 * slot, (min(by, gy), min(bx, gx)))
+    used = (layer.neurons.reshape(layer.rows, -1, slot) >= 0).any(2)
+    length = max(int(np.flatnonzero(row).max()) + 1 for row in used if row.any())
+    assert scanned_slots(layer, slot) == (layer.rows - 1) * length + int(np.flatnonzero(used[-1]).max()) + 1
+    assert scanned_slots(layer, slot) >= len(layer.scan(slot))
+
+
+def test_a_phase_takes_what_is_slowest_in_it() -> None:
+    network = RandomNetwork(np.random.default_rng(4), (4, 8, 8)).conv(6, Conv2d((1, 1))).readout(3)
+    core = plan_core(network, 0, 2, width=6)
+    busy = phases(network, core)
+    assert [phase.population for phase in busy] == ["l1", "readout"]
+    first, second = busy
+    assert (first.stream, first.front, first.drain) == (128, 128, 1)
+    assert first.cycles == max(first.stream + first.drain, first.generator + PIPELINE_CYCLES) + PHASE_CYCLES
+    assert (second.drain, second.generator) == (64, 64 * 3)
+    slow = dataclasses.replace(second, generator=1000)
+    assert slow.cycles == 1000 + PIPELINE_CYCLES + PHASE_CYCLES
+    assert cycles(network, core) == first.cycles + second.cycles
+
+
+def test_diagonal_rows_run_beside_the_stream_but_fetching_them_may_take_longer() -> None:
+    network = uniform(residual_network(np.random.default_rng(5), channels=(16,), blocks=1, size=9, timesteps=4))
+    core = best_core(network, 0, 4, 144)
+    assert (core.grid, core.width, core.store_width) == ((3, 3), 16, 16)
+    phase = phases(network, core)[2]
+    assert phase.rows == 9 * 4  # nine rows, four bit planes
+    assert phase.fetch == 9 * 9  # nine words a row
+    wide = dataclasses.replace(
+        network,
+        connections=tuple(
+            dataclasses.replace(item, weights=item.weights | 64, weight_bits=8) if "_to_" in item.name[2:] else item
+            for item in network.connections
+        ),
+    )
+    assert phases(wide, core)[2].rows == 2 * phase.rows  # a second digit of the weights
+
+
+@pytest.mark.parametrize("pool_kind", ["average", "max"])
+def test_sops_are_events_times_the_mean_fan_out(pool_kind: str) -> None:
+    geometry = Conv2d((3, 3), padding=(1, 1), pool=(2, 2), pool_kind=pool_kind)
+    layers = RandomNetwork(np.random.default_rng(6), (2, 8, 8)).conv(4, Conv2d((3, 3), padding=(1, 1)))
+    network = uniform(layers.conv(8, geometry).readout(3))
+    connection = network.connections[1]
+    count = events(network, "l1") / (2 if pool_kind == "max" else 1)
+    assert sops(network, "l2") == pytest.approx(count * fan_out(network, connection).mean(), rel=1e-12)
+
+
+def test_where_calibration_is_silent_every_second_neuron_sends_an_event() -> None:
+    network = RandomNetwork(np.random.default_rng(7), (2, 3, 3)).dense(4).readout(3)
+    assert events(network, "input") == 9
+    assert events(uniform(network), "input") == 18
