@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .bounds import signed_bits
 from .errors import DoesNotFit, NotBuilt, listed
-from .geometry import Conv2d
+from .geometry import Conv2d, Diagonal
 from .measure import fan_out
 from .network import Connection, Network, Population
 from .neuron import Neuron, Silent
@@ -50,6 +50,13 @@ def require_chain(network: Network) -> None:
         incoming = network.incoming(population.name)
         if [connection.source for connection in incoming] != [before]:
             found.append(f"population '{population.name}' must have one connection, from '{before}'")
+        for connection in incoming:
+            if isinstance(connection.geometry, Diagonal):
+                found.append(f"connection '{connection.name}': diagonal geometry")
+            elif connection.geometry.pool_kind != "average":
+                found.append(f"connection '{connection.name}': {connection.geometry.pool_kind} pooling")
+        if len(population.neuron.initial) > 1:
+            found.append(f"population '{population.name}': border classes")
         neuron = population.neuron
         if isinstance(neuron, Neuron) and neuron.growth not in (1.0, 2.0):
             found.append(f"population '{population.name}': growth {neuron.growth} needs a sweep a time step")

@@ -5,8 +5,21 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from random_graphs import RandomGraph
 from random_networks import RandomNetwork, random_network, random_samples
-from spikeloom import Connection, Conv2d, Dense, DoesNotFit, Network, NotBuilt, Population, Readout, Silent, golden
+from spikeloom import (
+    Connection,
+    Conv2d,
+    Dense,
+    Diagonal,
+    DoesNotFit,
+    Network,
+    NotBuilt,
+    Population,
+    Readout,
+    Silent,
+    golden,
+)
 from spikeloom.bounds import potential_bits
 from spikeloom.place import MAX_LANES, SPARE, Capacity, core_blocks, cycles, place, ram_blocks, require_chain
 from spikeloom.program import plan_core
@@ -191,6 +204,13 @@ def skipping() -> Network:
     return dataclasses.replace(network, connections=(*network.connections, skip))
 
 
+def branches() -> Network:
+    graph = RandomGraph(np.random.default_rng(9), (2, 4, 4), name="odd")
+    graph.add("l1", (2, 4, 4), ("input", Diagonal()))
+    graph.add("l2", (2, 2, 2), ("l1", Conv2d((3, 3), padding=(1, 1), pool=(2, 2), pool_kind="max")), classes=4)
+    return graph.add("readout", (3, 1, 1), ("l2", Dense()), fires=False).network()
+
+
 def two_readouts() -> Network:
     network = RandomNetwork(np.random.default_rng(7), (1, 4, 4), name="odd").dense(4).readout(2)
     map_of_potentials = Population("more", (1, 2, 2), Silent(np.zeros((1, 1), np.int64)))
@@ -221,6 +241,10 @@ def last_fires() -> Network:
             "input 'input': signed; population 'l1': signed; "
             "population 'l2': a reset or thresholds other than theta; "
             "population 'l3': growth 0.75 needs a sweep a time step",
+        ),
+        (
+            branches,
+            "connection 'l1_in0': diagonal geometry; connection 'l2_in0': max pooling; population 'l2': border classes",
         ),
         (skipping, "population 'l2' must have one connection, from 'l1'"),
         (
