@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .geometry import Conv2d, Dense, Diagonal
+from .geometry import Diagonal
 from .neuron import Neuron, growth_shift, partial_sums
 
 if TYPE_CHECKING:
@@ -43,18 +43,17 @@ def _contribution(network: "Network", connection: "Connection", *, partial: bool
     """Least and largest contribution of a connection to one potential of each channel it reaches, float64.
 
     Positive and negative weights are summed apart; each term is weighted with the largest value of the source's
-    train and the number of neurons in a pooling window. The interior of a convolution bounds its borders.
-    `partial`: of any part of the events, see `partial_bounds`.
+    train and the number of neurons that are summed in a pooling window. The interior of a convolution bounds its
+    borders. `partial`: of any part of the events, see `partial_bounds`.
     """
     geometry, rows = connection.geometry, connection.weights.reshape(len(connection.weights), -1)
-    window = int(np.prod(geometry.pool)) if isinstance(geometry, Dense | Conv2d) else 1
     sender, (growth, timesteps) = network.sender(connection.source), network.train(connection.source)
     low, high = network.least_code(connection.source), network.largest_code(connection.source)
     if partial and sender.code == "naf":
         low, high = partial_sums(sender.timesteps)
     if growth not in (1.0, 2.0):
         low, high = low // timesteps, high // timesteps  # of one time step
-    least_code, largest_code = (float(code * window << connection.shift) for code in (low, high))
+    least_code, largest_code = (float(code * geometry.summed << connection.shift) for code in (low, high))
     negative, positive = np.minimum(rows, 0).sum(1, dtype=np.int64), np.maximum(rows, 0).sum(1, dtype=np.int64)
     least, largest = negative * largest_code + positive * least_code, positive * largest_code + negative * least_code
     if growth in (1.0, 2.0):

@@ -2,6 +2,9 @@
 
 A geometry maps a source of shape (C, H, W), pooled on the way by windows of `pool` (stride equal to the window,
 positions beyond floor(H/p)*p dropped), to a target of shape (O, H', W').
+
+Average pooling takes the integer sum, its 1/(py*px) is in the scale: every event of the source reaches the synapses.
+Max pooling acts on trains: what reaches the synapses is the largest train of each window, as `heard` says.
 """
 
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ Shape = tuple[int, int, int]
 Pair = tuple[int, int]
 
 MAX_EXTENT = 1 << 16  # of kernels, strides, paddings and windows
+POOL_KINDS = ("average", "max")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,13 @@ class Axis:
         return cls(count, np.where(count, first, 0), np.where(count, (place - first) // stride, 0), stride)
 
     @classmethod
+    def subsampled(cls, *, size: int, stride: int) -> "Axis":
+        """Landing of a diagonal connection: every `stride`-th coordinate meets its output, kernel index 0."""
+        place = np.arange(size)
+        count = (place % stride == 0).astype(np.int64)
+        return cls(count, np.zeros(size, np.int64), np.where(count, place // stride, 0), stride)
+
+    @classmethod
     def whole(cls, *, size: int, pool: int) -> "Axis":
         """Landing of a dense connection: the pooled coordinate is the kernel index, every event lands once."""
         pooled = np.arange(size) // pool
@@ -55,16 +66,38 @@ def _pooled(source: Shape, pool: Pair) -> Shape:
     return source[0], source[1] // pool[0], source[2] // pool[1]
 
 
+class _Pooled:
+    """What geometries with pooling windows have in common."""
+
+    pool: Pair
+    pool_kind: str
+
+    @property
+    def summed(self) -> int:
+        """Neurons of the source whose values are summed before they meet a weight: 1 under max pooling."""
+        return 1 if self.pool_kind == "max" else self.pool[0] * self.pool[1]
+
+    def heard(self, source: Shape) -> Shape:
+        """Shape of the trains whose events reach the synapses: behind max pooling, the source's own otherwise."""
+        return _pooled(source, self.pool) if self.pool_kind == "max" else source
+
+    def _window(self) -> Pair:
+        """Window that an event's coordinates are still divided by."""
+        return (1, 1) if self.pool_kind == "max" else self.pool
+
+
 @dataclass(frozen=True)
-class Dense:
+class Dense(_Pooled):
     """Every (pooled) source neuron reaches every target neuron; weights [O, C*(H/p)*(W/p)] in address order.
 
     Parameters
     ----------
-    pool : (py, px), average-pooling window on the way; the integer sum is taken, its 1/(py*px) is in the scale.
+    pool : (py, px), pooling window on the way.
+    pool_kind : "average" or "max".
     """
 
     pool: Pair = (1, 1)
+    pool_kind: str = "average"
     kind: ClassVar[str] = "dense"
 
     def weight_shape(self, source: Shape, target: Shape) -> tuple[int, ...]:
@@ -73,34 +106,40 @@ class Dense:
 
     def violations(self, source: Shape, target: Shape) -> list[str]:
         """What is wrong with this geometry between these shapes, as a list of sentences."""
-        found = _pair_violations("pool", self.pool, 1) or _pool_violations(source, self.pool)
+        found = _kind_violations(self.pool_kind) + _pair_violations("pool", self.pool, 1)
+        found = found or _pool_violations(source, self.pool)
         if target[1:] != (1, 1):
             found.append(f"the target of a dense connection must have shape (O, 1, 1), not {target}")
         return found
 
     def axes(self, source: Shape, target: Shape) -> tuple[Axis, Axis]:
-        """Landing tables (vertical, horizontal) of the source coordinates."""
-        return (Axis.whole(size=source[1], pool=self.pool[0]), Axis.whole(size=source[2], pool=self.pool[1]))
+        """Landing tables (vertical, horizontal) of the coordinates of events, see `heard`."""
+        (_, height, width), (py, px) = self.heard(source), self._window()
+        return Axis.whole(size=height, pool=py), Axis.whole(size=width, pool=px)
+
+    def edges(self, source: Shape, target: Shape) -> tuple[np.ndarray, np.ndarray]:
+        """As `Conv2d.edges`: there is only one output coordinate."""
+        return np.zeros((target[1], 2), np.int64), np.zeros((target[2], 2), np.int64)
 
     def kernel_shape(self, source: Shape) -> Pair:
         """Extent of the weights along both axes."""
         return _pooled(source, self.pool)[1:]
 
     def fan_out(self, source: Shape, target: Shape) -> np.ndarray:
-        """SOPs one event of each source neuron costs, [C, H, W]: positions that land only."""
+        """SOPs that one event costs, int64 of the shape `heard`: positions that land only."""
         vertical, horizontal = self.axes(source, target)
-        return np.broadcast_to(np.outer(vertical.count, horizontal.count) * target[0], source)
+        return np.broadcast_to(np.outer(vertical.count, horizontal.count) * target[0], self.heard(source))
 
 
 @dataclass(frozen=True)
-class Conv2d:
+class Conv2d(_Pooled):
     """A two-dimensional convolution over the (pooled) source; weights [O, C/groups, kh, kw] as in PyTorch.
 
     Parameters
     ----------
     kernel, stride, padding : (vertical, horizontal); zero padding.
     groups : channel groups, divides C and O.
-    pool : average-pooling window on the way, as for `Dense`.
+    pool, pool_kind : pooling window on the way, as for `Dense`.
     """
 
     kernel: Pair
@@ -108,6 +147,7 @@ class Conv2d:
     padding: Pair = (0, 0)
     groups: int = 1
     pool: Pair = (1, 1)
+    pool_kind: str = "average"
     kind: ClassVar[str] = "conv2d"
 
     def weight_shape(self, source: Shape, target: Shape) -> tuple[int, ...]:
@@ -131,6 +171,7 @@ class Conv2d:
         ]
         if not is_integer(self.groups, 1, MAX_NEURONS):
             found.append(f"groups must be an integer of at least 1, not {shown(self.groups)}")
+        found += _kind_violations(self.pool_kind)
         if found:
             return found
         found = _pool_violations(source, self.pool)
@@ -141,11 +182,12 @@ class Conv2d:
         return found
 
     def axes(self, source: Shape, target: Shape) -> tuple[Axis, Axis]:
-        """Landing tables (vertical, horizontal) of the source coordinates."""
+        """Landing tables (vertical, horizontal) of the coordinates of events, see `heard`."""
+        heard, window = self.heard(source), self._window()
         vertical, horizontal = (
             Axis.sliding(
-                size=source[1 + i],
-                pool=self.pool[i],
+                size=heard[1 + i],
+                pool=window[i],
                 kernel=self.kernel[i],
                 stride=self.stride[i],
                 padding=self.padding[i],
@@ -155,21 +197,40 @@ class Conv2d:
         )
         return vertical, horizontal
 
+    def edges(self, source: Shape, target: Shape) -> tuple[np.ndarray, np.ndarray]:
+        """First kernel index inside the padded image and first one behind it, of every output coordinate.
+
+        Int64 ([H', 2], [W', 2]): outputs that agree in both see the same of the padding.
+        """
+        found = []
+        for i, size in enumerate(_pooled(source, self.pool)[1:]):
+            place = np.arange(target[1 + i], dtype=np.int64) * self.stride[i] - self.padding[i]
+            seen = np.stack([-place, size - place], 1).clip(0, self.kernel[i])
+            found.append(np.where(seen[:, :1] < seen[:, 1:], seen, 0))  # outputs that see nothing are alike
+        return found[0], found[1]
+
     def kernel_shape(self, source: Shape) -> Pair:
         """Extent of the weights along both axes."""
         return self.kernel
 
     def fan_out(self, source: Shape, target: Shape) -> np.ndarray:
-        """SOPs one event of each source neuron costs, [C, H, W]: positions that land only."""
+        """SOPs that one event costs, int64 of the shape `heard`: positions that land only."""
         vertical, horizontal = self.axes(source, target)
-        return np.broadcast_to(np.outer(vertical.count, horizontal.count) * (target[0] // self.groups), source)
+        fan = np.outer(vertical.count, horizontal.count) * (target[0] // self.groups)
+        return np.broadcast_to(fan, self.heard(source))
 
 
 @dataclass(frozen=True)
 class Diagonal:
-    """A residual branch: neuron to neuron, subsampled by `stride`, shifted by `channel_offset` channels.
+    """A residual branch: neuron to neuron; weights [C], one a source channel.
 
-    Prepared for in the type; golden model and gates refuse it by name.
+    Source channel c at (y, x) reaches target channel c + channel_offset at (y/sy, x/sx) where the strides divide y and
+    x; the target's other channels hear nothing.
+
+    Parameters
+    ----------
+    stride : (vertical, horizontal).
+    channel_offset : number of target channels before the first one reached.
     """
 
     stride: Pair = (1, 1)
@@ -179,6 +240,35 @@ class Diagonal:
     def weight_shape(self, source: Shape, target: Shape) -> tuple[int, ...]:
         """Shape the integer weights must have: one a source channel."""
         return (source[0],)
+
+    @property
+    def summed(self) -> int:
+        """Neurons of the source whose values are summed before they meet a weight."""
+        return 1
+
+    def heard(self, source: Shape) -> Shape:
+        """Shape of the trains whose events reach the synapses: the source's own."""
+        return source
+
+    def axes(self, source: Shape, target: Shape) -> tuple[Axis, Axis]:
+        """Landing tables (vertical, horizontal) of the coordinates of events."""
+        return (
+            Axis.subsampled(size=source[1], stride=self.stride[0]),
+            Axis.subsampled(size=source[2], stride=self.stride[1]),
+        )
+
+    def edges(self, source: Shape, target: Shape) -> tuple[np.ndarray, np.ndarray]:
+        """As `Conv2d.edges`: nothing is padded."""
+        return np.zeros((target[1], 2), np.int64), np.zeros((target[2], 2), np.int64)
+
+    def kernel_shape(self, source: Shape) -> Pair:
+        """Extent of the weights along both axes."""
+        return 1, 1
+
+    def fan_out(self, source: Shape, target: Shape) -> np.ndarray:
+        """SOPs that one event costs, int64 [C, H, W]: positions that land only."""
+        vertical, horizontal = self.axes(source, target)
+        return np.broadcast_to(np.outer(vertical.count, horizontal.count), source)
 
     def violations(self, source: Shape, target: Shape) -> list[str]:
         """What is wrong with this geometry between these shapes, as a list of sentences."""
@@ -195,6 +285,21 @@ class Diagonal:
 
 Geometry = Dense | Conv2d | Diagonal
 GEOMETRIES: dict[str, type] = {kind.kind: kind for kind in (Dense, Conv2d, Diagonal)}
+
+
+def border_classes(edges: list[np.ndarray]) -> np.ndarray:
+    """Class of every output coordinate of an axis, int64 [S], from the edges [S, 2] of all connections that end there.
+
+    Coordinates that see the same of every padding share a class; classes are numbered from 0 in order of appearance.
+    """
+    rows = np.concatenate(edges, 1)
+    _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse.reshape(-1)]
+
+
+def _kind_violations(kind: object) -> list[str]:
+    fine = isinstance(kind, str) and kind in POOL_KINDS
+    return [] if fine else [f"pool_kind must be {' or '.join(POOL_KINDS)}, not {shown(kind)}"]
 
 
 def _pair_violations(name: str, pair: object, least: int) -> list[str]:

@@ -9,8 +9,8 @@ import torch
 
 from .encoding import as_samples
 from .errors import InvalidData
-from .geometry import Conv2d, Dense
 from .golden import forward
+from .golden.synapses import max_window, race
 from .network import Connection, Network
 from .neuron import Neuron
 from .trace import Trace
@@ -33,9 +33,8 @@ class Measurement:
 
 
 def fan_out(network: Network, connection: Connection) -> np.ndarray:
-    """SOPs one event of each source neuron costs, int64 [C, H, W]: positions that land only."""
+    """SOPs that one event costs, int64 of the shape that `geometry.heard` says: positions that land only."""
     source, target = network.source(connection.source), network.source(connection.target)
-    assert isinstance(connection.geometry, Dense | Conv2d)  # Network.require_built refused any other
     return connection.geometry.fan_out(source.shape, target.shape)
 
 
@@ -43,7 +42,13 @@ def sops(network: Network, trace: Trace) -> dict[str, np.ndarray]:
     """Synaptic operations of every connection for each sample of a trace: name -> int64 [N]."""
     network.require_built()
     counts = {name: np.count_nonzero(train, 1) for name, train in trace.spikes.items()}
-    return {item.name: (counts[item.source] * fan_out(network, item)).sum((1, 2, 3)) for item in network.connections}
+    result = {}
+    for item in network.connections:
+        count = counts[item.source]
+        if (pool := max_window(item)) is not None:
+            count = np.count_nonzero(race(torch.from_numpy(trace.spikes[item.source]), pool).numpy(), 1)
+        result[item.name] = (count * fan_out(network, item)).sum((1, 2, 3))
+    return result
 
 
 def measure(
@@ -90,7 +95,11 @@ def measure(
         for name, count in means.items():
             spikes[name] += float(count.sum())
         for connection in network.connections:
-            work[connection.name] += float((means[connection.source] * fans[connection.name]).sum())
+            heard = means[connection.source]
+            if (pool := max_window(connection)) is not None:
+                winners = activities[connection.source].pooled(pool)
+                heard = winners.spike_counts(trains[connection.source]).sum(0, dtype=torch.float64)
+            work[connection.name] += float((heard * fans[connection.name]).sum())
         if labels is not None:
             potential = activities[readout].potential
             assert potential is not None

@@ -14,7 +14,7 @@ import numpy as np
 
 from .bounds import Interval, intervals
 from .errors import NotBuilt, listed
-from .geometry import Diagonal, Geometry, Shape
+from .geometry import Geometry, Shape, border_classes
 from .neuron import Neuron, Silent, frozen, largest_code, sent_steps
 
 
@@ -153,6 +153,17 @@ class Network:
         """The connections that end in the population of that name."""
         return tuple(item for item in self.connections if item.target == name)
 
+    def border_classes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Row class int64 [H] and column class int64 [W] of the neurons of a population.
+
+        Where `initial` has more than one row, that of the neuron at (y, x) is
+        rows[y] * (number of column classes) + columns[x].
+        """
+        shape = self.source(name).shape
+        edges = [item.geometry.edges(self.source(item.source).shape, shape) for item in self.incoming(name)]
+        rows, columns = (border_classes([item[axis] for item in edges]) for axis in range(2))
+        return rows, columns
+
     def train(self, name: str) -> tuple[float, int]:
         """Growth and time steps of the train that the input or population of that name sends, code included."""
         sender = self.sender(name)
@@ -181,9 +192,6 @@ class Network:
             found.append(f"schedule '{self.schedule}'")
         for population in self.populations:
             found += [f"population '{population.name}': {what}" for what in _unbuilt(population.neuron)]
-        for connection in self.connections:
-            if isinstance(connection.geometry, Diagonal):
-                found.append(f"connection '{connection.name}': diagonal geometry")
         if found:
             raise NotBuilt(f"Network '{self.name}': not built yet: {listed(found)}")
 
@@ -202,7 +210,9 @@ class Network:
 
 
 def _unbuilt(neuron: Neuron | Silent) -> list[str]:
-    found = ["border classes"] if neuron.initial.shape[0] != 1 else []
     if isinstance(neuron, Silent):
-        return found
-    return found + [name for name in ("drive", "step_gamma") if getattr(neuron, name) is not None]
+        return []
+    thresholds = ("theta", "fire_pos", "fire_neg", "reset")
+    vectors = {name: getattr(neuron, name) for name in (*thresholds, "drive", "step_gamma")}
+    found = [f"border classes of {name}" for name in thresholds if len(() if vectors[name] is None else vectors[name]) > 1]
+    return found + [name for name in ("drive", "step_gamma") if vectors[name] is not None]

@@ -32,7 +32,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 def validate(network: "Network") -> None:
     """Raise `InvalidNetwork` listing everything that is wrong with the network."""
     # each stage relies on the ones before it: kinds, names, values by themselves, wiring, synapses, widths
-    stages = (_kinds, _names, _values, _wiring, _synapses, _widths)
+    stages = (_kinds, _names, _values, _wiring, _synapses, _borders, _widths)
     found = next(filter(None, (stage(network) for stage in stages)), None)
     if found:
         raise InvalidNetwork(f"Network {shown(network.name)}: {listed(found)}")
@@ -145,6 +145,18 @@ def _connection(network: "Network", connection: "Connection") -> list[str]:
         over = int(((weights < -limit) | (weights > limit)).sum())
         return [f"weights must be symmetric {bits}-bit integers; {over} are beyond +-{limit}"]
     return []
+
+
+def _borders(network: "Network") -> list[str]:
+    found = []
+    for population in network.populations:
+        rows = max(len(vector) for vector in vars(population.neuron).values() if isinstance(vector, np.ndarray))
+        if rows > 1:
+            vertical, horizontal = (int(classes.max()) + 1 for classes in network.border_classes(population.name))
+            if rows != vertical * horizontal:
+                expected = f"1 or {vertical}x{horizontal}, as its connections pad"
+                found.append(f"population '{population.name}': border classes must be {expected}, not {rows}")
+    return found
 
 
 def _widths(network: "Network") -> list[str]:

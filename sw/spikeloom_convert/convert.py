@@ -13,7 +13,7 @@ from spikeloom.validate import NAME, WEIGHT_BITS
 from torch import nn
 
 from .calibrate import RULES
-from .float_network import FloatNetwork
+from .float_network import INPUT, FloatNetwork
 from .prepare import Norm, prepare
 from .quantise import quantise
 from .quantise_layer import Settings
@@ -24,7 +24,7 @@ from .threads import single_threaded
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 METHODS = ("spikeconverter",)
 _BUDGET_MACS = 20_000_000_000  # of one pass over the calibration samples
-_BUDGET_VALUES = 1 << 25  # activations kept at once
+_BUDGET_VALUES = 1 << 24  # activations of a population
 _LEAST_SAMPLES = 32
 
 
@@ -91,22 +91,25 @@ def convert(
         reference = Reference.of(prepared, held)
         source = _source(prepared.network, fit, value_range(samples), int(input_timesteps), code)
         codes = codes_of(fit, source)
-        with torch.no_grad():
-            drives = prepared.network.drives(torch.from_numpy(fit.seen.reshape(codes.shape)).float())
-        rules = RULES if len(drives) > 1 else RULES[:1]
-        advance = _counter(progress, len(rules) * len(drives))
+        seen = torch.from_numpy(fit.seen.reshape(codes.shape)).float()
+        layers = len(prepared.network.layers)
+        rules = RULES if layers > 1 else RULES[:1]
+        advance = _counter(progress, len(rules) * layers)
         candidates = []
         for rule in rules:
             chosen = replace(settings, rule=rule)
-            spiking = quantise(prepared.network, source, codes, drives, chosen, name=name, advance=advance)
+            spiking = quantise(prepared.network, source, codes, seen, chosen, name=name, advance=advance)
             candidates.append(Candidate.measure(rule, spiking, reference))
         return with_provenance(choose(candidates), reference, method, len(fit))
 
 
 def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int, code: str) -> Input:
-    first = network.layers[0].geometry
-    padded = isinstance(first, Conv2d) and first.padding != (0, 0)
-    return code_input(samples, network.input_shape, timesteps, span, padded=padded, code=code)
+    first = [layer for layer in network.layers if any(item.source == INPUT for item in layer.incoming)]
+    geometries = [item.geometry for layer in first for item in layer.incoming if item.source == INPUT]
+    padded = any(isinstance(geometry, Conv2d) and geometry.padding != (0, 0) for geometry in geometries)
+    # no border classes where code 0 can mean 0
+    origin = padded and span[0] >= 0 and all(layer.bias.shape[1:] == (1, 1) for layer in first)
+    return code_input(samples, network.input_shape, timesteps, span, origin=origin, code=code)
 
 
 def _counter(progress: Progress | None, steps: int) -> Callable[[], None]:
@@ -163,7 +166,7 @@ def _integer(value: object) -> bool:
 
 
 def _check_labels(samples: Samples, network: FloatNetwork) -> None:
-    outputs = int(np.prod(network.layers[-1].shape))
+    outputs = int(np.prod(network.shape(network.readouts[0])))
     if samples.y is not None and not (samples.y.min() >= 0 and samples.y.max() < outputs):
         raise InvalidData(
             f"Labels: must lie in 0..{outputs - 1}, the model's outputs, not {samples.y.min()}..{samples.y.max()}"
@@ -173,5 +176,5 @@ def _check_labels(samples: Samples, network: FloatNetwork) -> None:
 def _affordable(network: FloatNetwork) -> int:
     """Most calibration samples that are worth their time and memory."""
     macs = sum(layer.macs for layer in network.layers)
-    values = sum(int(np.prod(shape)) for shape in (network.input_shape, *(layer.shape for layer in network.layers)))
+    values = max(int(np.prod(shape)) for shape in (network.input_shape, *(layer.shape for layer in network.layers)))
     return max(_LEAST_SAMPLES, min(_BUDGET_MACS // macs, _BUDGET_VALUES // values))

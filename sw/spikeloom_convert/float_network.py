@@ -1,22 +1,30 @@
-"""The float twin of a network: weighted layers with their geometry, nothing rounded yet."""
+"""The float twin of a network: populations with weighted connections and their geometry, nothing rounded yet."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from spikeloom.geometry import Conv2d, Dense, Shape
+from spikeloom.geometry import Dense, Diagonal, Geometry, Shape
 
 _CHUNK = 256  # samples that are propagated at a time
+INPUT = "input"  # name of the samples among the sources
 
 
-def connect(geometry: Dense | Conv2d, weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Weighted sum over the *sums* of the pooling windows: x [N, C, H, W] to [N, O, H', W'].
+def connect(geometry: Geometry, weights: torch.Tensor, x: torch.Tensor, channels: int) -> torch.Tensor:
+    """Weighted sum over the *sums* (or maxima) of the pooling windows: x [N, C, H, W] to [N, O, H', W'], O `channels`.
 
     Exact on integers as long as every partial sum is one that the dtype holds; Winograd paths are off.
     """
+    if isinstance(geometry, Diagonal):
+        reached = x[:, :, :: geometry.stride[0], :: geometry.stride[1]] * weights.reshape(1, -1, 1, 1)
+        behind = channels - geometry.channel_offset - reached.shape[1]
+        return F.pad(reached, (0, 0, 0, 0, geometry.channel_offset, behind))
     if geometry.pool != (1, 1):
-        x = F.avg_pool2d(x, geometry.pool, divisor_override=1)
+        largest = geometry.pool_kind == "max"
+        x = F.max_pool2d(x, geometry.pool) if largest else F.avg_pool2d(x, geometry.pool, divisor_override=1)
     if isinstance(geometry, Dense):
         return F.linear(x.flatten(1), weights)[:, :, None, None]
     with torch.backends.nnpack.flags(enabled=False):
@@ -24,45 +32,63 @@ def connect(geometry: Dense | Conv2d, weights: torch.Tensor, x: torch.Tensor) ->
 
 
 @dataclass(frozen=True, eq=False)
+class FloatConnection:
+    """Weights from a source to a layer.
+
+    Parameters
+    ----------
+    source : name of an earlier layer, or `INPUT`.
+    geometry : connectivity, pooling included.
+    weights : float64, shape given by `geometry.weight_shape`; they meet the *mean* (or maximum) of each pooling window.
+    """
+
+    source: str
+    geometry: Geometry
+    weights: np.ndarray
+
+    def drive(self, x: torch.Tensor, channels: int) -> torch.Tensor:
+        """What the connection adds to u [N, O, H', W'] for activations x [N, C, H, W], in the dtype of x."""
+        weights = torch.from_numpy(self.weights / self.geometry.summed).to(x.dtype)
+        return connect(self.geometry, weights, x, channels)
+
+
+@dataclass(frozen=True, eq=False)
 class FloatLayer:
-    """One weighted layer: u = sum of weights times the *mean* of each pooling window, plus bias; ReLU if not the last.
+    """One population: u = sum over the connections + bias; ReLU if it fires.
 
     Parameters
     ----------
     name : of its population, in the alphabet of a Network.
     where : who it is in an error.
-    geometry : connectivity from the layer before (or the input), pooling included.
-    weights : float64, shape given by `geometry.weight_shape`.
-    bias : float64 [O].
     shape : (O, H', W').
+    incoming : at least one.
+    bias : float64 [O, 1, 1], or [O, H', W'] where a padded value was shifted: then alike within each border class.
     fires : a ReLU follows (False: readout).
     clip : a of min(max(u, 0), a), None for a plain ReLU.
     """
 
     name: str
     where: str
-    geometry: Dense | Conv2d
-    weights: np.ndarray
-    bias: np.ndarray
     shape: Shape
+    incoming: tuple[FloatConnection, ...]
+    bias: np.ndarray
     fires: bool = True
     clip: float | None = None
 
     @property
-    def window(self) -> int:
-        """Neurons in a pooling window."""
-        return self.geometry.pool[0] * self.geometry.pool[1]
-
-    @property
     def macs(self) -> int:
         """Multiplications of one sample, for budgets."""
-        places = self.shape[1] * self.shape[2] if isinstance(self.geometry, Conv2d) else 1
-        return self.weights.size * places
+        places = self.shape[1] * self.shape[2]
+        return sum(item.weights.size * places for item in self.incoming)
 
-    def drive(self, x: torch.Tensor) -> torch.Tensor:
-        """u [N, O, H', W'] of activations x [N, C, H, W], in the dtype of x."""
-        weights = torch.from_numpy(self.weights / self.window).to(x.dtype)
-        return connect(self.geometry, weights, x) + torch.from_numpy(self.bias).to(x.dtype).reshape(1, -1, 1, 1)
+    def drive(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """u [N, O, H', W'] of the activations [N, C, H, W] of its sources, by name, in their dtype."""
+        total: torch.Tensor | None = None
+        for item in self.incoming:
+            part = item.drive(values[item.source], self.shape[0])
+            total = part if total is None else total.add_(part)
+        assert total is not None
+        return total.add_(torch.from_numpy(self.bias).to(total.dtype))
 
     def activate(self, u: torch.Tensor) -> torch.Tensor:
         """The activation function: ReLU with its clip, nothing in the readout."""
@@ -71,34 +97,55 @@ class FloatLayer:
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """A trained model reduced to weighted layers, the last one the readout.
+    """A trained model reduced to weighted populations.
 
     Parameters
     ----------
     name : class of the model it came from.
     input_shape : (C, H, W) of a sample.
-    layers : at least one; all fire but the last.
+    layers : in topological order, the readouts last.
+    readouts : names of the layers that are the outputs, in the model's order; they alone do not fire.
     notes : what was dropped or merged on the way, for people.
     """
 
     name: str
     input_shape: Shape
     layers: tuple[FloatLayer, ...]
+    readouts: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    def drives(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """u of every layer, in the dtype of the samples x [N, C, H, W], which are in the model's units."""
-        parts = []
-        for chunk in x.split(_CHUNK):
-            found = []
-            for layer in self.layers:
-                found.append(layer.drive(chunk))
-                chunk = layer.activate(found[-1])
-            parts.append(found)
-        return [torch.cat(list(drives)) for drives in zip(*parts, strict=True)]
+    @cached_property
+    def last_use(self) -> dict[str, int]:
+        """Number of the last layer that hears each source."""
+        return {item.source: number for number, layer in enumerate(self.layers) for item in layer.incoming}
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits [N, outputs] of samples x [N, C, H, W] in the model's units."""
-        for layer in self.layers:
-            x = layer.activate(layer.drive(x))
-        return x.flatten(1)
+    def shape(self, source: str) -> Shape:
+        """Shape of the samples or of a layer."""
+        return self.input_shape if source == INPUT else next(item.shape for item in self.layers if item.name == source)
+
+    def walk(self, x: torch.Tensor) -> Iterator[tuple[FloatLayer, torch.Tensor]]:
+        """Every layer with its u [N, O, H', W'], in the dtype of the samples x [N, C, H, W], in the model's units.
+
+        Activations are kept as long as a later layer needs them.
+        """
+        values = {INPUT: x}
+        for number, layer in enumerate(self.layers):
+            drive = torch.empty((len(x), *layer.shape), dtype=x.dtype)
+            heard = {item.source: values[item.source].split(_CHUNK) for item in layer.incoming}
+            for chunk, part in enumerate(drive.split(_CHUNK)):
+                part.copy_(layer.drive({name: parts[chunk] for name, parts in heard.items()}))
+            yield layer, drive
+            values = {name: value for name, value in values.items() if self.last_use.get(name, -1) > number}
+            if layer.name in self.last_use:
+                values[layer.name] = layer.activate(drive)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Outputs [N, outputs] of samples x [N, C, H, W] in the model's units, in the model's order."""
+        outputs = {layer.name: drive.flatten(1) for layer, drive in self.walk(x) if not layer.fires}
+        return [outputs[name] for name in self.readouts]
+
+
+def edges(incoming: Sequence[FloatConnection], shapes: Mapping[str, Shape], shape: Shape) -> list[list[np.ndarray]]:
+    """What each output row, and each column, sees of the padding of every connection; see `Conv2d.edges`."""
+    found = [item.geometry.edges(shapes[item.source], shape) for item in incoming]
+    return [[item[axis] for item in found] for axis in range(2)]

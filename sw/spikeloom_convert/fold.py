@@ -1,235 +1,311 @@
-"""Fold a chain of operations into weighted layers: batch norms, poolings and linear compositions disappear exactly."""
+"""Fold operations into weighted populations: batch norms, poolings, additions and compositions disappear exactly."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
-from spikeloom.geometry import Conv2d, Dense, Pair, Shape
+from spikeloom.geometry import Conv2d, Diagonal, Pair, Shape
 
-from .float_network import FloatLayer, FloatNetwork
-from .operations import Affine, AveragePool, Convolution, Flatten, Linear, Operation, Rectify, Softmax
-
-AFTER = "put a ReLU between them"
+from .float_network import INPUT, FloatConnection, FloatLayer, FloatNetwork
+from .operations import (
+    Add,
+    Affine,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    Flatten,
+    Linear,
+    MaxPool,
+    Operation,
+    PadChannels,
+    Rectify,
+    Select,
+    Softmax,
+    Subsample,
+    linked,
+)
+from .shaping import AFTER, averaged, flattened, image, joined, maximum, selected, subsampled
+from .signals import (
+    Signal,
+    Sum,
+    Value,
+    added,
+    as_sum,
+    convolution,
+    dense,
+    diagonal_as_convolution,
+    scaled,
+    source_signal,
+)
 
 
 def fold(
-    name: str, input_shape: Shape, operations: Sequence[Operation], *, low: float = 0.0, high: float = 1.0
+    name: str,
+    input_shape: Shape,
+    operations: Sequence[Operation],
+    outputs: Mapping[str, int] | None = None,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
 ) -> FloatNetwork:
-    """Weighted layers of a traced chain.
+    """Weighted populations of a traced model.
 
     Parameters
     ----------
     name : class of the model, for errors and provenance.
     input_shape : (C, H, W) of the samples.
-    operations : the chain, in order.
+    operations : in order.
+    outputs : number of the operation that gives each output; default: the last one gives the only one.
     low, high : range of the samples, which decides whether a ReLU on them does nothing.
 
     Raises
     ------
     UnsupportedLayer
-        Where the chain is no sequence of weighted layers with ReLUs between them, or a fold would not be exact.
+        Where the model is no network of weighted layers with ReLUs between them, or a fold would not be exact.
     """
-    folder = _Folder(input_shape, low, high)
-    for operation in operations:
-        folder.add(operation)
-    return folder.finish(name, input_shape)
-
-
-@dataclass(frozen=True, eq=False)
-class _Ahead:
-    """What lies between a source and the next weighted layer: pooling, then scale * x + shift by channel or feature."""
-
-    pool: Pair
-    scale: np.ndarray
-    shift: np.ndarray
-
-    @property
-    def plain(self) -> bool:
-        return self.pool == (1, 1) and bool((self.scale == 1).all()) and not self.shift.any()
-
-    def reaches(self, low: float, high: float) -> tuple[float, float]:
-        """Least and largest value behind it when the source's lie in low..high, which may be infinite."""
-        used = self.scale != 0  # 0 * infinity is no number
-        ends = np.concatenate([self.scale[used] * end + self.shift[used] for end in (low, high)] + [self.shift[~used]])
-        return float(ends.min()), float(ends.max())
-
-
-def _ahead(channels: int) -> _Ahead:
-    return _Ahead((1, 1), np.ones(channels), np.zeros(channels))
+    operations = linked(operations)
+    outputs = {"": len(operations) - 1} if outputs is None else outputs
+    folder = _Folder(input_shape, operations, outputs, low, high)
+    for number in range(len(operations)):
+        folder.add(number)
+    return folder.finish(name, input_shape, outputs)
 
 
 class _Folder:
-    """The chain so far: finished layers, and either a weighted layer still open or what lies ahead of the next one."""
+    """The model so far: finished populations, and the value that every operation gave."""
 
-    def __init__(self, shape: Shape, low: float, high: float) -> None:
+    def __init__(
+        self, shape: Shape, operations: Sequence[Operation], outputs: Mapping[str, int], low: float, high: float
+    ) -> None:
+        self.operations = operations
         self.layers: list[FloatLayer] = []
         self.notes: list[str] = []
-        self.open: FloatLayer | None = None
-        self.ahead = _ahead(shape[0])
-        self.shape = shape  # of the source, before pooling
-        self.low, self.high = low, high  # range of the source's values
-        self.last: Operation | None = None
-        self.ended: Softmax | None = None
+        self.values: dict[int, Value] = {-1: source_signal(INPUT, shape)}
+        self.ranges: dict[str, tuple[float, float]] = {INPUT: (low, high)}
+        self.needed = self._needed(outputs)
+        used = [number for operation in self.needed for number in operations[operation].inputs or ()]
+        self.uses = {number: used.count(number) for number in range(-1, len(operations))}
+        for number in outputs.values():
+            self.uses[number] += 1
 
-    def add(self, operation: Operation) -> None:
-        """Take the next operation of the chain."""
-        if self.ended is not None and not isinstance(operation, Flatten):
-            raise UnsupportedLayer(f"{self.ended.where}: must be the last layer; remove it or {operation.where}")
+    def _needed(self, outputs: Mapping[str, int]) -> set[int]:
+        """Operations that some output depends on."""
+        found: set[int] = set()
+        open_ = [number for number in outputs.values() if number >= 0]
+        while open_:
+            number = open_.pop()
+            if number not in found:
+                found.add(number)
+                open_ += [source for source in self.operations[number].inputs or () if source >= 0]
+        return found
+
+    def add(self, number: int) -> None:
+        """Take the next operation."""
+        if number not in self.needed:
+            return
+        operation = self.operations[number]
+        inputs = [self.values[source] for source in operation.inputs or ()]
+        for value in inputs:
+            if isinstance(value, Sum) and value.ended is not None and not isinstance(operation, Flatten):
+                raise UnsupportedLayer(f"{value.ended.where}: must be the last layer; remove it or {operation.where}")
+            if isinstance(value, Sum) and value.largest != (1, 1) and not isinstance(operation, Affine | Rectify):
+                raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
         match operation:
             case Linear():
-                self._linear(operation)
+                result: Value = self._linear(operation, inputs[0])
             case Convolution():
-                self._convolution(operation)
+                result = self._convolution(operation, inputs[0])
             case Affine():
-                self._affine(operation)
+                result = self._affine(operation, inputs[0])
             case Rectify():
-                self._rectify(operation)
+                result = self._rectify(operation, inputs[0])
             case AveragePool():
-                self._pool(operation)
+                result = self._average(operation, inputs[0])
+            case MaxPool():
+                result = maximum(operation, inputs[0])
+            case Subsample():
+                result = subsampled(operation, inputs[0])
+            case Select():
+                result = selected(operation, inputs[0])
+            case PadChannels():
+                result = joined(operation, [inputs[0]], operation.ahead, operation.behind)
+            case Concatenate():
+                result = joined(operation, inputs, 0, 0)
+            case Add():
+                result = self._add(operation, inputs)
             case Flatten():
-                self._flatten()
+                result = flattened(inputs[0])
             case Softmax():
-                self.ended = operation
-                self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
-        self.last = operation
+                result = self._softmax(operation, inputs[0])
+            case _:
+                raise UnsupportedLayer(f"{operation.where}: is not known")
+        self.values[number] = result
 
-    def finish(self, name: str, input_shape: Shape) -> FloatNetwork:
-        """The whole network, its open layer the readout."""
-        if self.open is None:
-            if self.last is None or not self.layers:
-                raise UnsupportedLayer(f"Model '{name}': must hold at least one Linear or Conv2d layer")
-            raise UnsupportedLayer(
-                f"{self.last.where}: must not end the network, the outputs are a weighted layer's potentials; "
-                f"remove what follows the last Linear or Conv2d, or add one"
-            )
-        readout = replace(self.open, fires=False)
-        return FloatNetwork(name, input_shape, (*self.layers, readout), tuple(self.notes))
+    def finish(self, name: str, input_shape: Shape, outputs: Mapping[str, int]) -> FloatNetwork:
+        """The whole network, what gives the outputs being its readouts."""
+        readouts = []
+        for key, number in outputs.items():
+            value = self.values[number]
+            if isinstance(value, Signal) or value.largest != (1, 1):
+                weighted = (Linear, Convolution)
+                if number < 0 or not any(isinstance(self.operations[needed], weighted) for needed in self.needed):
+                    raise UnsupportedLayer(f"Model '{name}': must hold at least one Linear or Conv2d layer")
+                raise UnsupportedLayer(
+                    f"{self.operations[number].where}: must not end the network, the outputs are a weighted layer's "
+                    f"potentials; remove what follows the last Linear or Conv2d, or add one"
+                )
+            named = replace(value, path=key) if key and not key.isdigit() else value
+            readouts.append(self._population(named, fires=False, clip=None))
+        return FloatNetwork(name, input_shape, tuple(self.layers), tuple(readouts), tuple(self.notes))
 
-    def _name(self, operation: Operation) -> str:
-        plain = re.sub(r"[^a-z0-9]+", "_", operation.path.lower()).strip("_")
+    def _population(self, value: Sum, *, fires: bool, clip: float | None) -> str:
+        """Close a sum; its name."""
+        plain = re.sub(r"[^a-z0-9]+", "_", value.path.lower()).strip("_")
         if not plain or not plain[0].isalpha():
-            plain = f"{'fc' if isinstance(operation, Linear) else 'conv'}{plain}"
-        plain, taken = plain[:24], {"input", *(layer.name for layer in self.layers)}
+            plain = f"{value.kind}{plain}"
+        plain, taken = plain[:24], {INPUT, *(layer.name for layer in self.layers)}
         while plain in taken:
             plain += f"_{len(self.layers) + 1}"
+        bias = value.bias
+        if (bias == bias[:, :1, :1]).all():
+            bias = bias[:, :1, :1]
+        self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, fires, clip))
         return plain
 
-    def _linear(self, operation: Linear) -> None:
-        weights, bias = operation.weights, operation.bias
-        if self.open is not None:
-            self._compose(operation)
-            return
-        bias = bias + weights @ self.ahead.shift
-        weights = weights * self.ahead.scale
-        shape = (len(weights), 1, 1)
-        self.open = FloatLayer(self._name(operation), operation.where, Dense(self.ahead.pool), weights, bias, shape)
-
-    def _compose(self, operation: Linear) -> None:
-        """W2 (W1 x + b1) + b2 as one layer."""
-        first = self.open
-        assert first is not None
-        if isinstance(first.geometry, Conv2d):
-            raise UnsupportedLayer(f"{operation.where}: must not follow {first.where} without an activation; {AFTER}")
-        self.notes.append(f"{operation.where} composed with {first.where}: no activation between them")
-        self.open = replace(
-            first,
-            name=self._name(operation),
+    def _linear(self, operation: Linear, value: Value) -> Sum:
+        if isinstance(value, Signal):
+            return dense(operation, value, operation.weights, operation.bias)
+        if value.shape[1:] != (1, 1) or any(isinstance(term.geometry, Diagonal | Conv2d) for term in value.terms):
+            raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
+        # W2 (W1 x + b1) + b2 as one layer
+        self.notes.append(f"{operation.where} composed with {value.where}: no activation between them")
+        terms = tuple(replace(term, weights=operation.weights @ term.weights) for term in value.terms)
+        bias = operation.weights @ value.bias[:, 0, 0] + operation.bias
+        return replace(
+            value,
+            terms=terms,
+            bias=bias[:, None, None],
+            shape=(len(bias), 1, 1),
             where=operation.where,
-            weights=operation.weights @ first.weights,
-            bias=operation.weights @ first.bias + operation.bias,
-            shape=(len(operation.weights), 1, 1),
+            path=operation.path,
         )
 
-    def _convolution(self, operation: Convolution) -> None:
-        if self.open is not None:
-            raise UnsupportedLayer(
-                f"{operation.where}: must not follow {self.open.where} without an activation; {AFTER}"
-            )
-        if operation.padding != (0, 0) and self.ahead.shift.any():
-            raise UnsupportedLayer(
-                f"{operation.where}: padding must be 0 after a shift (normalisation or a batch norm behind a ReLU), "
-                f"not {operation.padding}: padded zeros would be shifted too; use padding=0 or remove the shift"
-            )
-        groups, weights = operation.groups, operation.weights
-        per_group = weights.shape[1]
-        # input channel of each [O, C/groups] weight
-        channel = np.arange(per_group) + np.repeat(np.arange(groups), len(weights) // groups)[:, None] * per_group
-        bias = operation.bias + np.einsum("oikl,oi->o", weights, self.ahead.shift[channel])
-        weights = weights * self.ahead.scale[channel][:, :, None, None]
-        kernel = (weights.shape[2], weights.shape[3])
-        geometry = Conv2d(kernel, operation.stride, operation.padding, groups, self.ahead.pool)
-        height, width = operation.after[1:]
-        shape = (len(weights), height, width)
-        self.open = FloatLayer(self._name(operation), operation.where, geometry, weights, bias, shape)
+    def _convolution(self, operation: Convolution, value: Value) -> Sum:
+        if isinstance(value, Sum):
+            raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
+        if value.flat:
+            raise UnsupportedLayer(f"{operation.where}: must be before Flatten")
+        kernel = (operation.weights.shape[2], operation.weights.shape[3])
+        geometry = Conv2d(kernel, operation.stride, operation.padding, operation.groups)
+        return convolution(operation, value, geometry, operation.weights, operation.bias, image(operation.after))
 
-    def _affine(self, operation: Affine) -> None:
+    def _affine(self, operation: Affine, value: Value) -> Value:
         scale, shift = operation.scale, operation.shift
-        if self.open is None:
-            ahead = self.ahead
-            self.ahead = replace(ahead, scale=ahead.scale * scale, shift=ahead.shift * scale + shift)
-            return
-        layer = self.open
-        channels = layer.shape[0]
-        by_channel = [values.reshape(channels, -1) for values in (scale, shift)]
+        if isinstance(value, Signal):
+            blocks, start = [], 0
+            for block in value.blocks:
+                part = slice(start, start + len(block.scale))
+                start = part.stop
+                own = block.scale * scale[part], block.shift * scale[part] + shift[part]
+                blocks.append(replace(block, scale=own[0], shift=own[1]))
+            return replace(value, blocks=tuple(blocks))
+        by_channel = [values.reshape(value.shape[0], -1) for values in (scale, shift)]
         if any((values != values[:, :1]).any() for values in by_channel):
             raise UnsupportedLayer(
-                f"{operation.where}: must treat all places of a channel alike after {layer.where}; "
+                f"{operation.where}: must treat all places of a channel alike after {value.where}; "
                 f"use BatchNorm2d before Flatten"
             )
-        scale, shift = by_channel[0][:, 0], by_channel[1][:, 0]
-        weights = layer.weights * scale.reshape(-1, *[1] * (layer.weights.ndim - 1))
-        self.open = replace(layer, weights=weights, bias=layer.bias * scale + shift)
+        if value.largest != (1, 1) and (by_channel[0] <= 0).any():
+            raise UnsupportedLayer(f"{operation.where}: factors must be positive behind a maximum; {AFTER}")
+        return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
 
-    def _rectify(self, operation: Rectify) -> None:
+    def _rectify(self, operation: Rectify, value: Value) -> Signal:
         clip = operation.clip
-        if self.open is not None:
-            layer = replace(self.open, clip=clip)
-            self.layers.append(layer)
-            self.open, self.shape, self.ahead = None, layer.shape, _ahead(layer.shape[0])
-            self.low, self.high = 0.0, np.inf if clip is None else clip
-            return
-        ahead = self.ahead
-        lowest, highest = ahead.reaches(self.low, self.high)
-        if lowest >= 0 and (clip is None or highest <= clip):
-            return  # the values are there already
-        if self.layers and ahead.plain and clip is not None:
-            self.layers[-1] = replace(self.layers[-1], clip=clip)
-            self.high = clip
-            return
-        raise UnsupportedLayer(
-            f"{operation.where}: must follow a weighted layer; remove it or put a Linear or Conv2d before it"
-        )
+        if isinstance(value, Signal):
+            lowest, highest = self._reach(value)
+            if lowest >= 0 and (clip is None or highest <= clip):
+                return value  # the values are there already
+            if self._merged(operation, value):
+                return value
+            value = as_sum(operation, value)
+            self.notes.append(f"{operation.where} has a population of its own: no weighted layer before it")
+        largest = value.largest
+        name = self._population(value, fires=True, clip=clip)
+        self.ranges[name] = (0.0, np.inf if clip is None else clip)
+        signal = source_signal(name, value.shape)
+        return Signal((replace(signal.blocks[0], pool=largest, pool_kind="max" if largest != (1, 1) else "average"),))
 
-    def _pool(self, operation: AveragePool) -> None:
+    def _reach(self, signal: Signal) -> tuple[float, float]:
+        """Least and largest value of a signal, which may be infinite."""
+        ends = []
+        for block in signal.blocks:
+            low, high = (0.0, 0.0) if block.source is None else self.ranges[block.source]
+            used = block.scale != 0  # 0 * infinity is no number
+            ends += [block.scale[used] * end + block.shift[used] for end in (low, high)] + [block.shift[~used]]
+        every = np.concatenate(ends)
+        return float(every.min()), float(every.max())
+
+    def _merged(self, operation: Rectify, signal: Signal) -> bool:
+        """Whether a clip went into the only population it is for."""
+        block, number = signal.blocks[0], (operation.inputs or (-1,))[0]
+        if not self.layers or len(signal.blocks) > 1 or not block.plain or self.layers[-1].name != block.source:
+            return False
+        # nothing else may have heard the unclipped values on the way from the population
+        while number >= 0 and self.uses[number] == 1 and not isinstance(self.operations[number], Rectify):
+            number = (self.operations[number].inputs or (-1,))[0]
+        if number < 0 or self.uses[number] != 1:
+            return False
+        self.layers[-1] = replace(self.layers[-1], clip=operation.clip)
+        self.ranges[self.layers[-1].name] = (0.0, np.inf if operation.clip is None else operation.clip)
+        return True
+
+    def _average(self, operation: AveragePool, value: Value) -> Value:
         window, factor = operation.window, operation.factor
         if window == (1, 1) and factor == 1.0:
-            return
-        if self.open is None:
-            ahead = self.ahead
-            pool = (ahead.pool[0] * window[0], ahead.pool[1] * window[1])
-            self.ahead = _Ahead(pool, ahead.scale * factor, ahead.shift * factor)
-            return
-        layer = self.open
-        if not isinstance(layer.geometry, Conv2d):  # 1x1 windows: the image of a dense layer has no more
-            self.open = replace(layer, weights=layer.weights * factor, bias=layer.bias * factor)
-            return
-        self.notes.append(f"{operation.where} merged into {layer.where}: no activation between them")
-        height, width = operation.after[1:]
-        self.open = replace(
-            layer,
-            geometry=_pooled_geometry(layer.geometry, window),
-            weights=_pooled_kernel(layer.weights, layer.geometry.stride, window) * factor,
-            bias=layer.bias * factor,
-            shape=(layer.shape[0], height, width),
-        )
+            return value
+        if isinstance(value, Signal):
+            return replace(value, blocks=tuple(averaged(operation, block, factor) for block in value.blocks))
+        if value.shape[1:] != (1, 1):
+            self.notes.append(f"{operation.where} merged into {value.where}: no activation between them")
+        terms = []
+        for term in value.terms:
+            geometry, weights = term.geometry, term.weights
+            if value.shape[1:] != (1, 1):
+                if isinstance(geometry, Diagonal):
+                    geometry, weights = diagonal_as_convolution(geometry, weights, value.shape[0])
+                assert isinstance(geometry, Conv2d)  # the image of a dense layer has one place
+                weights = _pooled_kernel(weights, geometry.stride, window)
+                geometry = _pooled_geometry(geometry, window)
+            terms.append(FloatConnection(term.source, geometry, weights * factor))
+        bias = value.bias
+        if bias.shape[1:] != (1, 1):
+            bias = F.avg_pool2d(torch.from_numpy(bias)[None], window)[0].numpy()
+        shape = (value.shape[0], value.shape[1] // window[0], value.shape[2] // window[1])
+        return replace(value, terms=tuple(terms), bias=bias * factor, shape=shape)
 
-    def _flatten(self) -> None:
-        if self.open is None:
-            places = (self.shape[1] // self.ahead.pool[0]) * (self.shape[2] // self.ahead.pool[1])
-            scale, shift = (np.repeat(values, places) for values in (self.ahead.scale, self.ahead.shift))
-            self.ahead = replace(self.ahead, scale=scale, shift=shift)
+    def _add(self, operation: Add, values: Sequence[Value]) -> Sum:
+        first, second = (as_sum(operation, value) for value in values)
+        if operation.negative:
+            second = scaled(second, -np.ones(second.shape[0]), np.zeros(second.shape[0]))
+        if first.shape != second.shape:
+            raise UnsupportedLayer(f"{operation.where}: must add equal shapes, not {first.shape} and {second.shape}")
+        # the weighted layer that ran last gives the name
+        if second.kind == "add" or (first.kind != "add" and self._rank(first) > self._rank(second)):
+            return added(first, second)
+        return added(second, first)
+
+    def _rank(self, value: Sum) -> int:
+        return max((number for number in self.needed if self.operations[number].where == value.where), default=-1)
+
+    def _softmax(self, operation: Softmax, value: Value) -> Value:
+        if isinstance(value, Sum):
+            self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
+            return replace(value, ended=operation)
+        return value
 
 
 def _pooled_geometry(geometry: Conv2d, window: Pair) -> Conv2d:

@@ -1,6 +1,7 @@
 """The words of a traced model: the few operations a supported network is made of, in the order they run."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,13 +16,15 @@ class Operation:
     ----------
     where : who it is in an error: `Layer 'features.3' (AvgPool2d)`.
     path : dotted path of the module, names its population.
-    before, after : shapes of a sample on both sides, without N: (C, H, W) or (F,).
+    before, after : shapes of a sample on both sides, without N: (C, H, W), (C, L) or (F,).
+    inputs : numbers of the operations whose results it takes, -1 for the samples; None: of the one before it.
     """
 
     where: str
     path: str
     before: tuple[int, ...]
     after: tuple[int, ...]
+    inputs: tuple[int, ...] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Linear(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Operation):
-    """Zero-padded two-dimensional convolution; `weights` float64 [O, C/groups, kh, kw], `bias` float64 [O]."""
+    """Zero-padded convolution, kh 1 for sequences; `weights` float64 [O, C/groups, kh, kw], `bias` float64 [O]."""
 
     weights: np.ndarray
     bias: np.ndarray
@@ -67,6 +70,48 @@ class AveragePool(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class MaxPool(Operation):
+    """Largest value of windows with stride equal to the window, rests dropped."""
+
+    window: Pair
+
+
+@dataclass(frozen=True, eq=False)
+class Subsample(Operation):
+    """Every `stride`-th row and column, from the first: x[:, :, ::sy, ::sx]."""
+
+    stride: Pair
+
+
+@dataclass(frozen=True, eq=False)
+class Select(Operation):
+    """Channels `first` to `stop` - 1: x[:, first:stop]."""
+
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class PadChannels(Operation):
+    """So many channels of zeros ahead of the first and behind the last."""
+
+    ahead: int
+    behind: int
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Operation):
+    """x + y, the two inputs; x - y if `negative`."""
+
+    negative: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Concatenate(Operation):
+    """The channels of all inputs, one after the other."""
+
+
+@dataclass(frozen=True, eq=False)
 class Flatten(Operation):
     """(C, H, W) to (C*H*W,), in address order."""
 
@@ -76,3 +121,20 @@ class Softmax(Operation):
     """Softmax, or its logarithm if `log`, over the outputs: keeps their order, so it may only end a network."""
 
     log: bool
+
+
+def linked(operations: Sequence[Operation]) -> list[Operation]:
+    """The operations with the inputs of each spelled out."""
+    return [
+        item if item.inputs is not None else replace(item, inputs=(number - 1,))
+        for number, item in enumerate(operations)
+    ]
+
+
+def preceded(operations: Sequence[Operation], first: Sequence[Operation]) -> list[Operation]:
+    """The operations behind some more, which come first and in a chain."""
+    moved = [
+        item if item.inputs is None else replace(item, inputs=tuple(number + len(first) for number in item.inputs))
+        for item in operations
+    ]
+    return [*first, *moved]

@@ -12,9 +12,9 @@ from torch import nn
 
 from .float_network import FloatNetwork
 from .fold import fold
-from .operations import Flatten, Operation, Softmax
+from .operations import Flatten, Operation, Softmax, linked, preceded
 from .samples import Samples, normalisation, value_range
-from .trace import TracedModel, model_dtype, trace
+from .trace import TracedModel, by_name, model_dtype, trace
 
 _CHUNK = 256
 _TOLERANCE = 1e-2  # of the largest output: rounding of float32 is far below, a wrong fold far above
@@ -31,21 +31,22 @@ class PreparedModel:
     std: Norm
     flat: bool
 
-    def outputs(self, samples: Samples) -> np.ndarray:
-        """What the model itself gives, float64 [N, outputs]."""
+    def outputs(self, samples: Samples) -> list[np.ndarray]:
+        """What the model itself gives, float64 [N, outputs] for every output."""
         dtype, parts = model_dtype(self.traced.model), []
         with torch.no_grad():
             for start in range(0, len(samples), _CHUNK):
                 part = samples.take(np.arange(start, min(start + _CHUNK, len(samples))))
                 x = torch.from_numpy(_shown(part, self.mean, self.std, self.flat)).to(dtype)
-                parts.append(self.traced.model(x).flatten(1).double())
-        return torch.cat(parts).numpy()
+                parts.append([item.flatten(1).double() for item in by_name(self.traced.model(x)).values()])
+        return [torch.cat(list(chunks)).numpy() for chunks in zip(*parts, strict=True)]
 
-    def logits(self, samples: Samples) -> np.ndarray:
-        """What the float network gives, float64 [N, outputs]; before a final softmax."""
+    def logits(self, samples: Samples) -> list[np.ndarray]:
+        """What the float network gives, float64 [N, outputs] for every output; before a final softmax."""
         x = torch.from_numpy(samples.seen.reshape(-1, *self.network.input_shape))
         with torch.no_grad():
-            return torch.cat([self.network.forward(part) for part in x.split(_CHUNK)]).numpy()
+            parts = [self.network.forward(part) for part in x.split(_CHUNK)]
+        return [torch.cat(list(chunks)).numpy() for chunks in zip(*parts, strict=True)]
 
 
 def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> PreparedModel:
@@ -68,16 +69,18 @@ def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> Prepar
             traced, flat = trace(model, _shown(first, mean, std, True)), True
         except InvalidData:
             raise error from None
-    operations: list[Operation] = list(traced.operations)
-    if flat:
-        size = int(np.prod(shape))
-        operations.insert(0, Flatten("Flatten", "", shape, (size,)))
+    first_steps: list[Operation] = []
     if traced.input_shape is not None:
         shape = traced.input_shape
     if (normalise := normalisation(mean, std, shape[0])) is not None:
-        operations.insert(0, normalise)
+        first_steps.append(normalise)
+    if flat:
+        first_steps.append(Flatten("Flatten", "", shape, (int(np.prod(shape)),)))
+    operations = preceded(traced.operations, first_steps)
+    outputs = {name: number + len(first_steps) for name, number in traced.outputs.items()}
     low, high = value_range(samples)
-    prepared = PreparedModel(traced, fold(traced.name, shape, operations, low=low, high=high), mean, std, flat)
+    network = fold(traced.name, shape, operations, outputs, low=low, high=high)
+    prepared = PreparedModel(traced, network, mean, std, flat)
     _check(prepared, samples.take(np.arange(min(len(samples), 32))))
     return prepared
 
@@ -93,19 +96,28 @@ def _shown(samples: Samples, mean: Norm, std: Norm, flat: bool) -> np.ndarray:
 
 def _check(prepared: PreparedModel, samples: Samples) -> None:
     """InvalidNetwork where the float network does not give the model's outputs."""
-    expected, got = prepared.outputs(samples), prepared.logits(samples)
-    last = next((item for item in prepared.traced.operations if isinstance(item, Softmax)), None)
-    if last is not None:
-        softmax = torch.log_softmax if last.log else torch.softmax
-        got = softmax(torch.from_numpy(got), 1).numpy()
     who = f"Model '{prepared.traced.name}'"
-    if not np.isfinite(expected).all():
-        raise InvalidNetwork(f"{who}: outputs must be finite, not NaN or infinite on the calibration samples")
-    if expected.shape != got.shape:
-        raise InvalidNetwork(f"{who}: must give {got.shape[1]} outputs as its layers say, not {expected.shape[1]}")
-    difference, largest = float(np.abs(expected - got).max()), float(np.abs(expected).max())
-    if not difference <= _TOLERANCE * max(largest, 1e-6):
-        raise InvalidNetwork(
-            f"{who}: must give the outputs its layers say, not others (up to {difference:.3g} off, of {largest:.3g}); "
-            f"remove hooks and changes of the layers in forward"
-        )
+    outputs, logits = prepared.outputs(samples), prepared.logits(samples)
+    for number, expected, got in zip(prepared.traced.outputs.values(), outputs, logits, strict=True):
+        if (last := _softmax(prepared.traced, number)) is not None:
+            softmax = torch.log_softmax if last.log else torch.softmax
+            got = softmax(torch.from_numpy(got), 1).numpy()
+        if not np.isfinite(expected).all():
+            raise InvalidNetwork(f"{who}: outputs must be finite, not NaN or infinite on the calibration samples")
+        if expected.shape != got.shape:
+            raise InvalidNetwork(f"{who}: must give {got.shape[1]} outputs as its layers say, not {expected.shape[1]}")
+        difference, largest = float(np.abs(expected - got).max()), float(np.abs(expected).max())
+        if not difference <= _TOLERANCE * max(largest, 1e-6):
+            raise InvalidNetwork(
+                f"{who}: must give the outputs its layers say, not others (up to {difference:.3g} off, "
+                f"of {largest:.3g}); remove hooks and changes of the layers in forward"
+            )
+
+
+def _softmax(traced: TracedModel, number: int) -> Softmax | None:
+    """The softmax that ends an output, given by the number of its last operation."""
+    operations = linked(traced.operations)
+    while number >= 0 and isinstance(operations[number], Flatten):
+        number = (operations[number].inputs or (-1,))[0]
+    last = operations[number] if number >= 0 else None
+    return last if isinstance(last, Softmax) else None

@@ -1,21 +1,23 @@
 """From floats to the integer line: every layer in order, on the codes that the quantised layers before it give."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from spikeloom.geometry import Diagonal
 from spikeloom.network import Connection, Input, Network, Population, Provenance, Readout
 from spikeloom.neuron import largest_code
 
-from .float_network import FloatNetwork
-from .quantise_layer import Settings, Train, quantise_layer
+from .float_network import FloatLayer, FloatNetwork
+from .quantise_layer import Settings, quantise_layer
+from .synapses import Train
 
 
 def quantise(
     network: FloatNetwork,
     source: Input,
     codes: np.ndarray,
-    drives: Sequence[torch.Tensor],
+    samples: torch.Tensor,
     settings: Settings,
     *,
     name: str = "net",
@@ -28,7 +30,7 @@ def quantise(
     network : FloatNetwork
     source : the input population.
     codes : [N, C, H, W], codes of the calibration samples.
-    drives : u of every layer of the float network on the same samples, see `FloatNetwork.drives`.
+    samples : the same samples as the float network takes them, float [N, C, H, W].
     settings : Settings
     name : of the network.
     advance : called after every layer.
@@ -39,19 +41,44 @@ def quantise(
         Where no integers of the asked widths stand for the network.
     """
     steps = torch.full((source.shape[0],), source.scale, dtype=torch.float64)
-    train = Train(torch.from_numpy(codes), steps, largest_code(source.growth, source.timesteps))
-    populations, connections = [], []
-    notes = list(network.notes)
-    before, scale = source.name, 1.0
-    for layer, drive in zip(network.layers, drives, strict=True):
-        with torch.no_grad():
-            result = quantise_layer(layer, train, drive, settings)
-        populations.append(Population(layer.name, layer.shape, result.neuron, result.activity))
-        weights = result.weights.numpy().astype(np.int8).reshape(layer.weights.shape)
-        connections.append(Connection(layer.name, before, layer.name, layer.geometry, weights, settings.weight_bits))
-        notes += result.notes
-        before, train, scale = layer.name, result.train, result.scale
-        advance()
+    top = largest_code(source.growth, source.timesteps)
+    trains = {source.name: Train(torch.from_numpy(codes), steps, top, source.zero)}
+    populations: list[Population] = []
+    connections: list[Connection] = []
+    notes, scales = list(network.notes), {}
+    with torch.no_grad():
+        for number, (layer, drive) in enumerate(network.walk(samples)):
+            shapes = {item.source: network.shape(item.source) for item in layer.incoming}
+            result = quantise_layer(layer, shapes, trains, drive, settings)
+            populations.append(Population(layer.name, layer.shape, result.neuron, result.activity))
+            taken = {layer.name for layer in network.layers} | {item.name for item in connections}
+            names = connection_names(layer, taken - {layer.name})
+            for item, own in zip(result.connections, names, strict=True):
+                wired = item.part.connection
+                weights = item.weights.numpy().astype(np.int8).reshape(wired.weights.shape)
+                connections.append(
+                    Connection(own, wired.source, layer.name, wired.geometry, weights, item.bits, item.shift)
+                )
+            notes += result.notes
+            trains = {name: train for name, train in trains.items() if network.last_use.get(name, -1) > number}
+            if result.train is not None:
+                trains[layer.name] = result.train
+            else:
+                scales[layer.name] = result.scale
+            advance()
     provenance = Provenance(model=network.name, notes=tuple(notes))
-    readout = Readout(before, scale)
-    return Network(name, (source,), tuple(populations), tuple(connections), (readout,), provenance=provenance)
+    readouts = tuple(Readout(readout, scales[readout]) for readout in network.readouts)
+    return Network(name, (source,), tuple(populations), tuple(connections), readouts, provenance=provenance)
+
+
+def connection_names(layer: FloatLayer, taken: set[str]) -> list[str]:
+    """Names of a layer's connections: its own for the first full one, those of their sources behind it for others."""
+    first = min(range(len(layer.incoming)), key=lambda i: isinstance(layer.incoming[i].geometry, Diagonal))
+    names: list[str] = []
+    for number, item in enumerate(layer.incoming):
+        wanted = layer.name if number == first else f"{layer.name}_{item.source}"[:36]
+        name, count = wanted, 2
+        while name in taken or name in names:
+            name, count = f"{wanted}_{count}", count + 1
+        names.append(name)
+    return names

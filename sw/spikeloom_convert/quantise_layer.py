@@ -5,24 +5,23 @@ For growth 2 the code is y = floor(V * 2^(T-1) / theta), so theta = 2^(T-1) * st
 A step of 2*half units makes theta a multiple of 2^T (growth 2) or even (growth 1), and V + half rounds exactly.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from spikeloom.encoding import event_counts
 from spikeloom.errors import InvalidNetwork
-from spikeloom.geometry import Conv2d
+from spikeloom.geometry import Conv2d, Diagonal, Shape, border_classes
 from spikeloom.neuron import Neuron, Silent, largest_code
 
 from .calibrate import Rule, half_steps
-from .float_network import FloatLayer, connect
-from .rounding import Columns, covariances, round_weights, weight_scales
+from .float_network import FloatLayer, edges
+from .synapses import Part, Rounded, Train, common_scales, fitted_to_diagonals, parts_of, potentials, rounded
 
-_CHUNK = 256  # samples that are propagated at a time
 _MOST_VALUES = 8192  # activations a channel's threshold is chosen from
 _FINEST = 1 << 13  # a step is at most so many units: finer weights would only widen the potentials
 _FINEST_BIAS = 1 << 24  # a readout's bias is at most so many units, what float32 can tell apart
-_EXACT_FLOAT32 = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -53,42 +52,36 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Train:
-    """A source on the calibration samples: codes float [N, C, H, W], step of each channel float64 [C], largest code."""
-
-    codes: torch.Tensor
-    steps: torch.Tensor
-    top: int
-
-
-@dataclass(frozen=True, eq=False)
 class QuantisedLayer:
     """What a layer becomes.
 
     Members
     -------
-    weights : integers, float64 [O, n].
+    connections : in the layer's order.
     neuron, activity : of its population.
-    train : what it sends on the calibration samples, empty for a readout.
+    train : what it sends on the calibration samples, None for a readout.
     scale : of a readout's potentials.
     notes : what could not be exact.
     """
 
-    weights: torch.Tensor
+    connections: list[Rounded]
     neuron: Neuron | Silent
     activity: float
-    train: Train
+    train: Train | None
     scale: float
     notes: tuple[str, ...] = ()
 
 
-def quantise_layer(layer: FloatLayer, train: Train, drive: torch.Tensor, settings: Settings) -> QuantisedLayer:
+def quantise_layer(
+    layer: FloatLayer, shapes: Mapping[str, Shape], trains: Mapping[str, Train], drive: torch.Tensor, settings: Settings
+) -> QuantisedLayer:
     """Round a layer.
 
     Parameters
     ----------
     layer : FloatLayer
-    train : what its source sends on the calibration samples.
+    shapes : of its sources.
+    trains : what its sources send on the calibration samples.
     drive : [N, O, H', W'], what the trained model has as u on the same samples; biases and thresholds aim at it.
     settings : Settings
 
@@ -97,45 +90,65 @@ def quantise_layer(layer: FloatLayer, train: Train, drive: torch.Tensor, setting
     InvalidNetwork
         Weights that do not give finite integers.
     """
-    absorbed = absorbed_weights(layer, train.steps)
-    blocks = covariances(layer, train.codes, settings.seed)
-    scales = _scales(layer, absorbed, blocks, drive, settings)
-    weights = round_weights(absorbed, scales, blocks, settings.largest_weight)
-    potential = _potential(layer, train, weights)
-    # the bias that makes up, on average, for all rounding so far
-    bias = (_mean(drive) / scales - _mean(potential)).round()
+    parts = parts_of(layer, trains, settings.seed)
+    scales, shifts = _scales(layer, parts, drive, settings)
+    connections = rounded(parts, scales, shifts, settings.weight_bits)
+    potential = potentials(layer, connections)
+    values, places = _offsets(layer, shapes, trains)
+    offset = torch.from_numpy(values) / scales[:, None, None]
+    # the correction that makes up, on average, for all rounding so far
+    missing = _mean(drive) / scales - _mean(potential) - offset.mean((1, 2))
+    offset = (offset + missing[:, None, None]).round()
+    initial = offset[:, places[0][:, None], places[1]].flatten(1).T  # [B, O]
     if not layer.fires:
-        nothing = Train(torch.empty(0), torch.empty(0), 0)
-        return QuantisedLayer(weights, Silent(_vector(layer, bias)), 0.0, nothing, float(scales[0]))
-    return _fire(layer, train, weights, scales, bias, potential, drive, settings)
+        return QuantisedLayer(connections, Silent(_vectors(layer, initial)), 0.0, None, float(scales[0]))
+    return _fire(layer, connections, scales, offset, places, potential, drive, settings)
 
 
-def absorbed_weights(layer: FloatLayer, steps: torch.Tensor) -> torch.Tensor:
-    """Float weights [O, n] on the *codes* of the source: its steps [C] and 1/window are absorbed."""
-    weights = torch.from_numpy(layer.weights) / layer.window
-    if not isinstance(layer.geometry, Conv2d):
-        return weights * steps.repeat_interleave(weights.shape[1] // len(steps))
-    groups, width = layer.geometry.groups, weights.shape[1]
-    first = torch.arange(groups).repeat_interleave(len(weights) // groups) * width
-    channel = first[:, None] + torch.arange(width)
-    return (weights * steps[channel][:, :, None, None]).flatten(1)
+def _offsets(
+    layer: FloatLayer, shapes: Mapping[str, Shape], trains: Mapping[str, Train]
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """What every potential begins with: the bias, and what code 0 stands for, weighted.
+
+    Float64 [O, 1, 1], or [O, H', W'] where it differs in border classes; and a row and a column of each class.
+    """
+    offset, single = layer.bias, (np.zeros(1, np.int64), np.zeros(1, np.int64))
+    padded = layer.bias.shape[1:] != (1, 1)
+    for item in layer.incoming:
+        if (zero := trains[item.source].zero) == 0.0:
+            continue
+        image = torch.full((1, *shapes[item.source]), zero, dtype=torch.float64)
+        part = item.drive(image, layer.shape[0])[0].numpy()
+        if not isinstance(item.geometry, Conv2d) or item.geometry.padding == (0, 0):
+            part = part[:, :1, :1] if not isinstance(item.geometry, Diagonal) else part
+        offset = offset + part
+        padded = padded or (isinstance(item.geometry, Conv2d) and item.geometry.padding != (0, 0))
+    if not padded:
+        return offset[:, :1, :1], single
+    offset = np.broadcast_to(offset, layer.shape).copy()
+    rows, columns = (border_classes(axis) for axis in edges(layer.incoming, shapes, layer.shape))
+    return offset, (np.unique(rows, return_index=True)[1], np.unique(columns, return_index=True)[1])
 
 
 def _scales(
-    layer: FloatLayer, absorbed: torch.Tensor, blocks: list[Columns], drive: torch.Tensor, settings: Settings
-) -> torch.Tensor:
-    """Value s of one unit of potential, for every channel; the same for all in a readout."""
-    scales = weight_scales(absorbed, blocks, settings.largest_weight, shared=not layer.fires)
+    layer: FloatLayer, parts: list[Part], drive: torch.Tensor, settings: Settings
+) -> tuple[torch.Tensor, list[int]]:
+    """Value s of one unit of potential, for every channel; the same for all in a readout; and the shifts."""
+    scales, shifts = common_scales(parts, layer.shape[0], settings.largest_weight, shared=not layer.fires)
     if not layer.fires:
-        return _readout_scales(layer, scales, drive)
-    scales = torch.maximum(scales, _reach(layer, drive, settings.rule) / (settings.top * _FINEST))
+        return _readout_scales(layer, scales, drive), shifts
+    least = _reach(layer, drive, settings.rule) / (settings.top * _FINEST)
+    scales = torch.maximum(scales, least)
+    if any(part.diagonal for part in parts):
+        scales, shifts = fitted_to_diagonals(parts, scales, shifts, settings.largest_weight)
+        scales = torch.maximum(scales, least)
     if layer.clip is None:
-        return scales
+        return scales, shifts
     # the top code shall mean the clip itself: a whole number of units makes half of clip / top
     limit = layer.clip / settings.top
     scales = scales.clamp(max=limit * settings.factor)  # theta is at least 1
     units = (limit / (2 * scales)).floor()
-    return torch.where(units >= 1, limit / (2 * units), scales)
+    return torch.where(units >= 1, limit / (2 * units), scales), shifts
 
 
 def _readout_scales(layer: FloatLayer, scales: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:
@@ -165,29 +178,18 @@ def _reach(layer: FloatLayer, drive: torch.Tensor, rule: Rule) -> torch.Tensor:
     return torch.where((reach > 0) & rule.per_channel, reach, largest)
 
 
-def _potential(layer: FloatLayer, train: Train, weights: torch.Tensor) -> torch.Tensor:
-    """Weighted sums of the codes [N, O, H', W'], exact, in float32 where that can hold them."""
-    largest = float(weights.abs().sum(1).max()) * train.top * layer.window
-    dtype = torch.float32 if largest < _EXACT_FLOAT32 else torch.float64
-    shaped = weights.reshape(layer.weights.shape).to(dtype)
-    potential = torch.empty((len(train.codes), *layer.shape), dtype=dtype)
-    for codes, part in zip(train.codes.split(_CHUNK), potential.split(_CHUNK), strict=True):
-        part.copy_(connect(layer.geometry, shaped, codes.to(dtype)))
-    return potential
-
-
 def _fire(
     layer: FloatLayer,
-    train: Train,
-    weights: torch.Tensor,
+    connections: list[Rounded],
     scales: torch.Tensor,
-    bias: torch.Tensor,
+    offset: torch.Tensor,
+    places: tuple[np.ndarray, np.ndarray],
     potential: torch.Tensor,
     drive: torch.Tensor,
     settings: Settings,
 ) -> QuantisedLayer:
-    values, targets = _sampled(potential, drive, settings.seed)
-    values, targets = values + bias[:, None], layer.activate(targets)
+    values, targets = _sampled(potential, offset, drive, settings.seed)
+    targets = layer.activate(targets)
     limit = None if layer.clip is None else layer.clip / settings.top
     most = None if limit is None else (limit / (2 * scales) * (1 + 1e-9)).floor().clamp(min=1)
     half = half_steps(values, targets, scales, settings.top, settings.rule, most)
@@ -199,31 +201,32 @@ def _fire(
         wrong = float((exact - exact.round())[coarse].abs().max())
         notes.append(f"{layer.where}: {int(coarse.sum())} channels round with an error of up to {wrong:.2g} units")
         theta, half = torch.where(coarse, fine, theta), torch.where(coarse, exact.round(), half)
-    initial = _bounded(bias + half, weights, theta, train.top * layer.window, settings)
+    initial = _bounded(offset + half[:, None, None], connections, theta, settings)
     divisor = theta / settings.factor
     # float32 finds the floor of a quotient of whole numbers below 2^24, but no other
     total = potential if bool((divisor == divisor.round()).all()) else potential.double()
-    steps = total.add_(_channels(initial, total)).div_(_channels(divisor, total))
+    steps = total.add_(initial.to(total.dtype)).div_(divisor[:, None, None].to(total.dtype))
     codes = steps.floor_().clamp_(0, settings.top).float()
     spikes = event_counts(codes.numpy(), settings.code) if settings.growth == 2.0 else codes.numpy()
     activity = float(spikes.sum(dtype=np.float64) / len(codes))
-    vectors = _vector(layer, theta), _vector(layer, initial)
+    rows = initial[:, places[0][:, None], places[1]].flatten(1).T
+    vectors = _vectors(layer, theta[None]), _vectors(layer, rows)
     neuron = Neuron(settings.timesteps, settings.growth, *vectors, code=settings.code)
     sent = Train(codes, theta * scales / settings.factor, settings.top)
-    return QuantisedLayer(weights, neuron, activity, sent, 1.0, tuple(notes))
+    return QuantisedLayer(connections, neuron, activity, sent, 1.0, tuple(notes))
 
 
 def _bounded(
-    initial: torch.Tensor, weights: torch.Tensor, theta: torch.Tensor, largest: int, settings: Settings
+    initial: torch.Tensor, connections: list[Rounded], theta: torch.Tensor, settings: Settings
 ) -> torch.Tensor:
-    """Initial potentials drawn in to where they decide alone, always silent or always full: the codes stay the same.
-
-    `largest`: largest sum of codes in a pooling window of the source.
-    """
+    """Initial potentials drawn in to where they decide alone, always silent or always full: the codes stay the same."""
     ceiling = 2 if settings.growth > 1 else max(2, settings.timesteps)
-    silent = -weights.clamp(min=0).sum(1) * largest - 1
-    full = -weights.clamp(max=0).sum(1) * largest + ceiling * theta
-    return torch.minimum(torch.maximum(initial, silent), full)
+    silent, full = torch.full_like(theta, -1.0), ceiling * theta
+    for item in connections:
+        low, high = item.reach
+        silent[item.part.reached()] -= high
+        full[item.part.reached()] -= low
+    return torch.minimum(torch.maximum(initial, silent[:, None, None]), full[:, None, None])
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:
@@ -231,23 +234,20 @@ def _mean(values: torch.Tensor) -> torch.Tensor:
     return values.flatten(2).mean(2).mean(0, dtype=torch.float64)
 
 
-def _channels(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """[C] as [1, C, 1, 1], in the dtype of `like`."""
-    return values.reshape(1, -1, 1, 1).to(like.dtype)
-
-
-def _vector(layer: FloatLayer, values: torch.Tensor) -> np.ndarray:
-    """Integers int64 [1, C]."""
+def _vectors(layer: FloatLayer, values: torch.Tensor) -> np.ndarray:
+    """Integers int64 [B, C]."""
     if not bool(torch.isfinite(values).all()) or float(values.abs().max()) >= 2.0**62:
         raise InvalidNetwork(f"{layer.where}: weights and biases must give potentials of at most 48 bits; rescale them")
-    return values.round().numpy().astype(np.int64)[None]
+    return values.round().numpy().astype(np.int64)
 
 
-def _sampled(potential: torch.Tensor, drive: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same random part of both, float64 [C, M]."""
-    samples, _, height, width = potential.shape
+def _sampled(
+    potential: torch.Tensor, offset: torch.Tensor, drive: torch.Tensor, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same random part of potentials with their offsets, and of the drive, float64 [C, M]."""
+    samples, channels, height, width = potential.shape
     generator = torch.Generator().manual_seed(seed)
     keep = torch.randperm(samples * height * width, generator=generator)[:_MOST_VALUES]
     sample, place = keep // (height * width), keep % (height * width)
     values, targets = (item.flatten(2)[sample, :, place].T.double() for item in (potential, drive))
-    return values, targets
+    return values + offset.expand(channels, height, width).flatten(1)[:, place], targets

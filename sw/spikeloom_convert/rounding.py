@@ -1,11 +1,10 @@
 """Rounding of weights: a scale of least error, then integers that feed each error on to the weights not yet rounded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from spikeloom.geometry import Conv2d, Dense
-
-from .float_network import FloatLayer
 
 MOST_ROWS = 20_000  # patches a covariance is estimated from
 BLOCK_COLUMNS = 1024  # columns whose errors are fed on together; longer rows are cut into blocks
@@ -22,15 +21,17 @@ class Columns:
     covariance: torch.Tensor
 
 
-def covariances(layer: FloatLayer, codes: torch.Tensor, seed: int) -> list[Columns]:
-    """Covariances of a layer's inputs, a group and a block of columns each, from codes [N, C, H, W].
+def covariances(geometry: Dense | Conv2d, rows: int, codes: torch.Tensor, seed: int) -> list[Columns]:
+    """Covariances of what a connection hears, a group and a block of columns each, from codes [N, C, H, W].
+
+    `rows`: rows of the weight matrix, the target's channels.
 
     Constant inputs cost nothing: a bias makes up for what their rounding does. Variances are damped, so that inputs
     that never varied in calibration keep weights close to their own.
     """
-    groups = layer.geometry.groups if isinstance(layer.geometry, Conv2d) else 1
-    inputs = _inputs(layer.geometry, codes, seed)  # [groups, M, n]
-    rows, width = len(layer.weights) // groups, inputs.shape[2]
+    groups = geometry.groups if isinstance(geometry, Conv2d) else 1
+    inputs = _inputs(geometry, codes, seed)  # [groups, M, n]
+    rows, width = rows // groups, inputs.shape[2]
     found = []
     for group in range(groups):
         for start in range(0, width, BLOCK_COLUMNS):
@@ -47,7 +48,9 @@ def covariances(layer: FloatLayer, codes: torch.Tensor, seed: int) -> list[Colum
 
 def _inputs(geometry: Dense | Conv2d, codes: torch.Tensor, seed: int) -> torch.Tensor:
     """What the rows of the weight matrix are multiplied with, [groups, M, n], a random part of the places."""
-    if geometry.pool != (1, 1):
+    if geometry.pool != (1, 1) and geometry.pool_kind == "max":
+        codes = torch.nn.functional.max_pool2d(codes, geometry.pool)
+    elif geometry.pool != (1, 1):
         codes = torch.nn.functional.avg_pool2d(codes, geometry.pool, divisor_override=1)
     if isinstance(geometry, Dense):
         return codes.flatten(1)[None]
@@ -68,20 +71,45 @@ def weight_scales(weights: torch.Tensor, blocks: list[Columns], largest: int, *,
 
     `shared`: one for all rows. A row of zeros gets the scale 0.
     """
-    variance = torch.zeros_like(weights)
-    for block in blocks:
-        variance[block.rows, block.columns] = block.covariance.diagonal()
     top = weights.abs().amax(1)
     if shared:
         top = top.max().expand(len(weights))
-    best, least = torch.zeros_like(top), torch.full_like(top, torch.inf)
-    for ratio in _RATIOS.tolist():
-        scale = top * ratio / largest
-        error = (variance * (weights - nearest(weights, scale, largest) * scale[:, None]).square()).sum(1)
+    return least_error([(weights, blocks, 0)], top / largest, _RATIOS, largest, shared=shared)
+
+
+def least_error(
+    parts: Sequence[tuple[torch.Tensor, list[Columns], int]],
+    scale: torch.Tensor,
+    ratios: torch.Tensor,
+    largest: int,
+    *,
+    shared: bool,
+) -> torch.Tensor:
+    """Of some multiples of a scale [O], the one of least expected error for every row, [O].
+
+    `parts`: weights [O, n], covariances and shift of every connection.
+    """
+    best, least = torch.zeros_like(scale), torch.full_like(scale, torch.inf)
+    for ratio in ratios.tolist():
+        error = rounding_error(parts, scale * ratio, largest)
         if shared:
-            error = error.sum().expand(len(weights))
-        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
+            error = error.sum().expand(len(scale))
+        best, least = torch.where(error < least, scale * ratio, best), torch.minimum(error, least)
     return best
+
+
+def rounding_error(
+    parts: Sequence[tuple[torch.Tensor, list[Columns], int]], scale: torch.Tensor, largest: int
+) -> torch.Tensor:
+    """Expected squared error of each row, [O], when its weights are rounded to the scales [O]; as `least_error`."""
+    total = torch.zeros_like(scale)
+    for weights, blocks, shift in parts:
+        variance = torch.zeros_like(weights)
+        for block in blocks:
+            variance[block.rows, block.columns] = block.covariance.diagonal()
+        own = scale * 2**shift
+        total += (variance * (weights - nearest(weights, own, largest) * own[:, None]).square()).sum(1)
+    return total
 
 
 def nearest(weights: torch.Tensor, scale: torch.Tensor, largest: int) -> torch.Tensor:

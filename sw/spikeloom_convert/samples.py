@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from spikeloom.encoding import as_samples, encode, event_counts
-from spikeloom.errors import InvalidData, UnsupportedLayer, shown
+from spikeloom.errors import InvalidData, shown
 from spikeloom.geometry import Shape
 from spikeloom.network import Input
 
@@ -115,7 +115,7 @@ def code_input(
     timesteps: int,
     span: tuple[float, float],
     *,
-    padded: bool,
+    origin: bool,
     code: str = "plain",
 ) -> Input:
     """The input population whose codes stand for the samples: scale * code + zero, by least squares.
@@ -126,26 +126,16 @@ def code_input(
     shape : (C, H, W).
     timesteps : bits of a code.
     span : range of all samples, see `value_range`.
-    padded : the first layer pads with zeros, so code 0 must mean 0: the fit goes through the origin.
+    origin : code 0 shall mean 0, as a zero that a convolution pads does: the fit goes through the origin.
     code : of the train, "plain" or "naf".
-
-    Raises
-    ------
-    UnsupportedLayer
-        A padded first layer with negative samples: their code 0 is not the value 0.
     """
     low, high = span
-    if padded and low < 0:
-        raise UnsupportedLayer(
-            f"Input: samples in front of a padded convolution must not be negative, not down to {low:g}: "
-            f"code 0 would not mean 0; use padding=0 in the first layer or samples in 0..1"
-        )
-    if padded:
+    if origin:
         low = 0.0
     nominal = (high - low) / (1 << timesteps)
     bare = Input("input", shape, timesteps, nominal, low, low, high)
     codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel()
-    if padded:
+    if origin:
         square = float(codes @ codes)
         scale, zero = (float(codes @ values) / square if square else nominal), 0.0
     else:

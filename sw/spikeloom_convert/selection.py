@@ -23,17 +23,17 @@ class Reference:
     -------
     held : Samples
     classes : int64 [N], what the model itself answers.
-    logits : float64 [N, outputs], before a final softmax.
+    logits : float64 [N, outputs] of every output, before a final softmax; the first one gives the classes.
     """
 
     held: Samples
     classes: np.ndarray
-    logits: np.ndarray
+    logits: list[np.ndarray]
 
     @classmethod
     def of(cls, prepared: PreparedModel, held: Samples) -> "Reference":
         """Run the model on the held-back samples."""
-        return cls(held, prepared.outputs(held).argmax(1), prepared.logits(held))
+        return cls(held, prepared.outputs(held)[0].argmax(1), prepared.logits(held))
 
     def accuracy(self, classes: np.ndarray) -> float | None:
         """Part of the held-back samples that these classes are right for; None without labels."""
@@ -62,12 +62,11 @@ class Candidate:
     def measure(cls, rule: Rule, network: Network, reference: Reference) -> "Candidate":
         """Run the golden model on the held-back samples."""
         potentials = golden.evaluate(network, reference.held.x)
-        assert isinstance(potentials, np.ndarray)  # converted networks have one readout
-        logits = potentials * network.readouts[0].scale
-        classes = logits.argmax(1)
+        every = potentials if isinstance(potentials, dict) else {network.readouts[0].population: potentials}
+        logits = [every[readout.population] * readout.scale for readout in network.readouts]
+        classes = logits[0].argmax(1)
         labels = reference.classes if reference.held.y is None else reference.held.y
-        offset, expected = (values - values.mean(1, keepdims=True) for values in (logits, reference.logits))
-        error = float(((offset - expected) ** 2).mean() / max(float((expected**2).mean()), 1e-30))
+        error = float(np.mean([_distance(*pair) for pair in zip(logits, reference.logits, strict=True)]))
         return cls(
             rule,
             network,
@@ -76,6 +75,11 @@ class Candidate:
             int((classes != reference.classes).sum()),
             error,
         )
+
+
+def _distance(logits: np.ndarray, expected: np.ndarray) -> float:
+    offset, expected = (values - values.mean(1, keepdims=True) for values in (logits, expected))
+    return float(((offset - expected) ** 2).mean() / max(float((expected**2).mean()), 1e-30))
 
 
 def choose(candidates: Sequence[Candidate]) -> Candidate:

@@ -1,9 +1,10 @@
-"""Trace a module with torch.fx into the chain of operations its forward pass is, with the shapes of real samples."""
+"""Trace a module with torch.fx into the operations its forward pass is made of, with the shapes of real samples."""
 
 import copy
 import inspect
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from torch import fx, nn
 
-from .functions import name_of, read_call
+from .functions import name_of, read_call, read_join
 from .layers import Site, read_module
 from .operations import Operation
 
@@ -30,19 +31,21 @@ FORWARD_ERRORS = (
 
 @dataclass(frozen=True, eq=False)
 class TracedModel:
-    """A model as a chain of operations.
+    """A model as operations.
 
     Parameters
     ----------
     name : of its class.
     model : the private copy in evaluation mode.
-    operations : in order.
+    operations : in the order they run, each naming those whose results it takes.
+    outputs : number of the operation that gives each output, by its key or position; "" for a single tensor.
     input_shape : (C, H, W) where the model begins with folding flat samples into images, else None.
     """
 
     name: str
     model: nn.Module
     operations: tuple[Operation, ...]
+    outputs: Mapping[str, int] = field(default_factory=dict)
     input_shape: tuple[int, int, int] | None = None
 
 
@@ -87,7 +90,7 @@ def model_dtype(model: nn.Module) -> torch.dtype:
 
 
 def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
-    """Chain of operations of a model.
+    """Operations of a model.
 
     Parameters
     ----------
@@ -113,8 +116,9 @@ def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
             f"Calibration: samples must have the shape that model '{name}' takes, not {tuple(samples.shape[1:])} "
             f"({first_line(error)})"
         ) from error
-    if not isinstance(result, torch.Tensor):
-        raise UnsupportedLayer(f"Model '{name}': must return one tensor, not {type(result).__name__}")
+    if not all(isinstance(item, torch.Tensor) for item in by_name(result).values()):
+        expected = "a tensor, or a tuple or a dict of tensors"
+        raise UnsupportedLayer(f"Model '{name}': must return {expected}, not {type(result).__name__}")
     defaults = _defaults(twin)
     try:
         graph = fx.Tracer().trace(twin, concrete_args=defaults or None)
@@ -126,7 +130,16 @@ def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reader.run(probe, *defaults.values())
-    return TracedModel(name, twin, tuple(reader.operations), reader.input_shape)
+    return TracedModel(name, twin, tuple(reader.operations), reader.outputs, reader.input_shape)
+
+
+def by_name(result: Any) -> dict[str, Any]:
+    """Outputs of a model by key or position, one by itself by ""."""
+    if isinstance(result, Mapping):
+        return {str(key): value for key, value in result.items()}
+    if isinstance(result, tuple | list):
+        return {str(position): value for position, value in enumerate(result)}
+    return {"": result}
 
 
 def _defaults(model: nn.Module) -> dict[str, Any]:
@@ -151,65 +164,77 @@ class _Reader(fx.Interpreter):
         self.extra_traceback = False  # errors stay the one line they are
         self.name = name
         self.operations: list[Operation] = []
-        self.last: fx.Node | None = None  # the end of the chain
-        self.active: set[fx.Node] = set()  # nodes that depend on the samples
-        self.shape: tuple[int, ...] = ()
+        self.results: dict[fx.Node, int] = {}  # operation that gives each activation, -1 for the samples
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.outputs: dict[str, int] = {}
         self.input_shape: tuple[int, int, int] | None = None
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node, reading it on the way."""
-        before = self.shape
-        inputs = [node for node in n.all_input_nodes if node in self.active]
+        inputs = [node for node in n.all_input_nodes if node in self.results]
         if n.op == "output":
-            if n.all_input_nodes != [self.last]:
-                raise UnsupportedLayer(
-                    f"Model '{self.name}': must return what its last layer gives, not something else"
-                )
+            self.outputs = self._output(n)
             return super().run_node(n)
-        if inputs and n.op != "placeholder":
-            self._check_chain(n, inputs)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         result = super().run_node(n)
-        if not isinstance(result, torch.Tensor) or (n.op != "placeholder" and not inputs):
+        if n.op != "placeholder" and not inputs:
             return result
-        self.active.add(n)
-        self.last, self.shape = n, tuple(result.shape[1:])
-        if n.op != "placeholder":
-            site = Site(*self._where(n), before, self.shape)
-            if result.ndim < 2 or result.shape[0] != 2:
-                raise site.refuse(f"must keep samples apart, not turn {(2, *before)} into {tuple(result.shape)}")
-            if not self.operations and len(before) == 1 and len(self.shape) == 3:
-                self.input_shape = self._folded(n, site)
-            else:
-                self.operations += self._read(n, site, args, kwargs)
+        if not isinstance(result, torch.Tensor):
+            if isinstance(result, tuple | list) and any(isinstance(part, torch.Tensor) for part in result):
+                self._read(n, Site(*self._where(n), self.shapes[inputs[0]], ()), args, kwargs, inputs)
+            return result
+        self.shapes[n] = tuple(result.shape[1:])
+        if n.op == "placeholder":
+            self.results[n] = -1
+            return result
+        before = self.shapes[inputs[0]]
+        site = Site(*self._where(n), before, self.shapes[n])
+        if result.ndim < 2 or result.shape[0] != 2:
+            raise site.refuse(f"must keep samples apart, not turn {(2, *before)} into {tuple(result.shape)}")
+        if not self.operations and len(before) == 1 and len(self.shapes[n]) in (2, 3):
+            self.input_shape = self._folded(n, site)
+            self.results[n] = -1
+            return result
+        read = self._read(n, site, args, kwargs, inputs)
+        if read:
+            read[0] = replace(read[0], inputs=self._sources(n, inputs))
+            self.operations += read
+        self.results[n] = len(self.operations) - 1 if read else self.results[inputs[0]]
         return result
 
     def _folded(self, n: fx.Node, site: Site) -> tuple[int, int, int]:
         """Shape that flat samples are folded into before anything is done with them."""
         kind = type(self.module.get_submodule(str(n.target))) if n.op == "call_module" else None
-        if kind is not nn.Unflatten and name_of(n.target) not in ("view", "reshape", "unflatten"):
+        if kind is not nn.Unflatten and name_of(n.target) not in ("view", "reshape", "unflatten", "unsqueeze"):
             raise site.unsupported(name_of(n.target) if kind is None else kind.__name__)
-        channels, height, width = site.after
+        channels, height, width = (site.after[0], 1, site.after[1]) if len(site.after) == 2 else site.after
         return channels, height, width
 
-    def _check_chain(self, n: fx.Node, inputs: list[fx.Node]) -> None:
-        if (n.op == "call_method" and n.target in ("size", "dim")) or name_of(n.target) == "getattr":
-            return
-        where, _ = self._where(n)
-        if len(inputs) != 1 or inputs[0] is not self.last:
-            raise UnsupportedLayer(
-                f"{where}: takes the result of an earlier layer again; use a plain chain of layers, "
-                f"branches cannot be converted"
-            )
+    def _output(self, n: fx.Node) -> dict[str, int]:
+        """Operations that give the outputs."""
+        given = by_name(n.args[0])
+        for node in given.values():
+            if node not in self.results:
+                raise UnsupportedLayer(f"Model '{self.name}': must return what its layers give, not something else")
+        return {name: self.results[node] for name, node in given.items()}
 
-    def _read(self, n: fx.Node, site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Operation]:
+    def _sources(self, n: fx.Node, inputs: list[fx.Node]) -> tuple[int, ...]:
+        """Operations whose results a node takes, in the order and as often as it names them."""
+        found: list[int] = []
+        fx.node.map_arg((n.args, n.kwargs), lambda node: found.append(self.results[node]) if node in inputs else None)
+        return tuple(found)
+
+    def _read(
+        self, n: fx.Node, site: Site, args: tuple[Any, ...], kwargs: dict[str, Any], inputs: list[fx.Node]
+    ) -> list[Operation]:
         if n.op == "call_module":
             return read_module(self.module.get_submodule(str(n.target)), site)
-        positions = [i for i, value in enumerate(n.args) if isinstance(value, fx.Node) and value in self.active]
-        if len(positions) > 1:
-            raise site.unsupported(name_of(n.target))
+        count = len(self._sources(n, inputs))
+        positions = [i for i, value in enumerate(n.args) if isinstance(value, fx.Node) and value in self.results]
+        if count > 1 or (count == 1 and not positions and any(isinstance(value, tuple | list) for value in n.args)):
+            return read_join(n.target, args, kwargs, site, count)
         if not positions:  # the activation came by keyword
-            kwargs = {key: value for key, value in kwargs.items() if n.kwargs[key] not in self.active}
+            kwargs = {key: value for key, value in kwargs.items() if n.kwargs[key] not in self.results}
             args, positions = (None, *args), [0]
         return read_call(n.target, args, kwargs, positions[0], site)
 

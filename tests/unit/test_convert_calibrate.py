@@ -6,7 +6,7 @@ import torch
 from convert_models import pixels
 from spikeloom.geometry import Conv2d, Dense
 from spikeloom_convert.calibrate import RULES, Rule, codes, conversion_errors, half_steps
-from spikeloom_convert.float_network import FloatLayer, connect
+from spikeloom_convert.float_network import connect
 from spikeloom_convert.rounding import BLOCK_COLUMNS, covariances, nearest, round_weights, weight_scales
 
 ALL_RULES = pytest.mark.parametrize("rule", RULES, ids=str)
@@ -91,10 +91,8 @@ def test_codes_round_to_the_nearest_step_halves_up() -> None:
     assert codes(potentials, torch.tensor([2.0]), 2)[0].tolist() == [0.0] * 6 + [1.0] * 4 + [2.0] * 6
 
 
-def dense(outputs: int, inputs: int, seed: int = 0) -> FloatLayer:
-    rng = np.random.default_rng(seed)
-    weights = rng.normal(size=(outputs, inputs))
-    return FloatLayer("fc", "Layer 'fc' (Linear)", Dense(), weights, np.zeros(outputs), (outputs, 1, 1))
+def dense(outputs: int, inputs: int, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(outputs, inputs)))
 
 
 def correlated(samples: int, inputs: int) -> torch.Tensor:
@@ -105,9 +103,9 @@ def correlated(samples: int, inputs: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_rounded_weights_fit_their_bits_and_do_better_than_the_nearest(bits: int) -> None:
-    layer, x = dense(6, 40), correlated(500, 40)
-    weights, largest = torch.from_numpy(layer.weights), (1 << (bits - 1)) - 1
-    blocks = covariances(layer, x, seed=0)
+    weights, x = dense(6, 40), correlated(500, 40)
+    largest = (1 << (bits - 1)) - 1
+    blocks = covariances(Dense(), 6, x, seed=0)
     scale = weight_scales(weights, blocks, largest, shared=False)
     rounded = round_weights(weights, scale, blocks, largest)
     assert bool((rounded == rounded.round()).all())
@@ -121,32 +119,29 @@ def test_rounded_weights_fit_their_bits_and_do_better_than_the_nearest(bits: int
 
 
 def test_inputs_that_never_vary_keep_the_nearest_weights() -> None:
-    layer, x = dense(4, 10), correlated(300, 10)
+    weights, x = dense(4, 10), correlated(300, 10)
     x[:, 5:] = 0
-    weights = torch.from_numpy(layer.weights)
-    blocks = covariances(layer, x, seed=0)
+    blocks = covariances(Dense(), 4, x, seed=0)
     scale = weight_scales(weights, blocks, 31, shared=False)
     rounded = round_weights(weights, scale, blocks, 31)
     assert bool((rounded[:, 5:] == nearest(weights, scale, 31)[:, 5:]).all())
 
 
 def test_a_shared_scale_is_one_number_and_rows_of_zeros_have_none() -> None:
-    layer, x = dense(4, 10), correlated(300, 10)
-    blocks = covariances(layer, x, seed=0)
-    weights = torch.from_numpy(layer.weights)
+    weights, x = dense(4, 10), correlated(300, 10)
+    blocks = covariances(Dense(), 4, x, seed=0)
     assert len(set(weight_scales(weights, blocks, 31, shared=True).tolist())) == 1
     assert weight_scales(weights * 0, blocks, 31, shared=False).tolist() == [0.0] * 4
     assert bool((round_weights(weights * 0, torch.ones(4), blocks, 31) == 0).all())
 
 
 def test_long_rows_are_rounded_block_by_block() -> None:
-    layer = dense(2, BLOCK_COLUMNS + 10)
-    blocks = covariances(layer, torch.rand(20, BLOCK_COLUMNS + 10, 1, 1), seed=0)
+    weights = dense(2, BLOCK_COLUMNS + 10)
+    blocks = covariances(Dense(), 2, torch.rand(20, BLOCK_COLUMNS + 10, 1, 1), seed=0)
     assert [(block.columns.start, block.columns.stop) for block in blocks] == [
         (0, BLOCK_COLUMNS),
         (BLOCK_COLUMNS, BLOCK_COLUMNS + 10),
     ]
-    weights = torch.from_numpy(layer.weights)
     scale = weight_scales(weights, blocks, 7, shared=False)
     assert round_weights(weights, scale, blocks, 7).shape == weights.shape
 
@@ -156,11 +151,9 @@ def test_covariances_are_those_of_what_a_convolution_multiplies() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(6, 2, 2, 3))
     x = torch.from_numpy(pixels(9, 4, 6, 5) >> 4).double()
-    shape = tuple(connect(geometry, torch.from_numpy(weights), x).shape[1:])
-    layer = FloatLayer("conv", "", geometry, weights, np.zeros(6), shape)
-    blocks = covariances(layer, x, seed=0)
+    blocks = covariances(geometry, 6, x, seed=0)
     assert [block.rows for block in blocks] == [slice(0, 3), slice(3, 6)]
-    drive = connect(geometry, torch.from_numpy(weights), x).transpose(0, 1).flatten(1)
+    drive = connect(geometry, torch.from_numpy(weights), x, 6).transpose(0, 1).flatten(1)
     for block in blocks:
         rows = torch.from_numpy(weights).flatten(1)[block.rows]
         damping = block.covariance.diagonal().mean() * 0.01 / 1.01

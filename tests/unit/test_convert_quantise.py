@@ -13,8 +13,10 @@ from spikeloom.network import Network
 from spikeloom.neuron import Neuron
 from spikeloom_convert import convert
 from spikeloom_convert.calibrate import RULES
+from spikeloom_convert.float_network import FloatLayer
 from spikeloom_convert.fold import fold
-from spikeloom_convert.quantise_layer import Settings, Train, absorbed_weights, quantise_layer
+from spikeloom_convert.quantise_layer import QuantisedLayer, Settings, quantise_layer
+from spikeloom_convert.synapses import Train, absorbed_weights
 from spikeloom_convert.trace import trace
 from torch import nn
 
@@ -26,6 +28,14 @@ def neurons(network: Network) -> Sequence[Neuron]:
 def small(*activation: nn.Module) -> nn.Module:
     hidden = activation or (nn.ReLU(),)
     return seeded(lambda: nn.Sequential(nn.Flatten(), nn.Linear(20, 12), *hidden, nn.Linear(12, 4)))
+
+
+def alone(layer: FloatLayer, train: Train, values: torch.Tensor, settings: Settings) -> QuantisedLayer:
+    """A first layer quantised by itself, from the activations it hears."""
+    shape = train.codes.shape[1:]
+    return quantise_layer(
+        layer, {"input": (shape[0], shape[1], shape[2])}, {"input": train}, layer.drive({"input": values}), settings
+    )
 
 
 X = pixels(200, 1, 4, 5)
@@ -85,9 +95,10 @@ def test_a_layer_of_integers_is_taken_as_it_is() -> None:
     layer = fold(traced.name, (6, 1, 1), traced.operations).layers[0]
     train = Train(codes, torch.ones(6, dtype=torch.float64), 15)
     for rule in RULES:
-        result = quantise_layer(layer, train, layer.drive(codes), Settings(4, 6, 2.0, rule))
-        scale = 31.0 / result.weights.abs().amax(1)
-        assert bool((result.weights * scale[:, None] == torch.from_numpy(integers)).all())
+        result = alone(layer, train, codes, Settings(4, 6, 2.0, rule))
+        weights = result.connections[0].weights
+        scale = 31.0 / weights.abs().amax(1)
+        assert bool((weights * scale[:, None] == torch.from_numpy(integers)).all())
         assert isinstance(result.neuron, Neuron)
         rounding = result.neuron.theta[0] // 16
         assert ((result.neuron.initial[0] - rounding) * scale.numpy()).tolist() == [3.0, -5.0, 0.0, 40.0, -100.0]
@@ -99,12 +110,12 @@ def test_steps_of_the_source_and_its_pooling_go_into_the_weights() -> None:
     traced = trace(model, np.random.default_rng(0).random((1, 4, 4, 4)))
     network = fold(traced.name, (4, 4, 4), traced.operations)
     steps = torch.tensor([1.0, 2.0, 4.0, 8.0], dtype=torch.float64)
-    conv = absorbed_weights(network.layers[0], steps).numpy()
+    conv = absorbed_weights(network.layers[0].incoming[0], steps).numpy()
     weights = model[1].weight.numpy(force=True)[:, :, 0, 0] / 4
     assert np.array_equal(conv[:3], weights[:3] * [1.0, 2.0])
     assert np.array_equal(conv[3:], weights[3:] * [4.0, 8.0])
-    dense = absorbed_weights(network.layers[1], torch.arange(1.0, 7.0, dtype=torch.float64)).numpy()
-    assert np.array_equal(dense, network.layers[1].weights * np.repeat(np.arange(1.0, 7.0), 4))
+    dense = absorbed_weights(network.layers[1].incoming[0], torch.arange(1.0, 7.0, dtype=torch.float64)).numpy()
+    assert np.array_equal(dense, network.layers[1].incoming[0].weights * np.repeat(np.arange(1.0, 7.0), 4))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +134,8 @@ def test_the_top_code_means_the_clip_and_no_more(
     train = Train(codes, torch.full((20,), 1 / 255, dtype=torch.float64), 255)
     for rule in RULES:
         settings = Settings(timesteps, weight_bits, float(growth), rule)
-        result = quantise_layer(layer, train, layer.drive(codes.double() / 255), settings)
+        result = alone(layer, train, codes.double() / 255, settings)
+        assert result.train is not None
         top = result.train.steps * settings.top
         assert bool((top <= clip.max_val * (1 + 1e-6)).all())
         assert float(top.max()) > 0.9 * clip.max_val

@@ -13,9 +13,23 @@ from spikeloom_convert.trace import trace
 from torch import nn
 
 SAMPLES = pixels(2, 1, 8, 8) / 255.0
-INSTEAD = "Linear, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d and Flatten"
+INSTEAD = (
+    "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d, MaxPool2d, Flatten, "
+    "additions and torch.cat"
+)
 LAYERS = {
-    "MaxPool2d": (nn.MaxPool2d(2), "is not supported; use AvgPool2d or a strided Conv2d"),
+    "MaxPool2d, overlapping": (
+        nn.MaxPool2d(3, 2),
+        "stride must equal the window (3, 3), not (2, 2); use MaxPool2d((3, 3))",
+    ),
+    "MaxPool2d, padding": (nn.MaxPool2d(2, padding=1), "padding must be 0, not (1, 1)"),
+    "MaxPool2d, ceil": (
+        nn.MaxPool2d(4, ceil_mode=True),
+        "ceil_mode must be off where the window does not divide the image; use ceil_mode=False",
+    ),
+    "MaxPool2d, dilation": (nn.MaxPool2d(2, dilation=2), "dilation must be 1, not (2, 2)"),
+    "MaxPool2d, indices": (nn.MaxPool2d(2, return_indices=True), "return_indices must be off"),
+    "FractionalMaxPool2d": (nn.FractionalMaxPool2d(2, 3), "is not supported; use MaxPool2d"),
     "Sigmoid": (nn.Sigmoid(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "GELU": (nn.GELU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "LeakyReLU": (nn.LeakyReLU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
@@ -68,16 +82,27 @@ def test_a_layer_that_is_not_supported_is_refused_by_its_path(layer: nn.Module, 
 
 
 CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
-    "max_pool2d": (lambda x: F.max_pool2d(x, 2), "is not supported; use AvgPool2d or a strided Conv2d"),
+    "max_pool2d": (
+        lambda x: F.max_pool2d(x, 2, 1),
+        "stride must equal the window (2, 2), not (1, 1); use MaxPool2d((2, 2))",
+    ),
     "sigmoid": (torch.sigmoid, "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "mul": (lambda x: x * x, f"is not supported; use {INSTEAD}"),
-    "add": (
-        lambda x: F.relu(x) + x,
-        "takes the result of an earlier layer again; use a plain chain of layers, branches cannot be converted",
+    "add": (lambda x: torch.add(x, x, alpha=2), "alpha must be 1; multiply by it before"),
+    "cat": (lambda x: torch.cat([x, x], 2), "dim must be 1, the channels, not 2"),
+    "concat": (
+        lambda x: torch.concat([x, torch.zeros(2, 4, 6, 6)], 1),
+        "must join results of layers only, not constants; pad with zeros by F.pad",
     ),
-    "cat": (
-        lambda x: torch.cat([x, x], 1),
-        "is not supported; use a plain chain of layers, branches cannot be converted",
+    "stack": (lambda x: torch.stack([x, x], 1), "is not supported; use torch.cat over the channels and slices"),
+    "chunk": (lambda x: x.chunk(2, 1)[0], "is not supported; use torch.cat over the channels and slices"),
+    "getitem": (
+        lambda x: x[:, :, 1::2],
+        "must be slices of channels and steps over rows and columns from the first, x[:, a:b, ::s, ::s]",
+    ),
+    "pad": (
+        lambda x: F.pad(x, (1, 1)),
+        "must add channels of zeros only, not (1, 1); use padding of the next layer",
     ),
     "dropout": (lambda x: F.dropout(x), "is active in evaluation too; pass training=self.training, or use nn.Dropout"),
     "clamp": (lambda x: x.clamp(-1, 1), "must clip to 0..a, not -1..1; use Hardtanh(0, a) or ReLU"),
@@ -134,30 +159,44 @@ def test_control_flow_on_data_is_refused() -> None:
     )
 
 
-def test_more_than_one_output_is_refused() -> None:
-    class Two(nn.Module):
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return x, x
+def test_outputs_that_are_no_tensors_are_refused() -> None:
+    class Named(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, str]:
+            return x, "x"
 
     with pytest.raises(UnsupportedLayer) as error:
-        trace(Two(), SAMPLES)
-    assert str(error.value) == "Model 'Two': must return one tensor, not tuple"
+        trace(Named(), SAMPLES)
+    assert str(error.value) == "Model 'Named': must return a tensor, or a tuple or a dict of tensors, not tuple"
 
 
-def test_a_result_that_is_not_the_last_is_refused() -> None:
-    class Early(nn.Module):
+def test_an_output_that_does_not_depend_on_the_samples_is_refused() -> None:
+    class Constant(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(2, 3)
+
+    with pytest.raises(UnsupportedLayer) as error:
+        trace(Constant(), SAMPLES)
+    assert str(error.value) == "Model 'Constant': must return what its layers give, not something else"
+
+
+def test_every_operation_names_those_whose_results_it_takes() -> None:
+    class Two(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.head, self.other = nn.Linear(8, 3), nn.Linear(3, 3)
+            self.a, self.b = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 1)
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            x = self.head(x.flatten(1))
-            self.other(x)
-            return x
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            first = self.a(x).relu()
+            both = torch.cat([first, self.b(first)], 1)
+            both += F.pad(x[:, :, ::1], (0, 0, 0, 0, 1, 2))
+            return {"late": both, "early": first}
 
-    with pytest.raises(UnsupportedLayer) as error:
-        trace(Early(), SAMPLES.reshape(-1, 8))
-    assert str(error.value) == "Model 'Early': must return what its last layer gives, not something else"
+    traced = trace(Two(), SAMPLES)
+    assert [(type(item).__name__, item.inputs) for item in traced.operations] == [
+        ("Convolution", (-1,)), ("Rectify", (0,)), ("Convolution", (1,)), ("Concatenate", (1, 2)),
+        ("PadChannels", (-1,)), ("Add", (3, 4)),
+    ]  # fmt: skip
+    assert traced.outputs == {"late": 5, "early": 1}
 
 
 def test_compiled_models_are_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikeloom import Conv2d, Dense, Diagonal
-from spikeloom.geometry import Axis
+from spikeloom.geometry import Axis, border_classes
 
 quick = settings(max_examples=300, deadline=None, derandomize=True)
 extents = st.integers(1, 5)
@@ -139,3 +139,62 @@ def test_violations_say_what_is_wrong(
     geometry: Dense | Conv2d | Diagonal, target: tuple[int, int, int], expected: list[str]
 ) -> None:
     assert geometry.violations((2, 6, 5), target) == expected
+
+
+@quick
+@given(sizes, st.integers(1, 7), extents, st.integers(0, 4))
+def test_border_classes_tell_apart_what_sees_other_parts_of_the_padding(
+    size: int, kernel: int, stride: int, padding: int
+) -> None:
+    geometry = Conv2d((kernel, 1), (stride, 1), (padding, 0))
+    outputs = (size + 2 * padding - kernel) // stride + 1
+    if outputs < 1:
+        return
+    classes = border_classes([geometry.edges((1, size, 1), (1, outputs, 1))[0]])
+    seen = [
+        tuple(0 <= output * stride + index - padding < size for index in range(kernel)) for output in range(outputs)
+    ]
+    order = list(dict.fromkeys(seen))
+    assert classes.tolist() == [order.index(one) for one in seen]
+
+
+def test_a_padded_convolution_of_3_has_9_border_classes_and_one_of_5_has_25() -> None:
+    for kernel, count in ((3, 9), (5, 25)):
+        geometry = Conv2d((kernel, kernel), padding=(kernel // 2, kernel // 2))
+        rows, columns = (border_classes([axis]) for axis in geometry.edges((1, 8, 9), (1, 8, 9)))
+        assert (int(rows.max()) + 1) * (int(columns.max()) + 1) == count
+        assert len(rows), len(columns) == (8, 9)
+
+
+def test_classes_of_several_connections_are_those_of_all_together() -> None:
+    edges = [np.array([[1, 3], [0, 3], [0, 3], [0, 2]]), np.array([[0, 1], [0, 1], [0, 0], [0, 0]])]
+    assert border_classes(edges).tolist() == [0, 1, 2, 3]
+    assert border_classes([np.zeros((3, 2), np.int64)]).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("geometry", [Dense((2, 3), "max"), Conv2d((2, 2), pool=(2, 3), pool_kind="max")], ids=str)
+def test_behind_max_pooling_events_have_the_coordinates_of_the_windows(geometry: Dense | Conv2d) -> None:
+    source, target = (3, 5, 7), (4, 1, 1)
+    assert geometry.heard(source) == (3, 2, 2)
+    assert geometry.summed == 1
+    plain = Dense() if isinstance(geometry, Dense) else Conv2d((2, 2))
+    for axis, expected in zip(geometry.axes(source, target), plain.axes((3, 2, 2), target), strict=True):
+        assert listed(axis) == listed(expected)
+    np.testing.assert_array_equal(geometry.fan_out(source, target), plain.fan_out((3, 2, 2), target))
+    average = Dense((2, 3)) if isinstance(geometry, Dense) else Conv2d((2, 2), pool=(2, 3))
+    assert average.heard(source) == source
+    assert average.summed == 6
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (3, 2)])
+def test_a_diagonal_connection_lands_where_its_strides_divide(stride: tuple[int, int]) -> None:
+    geometry, source = Diagonal(stride, 1), (2, 5, 4)
+    target = (4, -(-5 // stride[0]), -(-4 // stride[1]))
+    assert geometry.violations(source, target) == []
+    assert geometry.summed == 1
+    fan = np.zeros(source, np.int64)
+    fan[:, :: stride[0], :: stride[1]] = 1
+    np.testing.assert_array_equal(geometry.fan_out(source, target), fan)
+    for axis, step, size in zip(geometry.axes(source, target), stride, source[1:], strict=True):
+        assert listed(axis) == [[(0, place // step)] if place % step == 0 else [] for place in range(size)]
+    assert [edge.any() for edge in geometry.edges(source, target)] == [False, False]

@@ -12,7 +12,6 @@ from spikeloom import (
     Connection,
     Conv2d,
     Dense,
-    Diagonal,
     Input,
     InvalidNetwork,
     Network,
@@ -170,6 +169,22 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
         lambda n: with_neuron(n, theta=np.ones((9, 2), np.int64), initial=np.ones((25, 2), np.int64)),
         HIDDEN + "all vectors must have one border class or the same number of them, not [9, 25]",
     ),
+    "border classes without padding": (
+        lambda n: with_neuron(n, initial=np.ones((9, 2), np.int64)),
+        HIDDEN + "border classes must be 1 or 1x1, as its connections pad, not 9",
+    ),
+    "border classes of a readout": (
+        lambda n: changed(n, "populations", 1, neuron=Silent(np.zeros((4, 3), np.int64))),
+        "population 'readout': border classes must be 1 or 1x1, as its connections pad, not 4",
+    ),
+    "kind of pooling": (
+        lambda n: changed(n, "connections", 0, geometry=Conv2d((3, 3), pool_kind="median")),
+        LINK + "pool_kind must be average or max, not 'median'",
+    ),
+    "kind of pooling of a readout": (
+        lambda n: changed(n, "connections", 1, geometry=Dense(pool_kind=2)),
+        "connection 'to_readout': pool_kind must be average or max, not 2",
+    ),
     "kind of reset": (
         lambda n: with_neuron(n, reset_kind="medium"),
         HIDDEN + "reset_kind must be soft or hard, not 'medium'",
@@ -307,26 +322,19 @@ def test_more_weights_than_a_file_may_hold_are_refused() -> None:
     )
 
 
-def residual() -> Network:
-    """The tiny network with a diagonal connection beside the convolution, onto the second channel."""
-    network = tiny()
-    bypass = Connection("bypass", "input", "l1", Diagonal((2, 2), 1), np.ones(1, np.int8), 2)
-    return dataclasses.replace(network, connections=(*network.connections, bypass))
-
-
 NOT_BUILT: dict[str, tuple[Callable[[], Network], str]] = {
     "synchronous": (lambda: dataclasses.replace(tiny(), schedule="synchronous"), "schedule 'synchronous'"),
     "drive": (lambda: with_neuron(tiny(), drive=vector(1, 2)), HIDDEN + "drive"),
     "step_gamma": (lambda: with_neuron(tiny(), step_gamma=vector(1, 2)), HIDDEN + "step_gamma"),
-    "border classes": (
-        lambda: with_neuron(tiny(), theta=np.ones((9, 2), np.int64), initial=np.zeros((9, 2), np.int64)),
-        HIDDEN + "border classes",
+    "border classes of theta": (
+        lambda: changed(
+            changed(tiny(), "connections", 0, geometry=Conv2d((3, 3), (2, 2), (1, 1))),
+            "populations",
+            0,
+            neuron=dataclasses.replace(tiny().populations[0].neuron, theta=np.ones((4, 2), np.int64)),
+        ),
+        HIDDEN + "border classes of theta",
     ),
-    "border classes of a readout": (
-        lambda: changed(tiny(), "populations", 1, neuron=Silent(np.zeros((9, 3), np.int64))),
-        "population 'readout': border classes",
-    ),
-    "diagonal": (residual, "connection 'bypass': diagonal geometry"),
 }
 
 

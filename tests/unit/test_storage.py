@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from loom_files import Document, tiny
 from random_networks import RandomNetwork, random_network
+from safetensors import safe_open
 from spikeloom import Conv2d, Dense, Diagonal, Network, Provenance, SpikeloomError
 from spikeloom.storage import canonical, write_whole
 
@@ -36,8 +37,9 @@ def test_a_network_comes_back_as_it_was_saved(seed: int, path: Path) -> None:
 
 def test_what_is_not_built_yet_is_kept_too(path: Path) -> None:
     network = tiny()
-    hidden, connection = network.populations[0], network.connections[0]
-    twice = np.full((9, 2), 5)
+    hidden = network.populations[0]
+    connection = dataclasses.replace(network.connections[0], geometry=Conv2d((3, 3), (2, 2), (1, 1), pool_kind="max"))
+    twice = np.full((4, 2), 5)
     neuron = dataclasses.replace(hidden.neuron, theta=twice, initial=twice, drive=twice, fire_neg=-twice, signed=True)
     bypass = dataclasses.replace(
         connection, name="bypass", geometry=Diagonal((2, 2), 1), weights=np.array([-3], np.int8), shift=2
@@ -46,13 +48,27 @@ def test_what_is_not_built_yet_is_kept_too(path: Path) -> None:
         network,
         schedule="synchronous",
         populations=(dataclasses.replace(hidden, neuron=neuron, activity=2.5), network.populations[1]),
-        connections=(*network.connections, bypass),
+        connections=(connection, network.connections[1], bypass),
     )
     network.save(path)
     loaded = Network.load(path)
     assert same(loaded, network)
     assert loaded.connections[-1].geometry == Diagonal((2, 2), 1)
     np.testing.assert_array_equal(loaded.populations[0].neuron.drive, twice)  # type: ignore[union-attr]
+
+
+def test_a_file_without_the_kind_of_pooling_means_average_pooling(path: Path) -> None:
+    network = tiny()
+    network.save(path)
+    with safe_open(path, framework="numpy") as file:
+        text = file.metadata()["spikeloom"]
+    assert "pool_kind" not in text  # as files were before there was another kind
+    assert {item.geometry.pool_kind for item in Network.load(path).connections} == {"average"}  # type: ignore[union-attr]
+    link = dataclasses.replace(network.connections[0], geometry=Conv2d((3, 3), pool_kind="max"))
+    other = dataclasses.replace(network, connections=(link, network.connections[1]))
+    assert other.digest != network.digest
+    other.save(path)
+    assert Network.load(path).digest == other.digest
 
 
 def test_saving_the_same_network_gives_the_same_bytes(path: Path) -> None:

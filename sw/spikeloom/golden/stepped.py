@@ -1,5 +1,7 @@
 """The definition: every time step of every phase, spelled out on integers."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -7,7 +9,7 @@ from ..encoding import codes_of, encode, spikes_of
 from ..network import Connection, Network
 from ..neuron import Neuron, growth_shift
 from ..trace import Trace
-from .synapses import per_channel, propagate, weight_tensor
+from .synapses import initial_potentials, max_window, per_channel, propagate, race, weight_tensor
 
 
 def grow(potential: torch.Tensor, growth: float) -> torch.Tensor:
@@ -31,6 +33,7 @@ def fire(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.T
 
 def accumulate(spikes: torch.Tensor, growth: float, synapses: "Synapses") -> torch.Tensor:
     """Accumulate phase of one connection: int64 [N, O, H', W'] of spikes int8 [N, T, C, H, W]."""
+    spikes = synapses.heard(spikes)
     total = synapses(spikes[:, 0])
     for t in range(1, spikes.shape[1]):
         total = grow(total, growth) + synapses(spikes[:, t])
@@ -59,14 +62,27 @@ def generate(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, tor
 
 
 class Synapses:
-    """The synapses of one connection: spikes of one time step in, int64 contributions out."""
+    """The synapses of one connection: spikes of one time step in, int64 contributions out.
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    Parameters
+    ----------
+    connection : Connection
+    channels : of the target, see `propagate`.
+    """
+
+    def __init__(self, connection: Connection, channels: int | None = None) -> None:
+        self.pool = max_window(connection)
+        if self.pool is not None:  # what is heard is pooled already
+            connection = replace(connection, geometry=replace(connection.geometry, pool=(1, 1)))  # type: ignore[arg-type]
+        self.connection, self.channels = connection, channels
         self.weights = weight_tensor(connection, torch.float64)
 
+    def heard(self, train: torch.Tensor) -> torch.Tensor:
+        """The trains whose spikes reach the synapses: the source's [N, T, C, H, W], or the winners of max pooling."""
+        return train if self.pool is None else race(train, self.pool)
+
     def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
-        return propagate(self.connection, self.weights, spikes.to(torch.float64)).to(torch.int64)
+        return propagate(self.connection, self.weights, spikes.to(torch.float64), self.channels).to(torch.int64)
 
 
 def run(network: Network, x: np.ndarray) -> Trace:
@@ -90,10 +106,14 @@ def run(network: Network, x: np.ndarray) -> Trace:
     for population in network.populations:
         potential = sum(
             (
-                accumulate(trains[connection.source], growths[connection.source], Synapses(connection))
+                accumulate(
+                    trains[connection.source],
+                    growths[connection.source],
+                    Synapses(connection, population.shape[0]),
+                )
                 for connection in network.incoming(population.name)
             ),
-            start=per_channel(population.neuron.initial),
+            start=initial_potentials(network, population),
         )
         accumulated[population.name] = potential.numpy()
         if isinstance(population.neuron, Neuron):

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..geometry import Conv2d, Dense
+from ..geometry import Dense, Diagonal, Pair
 
 if TYPE_CHECKING:
-    from ..network import Connection
+    from ..network import Connection, Network, Population
 
 
 def weight_tensor(connection: "Connection", dtype: torch.dtype) -> torch.Tensor:
@@ -20,8 +20,18 @@ def weight_tensor(connection: "Connection", dtype: torch.dtype) -> torch.Tensor:
 
 
 def per_channel(vector: np.ndarray, dtype: torch.dtype = torch.int64) -> torch.Tensor:
-    """A neuron's vector [B, C] as a tensor [1, C, 1, 1]; border classes are not built, B is 1."""
+    """A neuron's vector [1, C] as a tensor [1, C, 1, 1]."""
     return torch.tensor(vector[0], dtype=dtype).reshape(1, -1, 1, 1)
+
+
+def initial_potentials(network: "Network", population: "Population", dtype: torch.dtype = torch.int64) -> torch.Tensor:
+    """What the potentials of a population begin with: [1, C, 1, 1], or [1, C, H, W] where it has border classes."""
+    initial = population.neuron.initial
+    if len(initial) == 1:
+        return per_channel(initial, dtype)
+    rows, columns = network.border_classes(population.name)
+    index = rows[:, None] * (columns.max() + 1) + columns
+    return torch.tensor(initial[index], dtype=dtype).permute(2, 0, 1)[None]
 
 
 @contextmanager
@@ -40,15 +50,53 @@ def exact_arithmetic() -> Iterator[None]:
         matmul.fp32_precision, conv.fp32_precision = before
 
 
-def propagate(connection: "Connection", weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def max_window(connection: "Connection") -> Pair | None:
+    """Window of the max pooling on the way, None where there is none."""
+    geometry = connection.geometry
+    return None if isinstance(geometry, Diagonal) or geometry.pool_kind != "max" else geometry.pool
+
+
+def race(train: torch.Tensor, pool: Pair) -> torch.Tensor:
+    """Max pooling of trains [N, T, C, H, W] to [N, T, C, H/py, W/px], digit by digit.
+
+    In every time step the output is the largest digit among the candidates still in the race, and those with a smaller
+    digit leave it: what wins is the train of the largest potential. For growth 2 its value is the largest value; for
+    growth 1, where a neuron fires in its first y steps, the largest count, and every step is the OR of its window.
+    """
+    samples, steps, channels, height, width = train.shape
+    (py, px), (high, wide) = pool, (height // pool[0], width // pool[1])
+    windows = train[..., : high * py, : wide * px].reshape(samples, steps, channels, high, py, wide, px)
+    racing = torch.ones_like(windows[:, 0], dtype=torch.bool)
+    won = []
+    for digits in windows.unbind(1):
+        largest = digits.masked_fill(~racing, -2).amax((3, 5), keepdim=True)
+        racing &= digits == largest
+        won.append(largest[:, :, :, 0, :, 0])
+    return torch.stack(won, 1)
+
+
+def propagate(
+    connection: "Connection", weights: torch.Tensor, x: torch.Tensor, channels: int | None = None
+) -> torch.Tensor:
     """Sum of weights times x for every target neuron: x [N, C, H, W] to [N, O, H', W'], dtype of both.
 
-    Exact as long as every partial sum is an integer the dtype can hold.
+    Exact as long as every partial sum is an integer the dtype can hold. Max pooling takes the maximum of x, which must
+    be the trains' values then, not their spikes.
+
+    Parameters
+    ----------
+    connection, weights : synapses, and their `weight_tensor`.
+    x : values.
+    channels : O, which a diagonal connection does not know (default: no channels behind the last it reaches).
     """
     geometry = connection.geometry
-    assert isinstance(geometry, Dense | Conv2d)  # Network.require_built refused any other
+    if isinstance(geometry, Diagonal):
+        reached = x[:, :, :: geometry.stride[0], :: geometry.stride[1]] * weights.reshape(1, -1, 1, 1)
+        behind = 0 if channels is None else channels - geometry.channel_offset - reached.shape[1]
+        return F.pad(reached, (0, 0, 0, 0, geometry.channel_offset, behind))
     if geometry.pool != (1, 1):
-        x = F.avg_pool2d(x, geometry.pool, divisor_override=1)
+        pooled = F.max_pool2d(x, geometry.pool) if geometry.pool_kind == "max" else None
+        x = F.avg_pool2d(x, geometry.pool, divisor_override=1) if pooled is None else pooled
     with exact_arithmetic():
         if isinstance(geometry, Dense):
             return F.linear(x.flatten(1), weights)[:, :, None, None]

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ..bounds import potential_bounds
 from ..encoding import as_samples, encode, event_counts, spikes_of
+from ..geometry import Pair
 from ..network import Connection, Network, Population
 from ..neuron import Neuron, largest_code
 from ..trace import Trace
 from .stepped import Synapses, accumulate, generate
-from .synapses import per_channel, propagate, weight_tensor
+from .synapses import initial_potentials, per_channel, propagate, race, weight_tensor
 
 EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
 _CHUNK_NEURONS = 1 << 20  # samples of a chunk times the neurons of the largest population: keeps a layer in cache
@@ -45,6 +47,13 @@ class Activity:
         size = self.codes.abs()
         return _EVENTS[self.code][size.to(torch.int32)] if growth == 2.0 else size
 
+    def pooled(self, pool: Pair) -> "Activity":
+        """What max pooling leaves of it, without potentials."""
+        if self.train is not None:
+            return Activity(None, race(self.train, pool), None, self.code)
+        assert self.codes is not None
+        return Activity(F.max_pool2d(self.codes, pool), None, None, self.code)
+
 
 _EVENTS = {code: torch.from_numpy(event_counts(np.arange(1 << 16), code)) for code in ("plain", "naf")}
 
@@ -62,7 +71,8 @@ class _Layer:
         largest = max(-int(low.min()), int(high.max()))
         self.name, self.neuron = population.name, population.neuron
         self.dtype = torch.float32 if largest < EXACT_FLOAT32 else torch.float64
-        self.initial = per_channel(population.neuron.initial, self.dtype)
+        self.initial = initial_potentials(network, population, self.dtype)
+        self.channels = population.shape[0]
         self.incoming: list[tuple[Connection, torch.Tensor, float]] = []
         for connection in network.incoming(population.name):
             growth, _ = network.train(connection.source)
@@ -81,10 +91,10 @@ class _Layer:
         for connection, weights, growth in self.incoming:
             source = sources[connection.source]
             if source.train is not None:
-                part = accumulate(source.train, growth, Synapses(connection)).to(self.dtype)
+                part = accumulate(source.train, growth, Synapses(connection, self.channels)).to(self.dtype)
             else:
                 assert source.codes is not None
-                part = propagate(connection, weights, source.codes.to(self.dtype))
+                part = propagate(connection, weights, source.codes.to(self.dtype), self.channels)
             total = part if total is None else total.add_(part)
         assert total is not None
         return total.add_(self.initial)

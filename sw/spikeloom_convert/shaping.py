@@ -1,0 +1,133 @@
+"""What operations without weights do to a value: poolings, slices, concatenations."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from spikeloom.errors import UnsupportedLayer
+from spikeloom.geometry import Conv2d, Diagonal, Shape
+
+from .operations import AveragePool, MaxPool, Operation, Select, Subsample
+from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
+
+AFTER = "put a ReLU between them"
+
+
+def image(shape: Sequence[int]) -> Shape:
+    """Shape of a sample as (C, H, W)."""
+    if len(shape) == 2:
+        return shape[0], 1, shape[1]
+    return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (shape[0], 1, 1)
+
+
+def averaged(operation: AveragePool, block: Block, factor: float) -> Block:
+    """The mean over windows of a block, times a factor."""
+    window = operation.window
+    block = replace(block, scale=block.scale * factor, shift=block.shift * factor)
+    if block.source is None:
+        return replace(block, shape=(block.channels, *image(operation.after)[1:]))
+    if block.stride != (1, 1):
+        raise UnsupportedLayer(f"{operation.where}: must not follow a subsampling; {AFTER}")
+    if block.pool_kind == "max":
+        return replace(block, mean=(block.mean[0] * window[0], block.mean[1] * window[1]))
+    return replace(block, pool=(block.pool[0] * window[0], block.pool[1] * window[1]))
+
+
+def maximum(operation: MaxPool, value: Value) -> Value:
+    """The maximum over windows of a value."""
+    window = operation.window
+    if window == (1, 1):
+        return value
+    if isinstance(value, Sum):
+        return replace(value, largest=(value.largest[0] * window[0], value.largest[1] * window[1]))
+    blocks = []
+    for block in value.blocks:
+        if block.source is None:
+            blocks.append(replace(block, shape=(block.channels, *image(operation.after)[1:])))
+            continue
+        averaged = block.mean != (1, 1) or (block.pool != (1, 1) and block.pool_kind != "max")
+        if averaged or block.stride != (1, 1):
+            before = "average pooling" if averaged else "a subsampling"
+            raise UnsupportedLayer(f"{operation.where}: must not follow {before} without an activation between them")
+        if (block.scale <= 0).any():
+            raise UnsupportedLayer(f"{operation.where}: must take values whose batch norm has positive factors")
+        pool = (block.pool[0] * window[0], block.pool[1] * window[1])
+        blocks.append(replace(block, pool=pool, pool_kind="max"))
+    return replace(value, blocks=tuple(blocks))
+
+
+def subsampled(operation: Subsample, value: Value) -> Value:
+    """Every so many-th row and column of a value."""
+    (sy, sx), size = operation.stride, image(operation.after)[1:]
+    if isinstance(value, Signal):
+        blocks = []
+        for block in value.blocks:
+            if block.source is None:
+                blocks.append(replace(block, shape=(block.channels, *size)))
+            elif block.pool != (1, 1) or block.mean != (1, 1):
+                raise UnsupportedLayer(f"{operation.where}: must not follow pooling without an activation between them")
+            else:
+                blocks.append(replace(block, stride=(block.stride[0] * sy, block.stride[1] * sx)))
+        return replace(value, blocks=tuple(blocks))
+    terms = []
+    for term in value.terms:
+        if isinstance(term.geometry, Diagonal | Conv2d):
+            stride = (term.geometry.stride[0] * sy, term.geometry.stride[1] * sx)
+            term = replace(term, geometry=replace(term.geometry, stride=stride))
+        terms.append(term)
+    bias = value.bias if value.bias.shape[1:] == (1, 1) else value.bias[:, ::sy, ::sx]
+    return replace(value, terms=tuple(terms), bias=bias, shape=(value.shape[0], *size))
+
+
+def selected(operation: Select, value: Value) -> Signal:
+    """Some channels of activations."""
+    if isinstance(value, Sum):
+        raise UnsupportedLayer(f"{operation.where}: must not take channels of {value.where} before its activation")
+    blocks, start = [], 0
+    for block in value.blocks:
+        low, high = max(operation.first - start, 0), min(operation.stop - start, block.channels)
+        start += block.channels
+        if low < high:
+            part = slice(low, high)
+            first, stop = block.first + low, block.first + high
+            shape = (high - low, *block.shape[1:]) if block.source is None else block.shape
+            if block.source is None:
+                first, stop = 0, high - low
+            blocks.append(
+                replace(block, shape=shape, first=first, stop=stop, scale=block.scale[part], shift=block.shift[part])
+            )
+    return Signal(tuple(blocks))
+
+
+def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: int) -> Value:
+    """Values one after the other, between channels of zeros."""
+    size = image(operation.after)[1:]
+    if any(isinstance(value, Signal) and value.flat and value.size != (1, 1) for value in values):
+        flat = all(isinstance(value, Signal) and value.flat for value in values) and not ahead + behind
+        if not flat:
+            raise UnsupportedLayer(f"{operation.where}: must join images with images and features with features")
+        return Signal(tuple(block for value in values if isinstance(value, Signal) for block in value.blocks), True)
+    if all(isinstance(value, Signal) for value in values):
+        blocks = [block for value in values if isinstance(value, Signal) for block in value.blocks]
+        front, back = ([zeros(count, size)] if count else [] for count in (ahead, behind))
+        return Signal((*front, *blocks, *back))
+    sums = [as_sum(operation, value) for value in values]
+    channels, start = ahead + behind + sum(item.shape[0] for item in sums), ahead
+    total: Sum | None = None
+    for item in sums:
+        part = placed(item, start, channels)
+        total, start = part if total is None else added(total, part), start + item.shape[0]
+    assert total is not None
+    return total
+
+
+def flattened(value: Value) -> Value:
+    """A value as features."""
+    if isinstance(value, Sum) or value.flat:
+        return value
+    places = value.size[0] * value.size[1]
+    blocks = tuple(
+        replace(block, scale=np.repeat(block.scale, places), shift=np.repeat(block.shift, places))
+        for block in value.blocks
+    )
+    return Signal(blocks, True)

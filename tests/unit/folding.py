@@ -1,0 +1,35 @@
+"""Fold a model and hold the float network to the model's own outputs."""
+
+import numpy as np
+import torch
+from convert_models import seeded
+from spikeloom_convert.float_network import FloatNetwork
+from spikeloom_convert.fold import fold
+from spikeloom_convert.trace import by_name, trace
+from torch import nn
+
+
+def folded(model: nn.Module, x: np.ndarray) -> FloatNetwork:
+    traced = trace(model, x)
+    shape = traced.input_shape or (*x.shape[1:], 1, 1)[:3]
+    if len(shape) == 3 and x.ndim == 3:
+        shape = (x.shape[1], 1, x.shape[2])
+    return fold(traced.name, shape, traced.operations, traced.outputs)
+
+
+def same(make, *shape: int, seed: int = 0) -> FloatNetwork:
+    """Fold the model, check that both give the same, and return the float network."""
+    model = seeded(make, seed) if not isinstance(make, nn.Module) else make
+    x = np.random.default_rng(seed).random((6, *shape))
+    network = folded(model, x)
+    with torch.no_grad():
+        outputs = list(by_name(model(torch.from_numpy(x))).values())
+    found = network.forward(torch.from_numpy(x.reshape(6, *network.input_shape)))
+    for expected, got in zip(outputs, found, strict=True):
+        assert got.shape == expected.flatten(1).shape
+        assert float((got - expected.flatten(1)).abs().max()) < 1e-10
+    return network
+
+
+def names(network: FloatNetwork) -> list[str]:
+    return [layer.name for layer in network.layers]
