@@ -71,14 +71,15 @@ def generated(
         "LUTs": _of(expected.lut, expected.lut_available),
         "RAM blocks": _of(expected.ram, expected.ram_available),
     }
-    return Answer(document, (named_rows("Generated", rows), *_plan_tables(expected)))
+    return Answer(document, (named_rows("Generated", rows), *plan_tables(expected)))
 
 
 def _of(used: int, available: int | None) -> str:
     return f"about {used:,}" + ("" if available is None else f" of {available:,}")
 
 
-def _plan_tables(expected: "Plan") -> tuple[tuple[tuple[str, ...], ...], ...]:
+def plan_tables(expected: "Plan") -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """Tables of the layers and of the cores of a plan, as `output.table_text` takes them."""
     layers = [("layer", "core", "lanes", "spread", "SOPs", "cycles")]
     for item in expected.layers:
         spread = "x".join(map(str, item.spread))

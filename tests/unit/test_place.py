@@ -52,7 +52,7 @@ def test_every_population_is_run_once_by_cores_in_order(seed: int, lanes: int | 
     program = place(network, lanes=lanes, cores=cores)
     assert program.network is network
     names = [item.name for item in network.populations]
-    assert sum(layers_of(program), []) == names
+    assert [name for part in layers_of(program) for name in part] == names
     assert len(program.cores) == (cores or len(names))
     bits, before = potential_bits(network), network.inputs[0].name
     for core in program.cores:

@@ -41,7 +41,8 @@ def test_a_neuron_lies_where_block_cell_and_lane_say(layer: LayerPlan) -> None:
         row = y // by * layer.strides[0] + x // bx * layer.strides[1] + group
         down, across = divmod(share, gx if bx == 1 else 1)
         cell = (y % by if by > 1 else down), (x % bx if bx > 1 else across)
-        assert cell[0] < gy and cell[1] < gx
+        assert cell[0] < gy
+        assert cell[1] < gx
         assert layer.neurons[row, cell[0], cell[1], c % layer.width] == address
 
 

@@ -1,0 +1,73 @@
+"""The memories that placing counts against those of the hardware, one by one."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from deep_shapes import residual_network
+from random_networks import random_network
+from spikeloom import Network
+from spikeloom.digits import digits
+from spikeloom.lookups import tables
+from spikeloom.place import place
+from spikeloom.program import CorePlan
+from spikeloom.resources import memories
+from spikeloom.weights import weight_rows
+from spikeloom_hw.chain import Chain
+from spikeloom_hw.export import verilog
+from spikeloom_hw.images import digits_of
+from spikeloom_hw.spec import CoreSpec
+from spikeloom_hw.tables import WalkTables
+
+
+def assert_images_are_as_large_as_counted(network: Network, core: CorePlan) -> None:
+    spec = CoreSpec(network, core)
+    assert len(spec.weight_rows) == sum(weight_rows(network, core).values())
+    found, walks = tables(network, core), WalkTables(spec)
+    for name in ("c", "y", "x"):
+        expected, counted = walks.fields(name), found[f"table_{name}"]
+        for field, values in expected.items():
+            zero = np.zeros(len(values), np.int64)
+            assert np.array_equal(counted.get(field, zero), values), (core.name, name, field)
+    for field, values in spec.neuron_rows.items():
+        assert np.array_equal(found["neurons"][field], values)
+
+
+@pytest.mark.parametrize("lanes", [None, 1, 7, 64])
+@pytest.mark.parametrize("seed", range(10))
+def test_weights_and_tables_of_random_networks_are_as_large_as_counted(seed: int, lanes: int | None) -> None:
+    network = random_network(np.random.default_rng(seed))
+    for cores in (None, 1):
+        for core in place(network, lanes=lanes, cores=cores).cores:
+            assert_images_are_as_large_as_counted(network, core)
+
+
+@pytest.mark.parametrize("cores", [1, 3, 11])
+@pytest.mark.parametrize("bits", [6, 8])
+def test_weights_and_tables_of_a_residual_network_are_as_large_as_counted(cores: int, bits: int) -> None:
+    network = residual_network(np.random.default_rng(0), diagonal_bits=bits)
+    for core in place(network, lanes=144, cores=cores).cores:
+        assert_images_are_as_large_as_counted(network, core)
+
+
+@pytest.mark.parametrize("lane_bits", [3, 5, 6, 8])
+def test_digits_of_wide_weights_are_those_of_the_hardware(lane_bits: int) -> None:
+    network = residual_network(np.random.default_rng(1), channels=(16,), blocks=1, size=8, diagonal_bits=8)
+    connection = network.connections[-1]
+    shifts, found = digits(connection, lane_bits)
+    expected = digits_of(connection.weights.astype(np.int64), 8, lane_bits)
+    assert shifts == expected[0]
+    assert np.array_equal(found, expected[1])
+    assert np.array_equal(sum(digit << shift for digit, shift in zip(found, shifts, strict=True)), connection.weights)
+
+
+@pytest.mark.parametrize(("lanes", "cores"), [(18, 1), (18, 2), (None, None)])
+def test_the_verilog_has_the_memories_that_were_counted(lanes: int | None, cores: int | None) -> None:
+    network = residual_network(np.random.default_rng(2), channels=(4, 8), blocks=1, size=8, timesteps=4)
+    program = place(network, lanes=lanes, cores=cores)
+    code, _ = verilog(Chain(program=program), "")
+    declared = re.finditer(r"reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", code)
+    found = Counter((int(item[2]) + 1, int(item[1] or 0) + 1) for item in declared)
+    counted = Counter((depth, width) for core in program.cores for _, depth, width, _ in memories(network, core))
+    assert found == counted
