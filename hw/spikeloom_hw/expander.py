@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 
 def word_layout(digits: int, width: int, tag: int, *, signed: bool) -> data.StructLayout:
-    """Trains of `width` neighbours: bit t*width + n of `spikes` is neuron n's spike at time step t, of `negatives` its sign.
+    """Trains of `width` neighbours: bit t*width + n of `spikes` is neuron n's spike at time step t.
 
-    `last` is the last word of a sample; `tag` goes with every event of the word.
+    `negatives` are their signs, `last` is the last word of a sample; `tag` goes with every event of the word.
     """
     signs = {"negatives": digits * width} if signed else {}
     return data.StructLayout({"spikes": digits * width, **signs, "tag": tag, "last": 1})
@@ -65,7 +65,7 @@ class Expander(wiring.Component):
             spent.eq(waiting == 0),
             free.eq(~self.o.valid | self.o.ready),
             # the word leaves with its last spike, or with its end mark
-            done.eq(Mux(word.last, spent, (waiting & ~chosen) == 0)),
+            done.eq(Mux(word.last, spent, ~_several(waiting))),
             self.i.ready.eq(free & done),
         ]
         numbers = range(len(spikes))
@@ -89,3 +89,13 @@ def _number(chosen: Signal, numbers: Iterable[int], value: object, bits: int) ->
     """`value` of the number whose bit is set."""
     assert callable(value)
     return Cat(*(Cat(*(chosen[n] for n in numbers if value(n) >> bit & 1)).any() for bit in range(bits)))
+
+
+def _several(bits: Value) -> Value:
+    """Whether two bits or more are set: known beside the lowest one rather than after it, for the clock's sake."""
+    if len(bits) < 2:
+        return Const(0, 1)
+    if len(bits) <= 4:
+        return Cat(bits[n] & bits[:n].any() for n in range(1, len(bits))).any()
+    groups = [bits[n : n + 4] for n in range(0, len(bits), 4)]
+    return Cat(*(_several(group) for group in groups), _several(Cat(group.any() for group in groups))).any()
