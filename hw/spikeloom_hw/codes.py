@@ -16,7 +16,9 @@ def minimal(code: Value) -> tuple[Value, Value]:
     return (tripled & ~plain)[1:], (plain & ~tripled)[1 : bits + 2]
 
 
-def train_of(code: Value, *, lengths: Sequence[int], length: Value, digits: int, minimal_weight: bool) -> tuple[list, list]:
+def train_of(
+    code: Value, *, lengths: Sequence[int], length: Value, digits: int, minimal_weight: bool
+) -> tuple[list, list]:
     """(spikes, signs) at each of `digits` time steps, most significant first, of the growth-2 train of a code.
 
     Parameters
@@ -28,7 +30,9 @@ def train_of(code: Value, *, lengths: Sequence[int], length: Value, digits: int,
     plus, minus = minimal(code) if minimal_weight else (code, code & 0)
 
     def at(bits: Value, t: int) -> Value:
-        options = {n: bits[n - 1 - t] if t < n <= len(bits) + t and n - 1 - t < len(bits) else Const(0, 1) for n in lengths}
+        options = {
+            n: bits[n - 1 - t] if t < n <= len(bits) + t and n - 1 - t < len(bits) else Const(0, 1) for n in lengths
+        }
         if len(options) == 1:
             return next(iter(options.values()))
         return Array(options.get(n + 1, Const(0, 1)) for n in range(max(lengths)))[length]

@@ -92,7 +92,9 @@ class Core(wiring.Component):
         return m
 
     def _probe(self, m: Module, name: str, value: Value) -> None:
-        """A signal that benches observe by name; `keep` preserves it in the Verilog, synthesis drops what nothing reads."""
+        """A signal that benches observe by name; `keep` preserves it in the Verilog, synthesis drops what nothing
+        reads.
+        """
         probe = Signal(Value.cast(value).shape(), name=f"probe_{name}", attrs={"keep": 1})
         m.d.comb += probe.eq(value)
 
@@ -195,7 +197,9 @@ class Core(wiring.Component):
             cells.addends.eq(lanes.addends),
             drain.potentials.eq(cells.potentials),
             drain.arrived.eq(arrived),
-            drain.start.eq(sequencer.swap if len(self.spec.steps) == 1 else sequencer.begin & step.first & self.draining),
+            drain.start.eq(
+                sequencer.swap if len(self.spec.steps) == 1 else sequencer.begin & step.first & self.draining
+            ),
             drain.last_row.eq(step.drain_row),
             *(drain.layer[name].eq(field(step, f"drain_scan_{name}")) for name, _ in layout),
         ]
@@ -314,9 +318,7 @@ class Core(wiring.Component):
 def input_layout(spec: CoreSpec) -> data.StructLayout:
     """Events that enter a core."""
     train = spec.plan.source
-    return spike_layout(
-        spec.source_shape, spec.digits(train), negative=spec.signed_train(train), none=spec.announced
-    )
+    return spike_layout(spec.source_shape, spec.digits(train), negative=spec.signed_train(train), none=spec.announced)
 
 
 def output_layout(spec: CoreSpec) -> data.StructLayout:

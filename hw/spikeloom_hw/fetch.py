@@ -62,7 +62,9 @@ class Fetch(wiring.Component):
                 o.payload.last.eq(held.last),
             ]
             for n in range(spec.slot):
-                m.d.sync += o.payload.potentials[n].eq(held.potentials[n] + _signed(found[f"initial{n}"], spec.plan.bits))
+                m.d.sync += o.payload.potentials[n].eq(
+                    held.potentials[n] + _signed(found[f"initial{n}"], spec.plan.bits)
+                )
                 m.d.sync += o.payload.thetas[n].eq(found[f"theta{n}"])
         return m
 

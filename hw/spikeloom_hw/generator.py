@@ -77,9 +77,7 @@ class Generator(wiring.Component):
         thetas: list[Value] = [payload.thetas[n] for n in range(plan.generate_width)]
         (valid,) = register("clamp_valid", [self.i.valid])
         tag: Value
-        tag, *thetas = register(
-            "clamp_theta", [Cat(payload.last, payload.neuron.as_value()), *thetas], reset_less=True
-        )
+        tag, *thetas = register("clamp_theta", [Cat(payload.last, payload.neuron.as_value()), *thetas], reset_less=True)
         clamped = [self._clamp(payload.potentials[n], payload.thetas[n]) for n in range(plan.generate_width)]
         potentials = register("clamp", clamped, reset_less=True)
         trains: list[Value] = []

@@ -16,7 +16,8 @@ class Events:
     Members
     -------
     connection, layer : which one, and where its target lies.
-    pack : source channels that share a weight row, where the channels of a position take so few cells that the row has room
+    pack : source channels that share a weight row, where the channels of a position take so few cells that the row
+        has room
         for more; 1 elsewhere.
     landing : passes of both axes.
     first_group : int64 [C], first row of channels that a source channel reaches.
@@ -76,7 +77,8 @@ class Events:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A diagonal connection that is added row by row: a digit of the weights at a time, times codes or their bit planes.
+    """A diagonal connection that is added row by row: a digit of the weights at a time, times codes or their bit
+    planes.
 
     Members
     -------
@@ -128,8 +130,11 @@ def digits_of(weights: np.ndarray, bits: int, lane_bits: int) -> tuple[tuple[int
 
 
 def even_digits(weights: np.ndarray, lane_bits: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """Weights as a sum of digits of `lane_bits` signed bits, at multiples of as many bits: (shifts, int64 [digits, n])."""
-    digits, half = [], 1 << (lane_bits - 1)
+    """Weights as a sum of digits of `lane_bits` signed bits, at multiples of as many bits: (shifts, int64 [digits,
+    n]).
+    """
+    digits: list[np.ndarray] = []
+    half = 1 << (lane_bits - 1)
     while not digits or weights.any():
         digits.append((weights + half & 2 * half - 1) - half)
         weights = (weights - digits[-1]) >> lane_bits

@@ -13,7 +13,8 @@ from .words import operation_layout, potentials_layout
 
 
 class Lanes(wiring.Component):
-    """Weight memory, rotation and shifters: `addends` follow `operation` by `spec.weight_latency` cycles, one row a cycle.
+    """Weight memory, rotation and shifters: `addends` follow `operation` by `spec.weight_latency` cycles, one row a
+    cycle.
 
     A spike of a growth-2 train at time step t of T weighs 2^(T-t): the lane adds w << (T-t), so events may come in
     any order (the potentials are sums). Shifters invert a negative spike's addends bit by bit, and the cells add the
@@ -55,7 +56,9 @@ class Lanes(wiring.Component):
         m = Module()
         plan, spec = self.spec.plan, self.spec
         layout = row_layout(plan.weight_bits, plan.lanes)
-        m.submodules.weights = memory = Memory(shape=layout, depth=len(spec.weight_rows), init=rom_image(spec.weight_rows))
+        m.submodules.weights = memory = Memory(
+            shape=layout, depth=len(spec.weight_rows), init=rom_image(spec.weight_rows)
+        )
         read = memory.read_port()
         row = Signal(layout, reset_less=True)
         m.d.comb += read.addr.eq(self.operation.weight)
@@ -151,8 +154,9 @@ class Lanes(wiring.Component):
         return found
 
     def _picks(self, m: Module, axis: int, code: Value) -> list[list[list[tuple[int, Value]]]]:
-        """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says so in the
-        rotation's cycle. Columns are the same for all rows."""
+        """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says so in
+        the rotation's cycle. Columns are the same for all rows.
+        """
         gy, gx = self.spec.plan.grid
         rotations = self.tables.rotations[axis]
         early = Signal.like(code, name=f"rotation_{axis}_1")

@@ -36,9 +36,7 @@ class Reader(wiring.Component):
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
         self.spec = spec
         self.layout = step_layout(spec, tables)
-        trains = train_layout(
-            spec.fired_digits, spec.plan.generate_width, spec.scanned_shape, signed=spec.fires_signed
-        )
+        trains = train_layout(spec.fired_digits, spec.plan.generate_width, spec.scanned_shape, signed=spec.fires_signed)
         super().__init__(
             {
                 "step": In(self.layout),
@@ -128,7 +126,7 @@ class Reader(wiring.Component):
 
     def _send(self, m: Module, best: data.View, slot: Signal, y: Signal, x: Signal, word: Signal, last: Value) -> None:
         """The present slot as a word of trains."""
-        spec, step, o = self.spec, self.step, self.o.payload
+        spec, o = self.spec, self.o.payload
         lane, inner = ceil_log2(spec.plan.store_width), ceil_log2(spec.plan.generate_width)
         trains = [self._train(code) for code in self._codes(best, slot)]
         m.d.comb += [
@@ -147,12 +145,22 @@ class Reader(wiring.Component):
         read = [item.train for item in spec.steps if item.replayed and item.train]
         found: list[tuple[Value, tuple[list[Value], list[Value]]]] = []
         for signed in (False, True):
-            lengths = sorted({spec.digits(name) for name in read if spec.binary(name) and spec.signed_train(name) == signed})
+            lengths = sorted(
+                {spec.digits(name) for name in read if spec.binary(name) and spec.signed_train(name) == signed}
+            )
             if lengths:
-                found.append((
-                    step.binary & (step.read_signed == int(signed)),
-                    train_of(code, lengths=lengths, length=step.read_digits, digits=spec.fired_digits, minimal_weight=signed),
-                ))
+                found.append(
+                    (
+                        step.binary & (step.read_signed == int(signed)),
+                        train_of(
+                            code,
+                            lengths=lengths,
+                            length=step.read_digits,
+                            digits=spec.fired_digits,
+                            minimal_weight=signed,
+                        ),
+                    )
+                )
         if not all(spec.binary(name) for name in read):
             none = [Const(0, 1)] * spec.fired_digits
             found.append((~step.binary, ([code > t for t in range(spec.fired_digits)], none)))

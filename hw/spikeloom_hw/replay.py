@@ -1,6 +1,6 @@
 """Replay of stored codes: whole rows for diagonal connections, bit plane by bit plane."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -112,7 +112,9 @@ class RowReplay(wiring.Component):
         return valid[2], codes
 
     def _operate(self, m: Module, codes: Signal, gathered: Value, gathering: Value) -> Value:
-        """Bit planes of a gathered row, most significant first, for each digit of the weights; true when all are taken."""
+        """Bit planes of a gathered row, most significant first, for each digit of the weights; true when all are
+        taken.
+        """
         step, operation, bits = self.step, self.operation, self.spec.code_bits
         bit = Signal(range(bits))
         digit = Signal.like(step.rows_digit)
@@ -131,7 +133,13 @@ class RowReplay(wiring.Component):
             done.eq(self.valid & self.ready & (bit == 0) & (digit == step.rows_digit)),
         ]
         with m.If(self.start):
-            m.d.sync += [bit.eq(step.rows_bit), digit.eq(0), weight.eq(step.rows_weight), group.eq(0), operation.row.eq(0)]
+            m.d.sync += [
+                bit.eq(step.rows_bit),
+                digit.eq(0),
+                weight.eq(step.rows_weight),
+                group.eq(0),
+                operation.row.eq(0),
+            ]
         with m.Elif(self.valid & self.ready):
             m.d.sync += bit.eq(bit - 1)
             with m.If(bit == 0):

@@ -1,5 +1,6 @@
 """The scan: names the neurons of a bank in the order in which its rows hold them."""
 
+import numpy as np
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -11,7 +12,7 @@ from .spec import CoreSpec
 
 def scan_fields(layer: LayerPlan, slot: int) -> dict[str, int]:
     """What a scan has to know of a layer, for slots of so many neighbours; see `Scan`."""
-    live = (layer.neurons.reshape(layer.rows, -1, slot) >= 0).any(2)
+    live = np.any(layer.neurons.reshape(layer.rows, -1, slot) >= 0, axis=2)
     by, bx = layer.spread
     return {
         "channels": layer.shape[0],
@@ -25,8 +26,8 @@ def scan_fields(layer: LayerPlan, slot: int) -> dict[str, int]:
         "last_c": (layer.groups - 1) * layer.channels,
         "last_y": (layer.blocks[0] - 1) * by,
         "last_x": (layer.blocks[1] - 1) * bx,
-        "row_slot": int(live.any(0).nonzero()[0][-1]),
-        "last_slot": int(live[-1].nonzero()[0][-1]),
+        "row_slot": int(np.flatnonzero(np.any(live, axis=0))[-1]),
+        "last_slot": int(np.flatnonzero(live[-1])[-1]),
     }
 
 
@@ -78,7 +79,9 @@ class Scan(wiring.Component):
         line_c = Signal.like(neuron.c)  # first channel of this line of cells
         row_last = Signal()
         m.d.comb += [
-            self.live.eq((neuron.c < layer.channels) & (neuron.y < layer.height) & (neuron.x < layer.width) & self._held(a, b)),
+            self.live.eq(
+                (neuron.c < layer.channels) & (neuron.y < layer.height) & (neuron.x < layer.width) & self._held(a, b)
+            ),
             self.row_end.eq(slot == layer.row_slot),
             row_last.eq((origin.c == layer.last_c) & (origin.y == layer.last_y) & (origin.x == layer.last_x)),
             self.last.eq(row_last & (slot == layer.last_slot)),
@@ -103,9 +106,8 @@ class Scan(wiring.Component):
                 m.d.sync += [lane.eq(0), a.eq(0), b.eq(0), slot.eq(0)]
             with m.Elif(lane == self.plan.width // self.slot - 1):
                 m.d.sync += [lane.eq(0), b.eq(b + 1)]
-                with m.If(b != gx - 1):
-                    with m.If(layer.across_x):
-                        m.d.sync += [neuron.x.eq(neuron.x + 1), neuron.c.eq(line_c)]
+                with m.If(b != gx - 1), m.If(layer.across_x):
+                    m.d.sync += [neuron.x.eq(neuron.x + 1), neuron.c.eq(line_c)]
                 with m.Else():
                     m.d.sync += [b.eq(0), a.eq(a + 1), neuron.x.eq(origin.x), line_c.eq(neuron.c + self.slot)]
                     with m.If(layer.across_y):

@@ -44,7 +44,8 @@ class CoreSpec:
     ----------
     network, plan : what to run and with which sizes.
     flat : neurons of the core's source arrive by address rather than by (c, y, x).
-    announce : codes in a word of the receiver's store if it stores this core's train and has to hear of silent words; or 0.
+    announce : codes in a word of the receiver's store if it stores this core's train and has to hear of silent words;
+        or 0.
     """
 
     network: Network
@@ -200,7 +201,9 @@ class CoreSpec:
 
     @property
     def weight_latency(self) -> int:
-        """Cycles from an operation to its addends: the weights are read, registered, rotated (where there are cells), shifted."""
+        """Cycles from an operation to its addends: the weights are read, registered, rotated (where there are cells),
+        shifted.
+        """
         return 3 if self.plan.grid == (1, 1) else 4
 
     @property
@@ -240,12 +243,15 @@ class CoreSpec:
         found: list[Step] = []
         while rows or len(found) < len(events):
             position = len(found)
-            free = position >= len(events) or (events[position].kind == "stream" and rows and rows[0].connection.source != before)
+            free = position >= len(events) or (
+                events[position].kind == "stream" and rows and rows[0].connection.source != before
+            )
             now = rows.pop(0) if rows and free else None
             if position < len(events):
                 connection = self._connection(events[position].connection)
                 replayed = events[position].kind == "events"
-                image = connection and Events.of(connection, layer, self._heard(connection, replayed=replayed))
+                shape = connection and self._heard(connection, replayed=replayed)
+                image = Events.of(connection, layer, shape) if connection and shape else None
                 train = connection.source if connection and replayed else before
                 found.append(Step(phase, train, replayed, image, None if replayed else stored, now, False))
             else:
@@ -309,7 +315,9 @@ class CoreSpec:
     @cached_property
     def factor_bits(self) -> int:
         """Signed bits of what a weight is multiplied with."""
-        rows = [step.rows.shifts[-1] + self.code_bits_of(step.rows.connection.source) for step in self.steps if step.rows]
+        rows = [
+            step.rows.shifts[-1] + self.code_bits_of(step.rows.connection.source) for step in self.steps if step.rows
+        ]
         return 1 + max(self.shifts, *rows, 1)
 
     def top_shift(self, train: str) -> int:
@@ -320,8 +328,8 @@ class CoreSpec:
     def neuron_rows(self) -> dict[str, np.ndarray]:
         """Thresholds and initial potentials of all layers, a word for each slot of channels: `theta<n>`, `initial<n>`.
 
-        Initial potentials are wrapped to `bits` bits. The words of layer p start at `neuron_bases[p]`; those of its next
-        border class follow `neuron_words(p)` later.
+        Initial potentials are wrapped to `bits` bits. The words of layer p start at `neuron_bases[p]`; those of its
+        next border class follow `neuron_words(p)` later.
         """
         width = self.slot
         fields: dict[str, list[np.ndarray]] = {}
@@ -350,7 +358,9 @@ class CoreSpec:
 
     @cached_property
     def border_tables(self) -> tuple[np.ndarray, np.ndarray]:
-        """Words to skip in `neuron_rows` for every row and column of the layers with border classes, one behind the other."""
+        """Words to skip in `neuron_rows` for every row and column of the layers with border classes, one behind the
+        other.
+        """
         tables: tuple[list[np.ndarray], list[np.ndarray]] = [], []
         for phase, population in enumerate(self.populations):
             if self.has_borders(phase):

@@ -45,8 +45,9 @@ class WalkTables:
     """What the walker looks up for an event's channel, row and column.
 
     Fields of table c: `weight` (first weight row of that source channel), `row` (first row of channels), `rotation_y`,
-    `rotation_x` (of a packed row). Of tables y and x: `lands`, `last` (passes - 1), `row`, `rotation`, `weight`, `masks`
-    (cells of the grid's axis for each pass, first pass lowest), `place` (in the store). Rows wrap at the bank's size.
+    `rotation_x` (of a packed row). Of tables y and x: `lands`, `last` (passes - 1), `row`, `rotation`, `weight`,
+    `masks` (cells of the grid's axis for each pass, first pass lowest), `place` (in the store). Rows wrap at the
+    bank's size.
     """
 
     spec: CoreSpec
@@ -58,8 +59,8 @@ class WalkTables:
 
     @cached_property
     def rotations(self) -> tuple[tuple[Rotation, ...], tuple[Rotation, ...]]:
-        """Moves along both axes of the grid that some event needs: for every cell (a, b) the row, or column, of the grid
-        that its weights come from; and for every row, or column, whether its blocks lie one higher.
+        """Moves along both axes of the grid that some event needs: for every cell (a, b) the row, or column, of the
+        grid that its weights come from; and for every row, or column, whether its blocks lie one higher.
         """
         known: tuple[dict[Rotation, None], ...] = tuple({self._rotation(axis, 1, 0): None} for axis in range(2))
         for step in self.walks:

@@ -1,7 +1,7 @@
 """The walker turns events into the rows they touch: which potentials, which weights, shifted by how much."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 

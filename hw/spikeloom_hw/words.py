@@ -5,7 +5,8 @@ from functools import cache
 import numpy as np
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
-from spikeloom import Dense, Neuron
+from spikeloom import Conv2d, Dense, Neuron
+from spikeloom.geometry import Diagonal
 
 from .layouts import row_layout
 from .rom import width_of
@@ -20,16 +21,23 @@ _ROWS = ("active", "base", "y", "x", "offset", "channels", "weight", "group", "d
 def program_image(spec: CoreSpec, tables: WalkTables) -> Image:
     """The program, int64 [steps] by field.
 
-    `external`: events come from the port, not from the queue. `table_c`, `table_y`, `table_x`: first entries. `last_group`:
-    rows of channels a pass, less one. `weight_line`: weight rows between lines of passes. `stride_y`, `stride_x`: bank rows
-    between blocks. `shift`, `top`: of the first time step's spikes, with the connection's own shift and without; `binary`:
-    spikes of later steps weigh half as much each. `store`, `store_base`: keep the events' codes. `first`: of its phase; `last`: then swap.
-    Prefix `rows`: see `_rows`; `read`: see `_read`; `drain`: see `_drain`.
+    `external`: events come from the port, not from the queue. `table_c`, `table_y`, `table_x`: first entries.
+    `last_group`: rows of channels a pass, less one. `weight_line`: weight rows between lines of passes. `stride_y`,
+    `stride_x`: bank rows between blocks. `shift`, `top`: of the first time step's spikes, with the connection's own
+    shift and without; `binary`: spikes of later steps weigh half as much each. `store`, `store_base`: keep the
+    events' codes. `first`: of its phase; `last`: then swap. Prefix `rows`: see `_rows`; `read`: see `_read`; `drain`:
+    see `_drain`.
     """
     words, walked = [], 0
     for number, step in enumerate(spec.steps):
         first = number == 0 or spec.steps[number - 1].last
-        word = {"first": int(first)} | _fill(spec, tables, step, walked) | _rows(spec, step, number) | _read(spec, step) | _drain(spec, step)
+        word = (
+            {"first": int(first)}
+            | _fill(spec, tables, step, walked)
+            | _rows(spec, step, number)
+            | _read(spec, step)
+            | _drain(spec, step)
+        )
         words.append(word)
         walked += step.train is not None
     return {key: np.array([word[key] for word in words], np.int64) for key in words[0]}
@@ -63,11 +71,11 @@ def _fill(spec: CoreSpec, tables: WalkTables, step: Step, walked: int) -> dict[s
 
 
 def _rows(spec: CoreSpec, step: Step, number: int) -> dict[str, int]:
-    """A diagonal connection by rows: `rows_active`; `rows_base` of the source's codes; store words between source positions
-    that target neighbours hear: `rows_y`, `rows_x`; `rows_offset`: channel offset; `rows_channels` of the source;
-    `rows_weight`: first weight row; `rows_group`: rows of channels, less one; `rows_digit`, `rows_bit`: digits of a weight and bits of a code
-    that are added one by one, less one; `rows_shift<d>`:
-    shift of the last bit with digit d; `rows_scan_...`: the target.
+    """A diagonal connection by rows: `rows_active`; `rows_base` of the source's codes; store words between source
+    positions that target neighbours hear: `rows_y`, `rows_x`; `rows_offset`: channel offset; `rows_channels` of the
+    source; `rows_weight`: first weight row; `rows_group`: rows of channels, less one; `rows_digit`, `rows_bit`:
+    digits of a weight and bits of a code that are added one by one, less one; `rows_shift<d>`: shift of the last bit
+    with digit d; `rows_scan_...`: the target.
     """
     rows = step.rows
     digits = len(spec.digit_range)
@@ -77,6 +85,7 @@ def _rows(spec: CoreSpec, step: Step, number: int) -> dict[str, int]:
         shifts, scan = [0] * digits, scan_fields(layer, spec.plan.store_width) if spec.plan.stored else {}
     else:
         geometry, source = rows.connection.geometry, spec.network.source(rows.connection.source).shape
+        assert isinstance(geometry, Diagonal)  # no other is added by rows
         words = -(-source[0] // spec.plan.store_width)
         plain = {
             "active": 1,
@@ -100,17 +109,29 @@ def _rows(spec: CoreSpec, step: Step, number: int) -> dict[str, int]:
 
 
 def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
-    """A stored train as events: `read_active`; `read_base`; `read_words` a position, less one; `read_line`: words of a source
-    row; `read_last_y`, `read_last_x`: positions less one; `read_pool_y`, `read_pool_x`: max pooling window, less one;
-    `read_beside`, `read_below`: words from the last word of a position to the window beside it, from a line to the window
-    below; `read_digits`: of the train, less one; `read_signed`: in minimal-weight code.
+    """A stored train as events: `read_active`; `read_base`; `read_words` a position, less one; `read_line`: words of
+    a source row; `read_last_y`, `read_last_x`: positions less one; `read_pool_y`, `read_pool_x`: max pooling window,
+    less one; `read_beside`, `read_below`: words from the last word of a position to the window beside it, from a line
+    to the window below; `read_digits`: of the train, less one; `read_signed`: in minimal-weight code.
     """
-    keys = ("active", "base", "words", "line", "last_y", "last_x", "pool_y", "pool_x", "beside", "below", "digits", "signed")
+    keys = (
+        "active",
+        "base",
+        "words",
+        "line",
+        "last_y",
+        "last_x",
+        "pool_y",
+        "pool_x",
+        "beside",
+        "below",
+        "digits",
+        "signed",
+    )
     if not step.replayed or step.train is None:
         return {f"read_{key}": 0 for key in keys}
     geometry = step.events.connection.geometry if step.events else Dense()
-    pooled = getattr(geometry, "pool_kind", "average") == "max"
-    pool = geometry.pool if pooled else (1, 1)
+    pool = geometry.pool if isinstance(geometry, Dense | Conv2d) and geometry.pool_kind == "max" else (1, 1)
     channels, height, width = spec.network.source(step.train).shape
     words = -(-channels // spec.plan.store_width)
     values = {
@@ -131,9 +152,10 @@ def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
 
 
 def _drain(spec: CoreSpec, step: Step) -> dict[str, int]:
-    """The layer that the generator empties meanwhile: `drain_scan_...`; `drain_row`: its rows, less one; `drain_neuron`: its first thresholds; `drain_borders`: these depend
-    on the position, by way of tables from `drain_border_y` and `drain_border_x` on; `drain_digits`
-    of its codes, less one; `drain_signed`: sent in minimal-weight code; `drain_binary`: growth 2; `drain_out`: to the port rather than to the lanes; `drain_reads`: a
+    """The layer that the generator empties meanwhile: `drain_scan_...`; `drain_row`: its rows, less one;
+    `drain_neuron`: its first thresholds; `drain_borders`: these depend on the position, by way of tables from
+    `drain_border_y` and `drain_border_x` on; `drain_digits` of its codes, less one; `drain_signed`: sent in minimal-
+    weight code; `drain_binary`: growth 2; `drain_out`: to the port rather than to the lanes; `drain_reads`: a
     readout; `drain_announce`: silent words too.
     """
     phase = step.phase
@@ -160,7 +182,11 @@ def _drain(spec: CoreSpec, step: Step) -> dict[str, int]:
 def scan_layout(layout: data.StructLayout, prefix: str) -> data.StructLayout:
     """Layout of a layer's scan fields, taken from the program's."""
     return data.StructLayout(
-        {key.removeprefix(prefix): field.width for key, field in layout if isinstance(key, str) and key.startswith(prefix)}
+        {
+            key.removeprefix(prefix): field.width
+            for key, field in layout
+            if isinstance(key, str) and key.startswith(prefix)
+        }
     )
 
 

@@ -7,7 +7,7 @@ from amaranth.hdl import Module
 from amaranth.sim import Simulator, SimulatorContext
 from spikeloom import Network
 from spikeloom.encoding import encode, spikes_of
-from spikeloom.program import Program, plan_core
+from spikeloom.place import place
 from spikeloom_hw.chain import Chain
 
 
@@ -20,9 +20,9 @@ class Output:
     cycles: list[int] = field(default_factory=list)
 
 
-def chain(network: Network, lanes: int) -> Chain:
-    """One core a layer with about `lanes` lanes each."""
-    return Chain(program=Program(network, tuple(plan_core(network, i, lanes) for i in range(len(network.populations)))))
+def chain(network: Network, lanes: int, cores: int | None = None) -> Chain:
+    """Cores with about `lanes` lanes each: one a layer, or so many."""
+    return Chain(program=place(network, lanes=lanes, cores=cores))
 
 
 def events(network: Network, x: np.ndarray, rng: np.random.Generator) -> list[list[tuple[int, int]]]:

@@ -28,15 +28,15 @@ def networks(rng: np.random.Generator) -> dict[str, Network]:
 NAMES = tuple(networks(np.random.default_rng(0)))
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 3, 8])
+@pytest.mark.parametrize(("lanes", "cores"), [(1, None), (3, None), (8, None), (2, 1), (18, 1)])
 @pytest.mark.parametrize("name", NAMES)
-def test_chain_equals_golden_model_with_stalls_over_several_samples(name: str, lanes: int) -> None:
+def test_chain_equals_golden_model_with_stalls_over_several_samples(name: str, lanes: int, cores: int | None) -> None:
     rng = np.random.default_rng([lanes, NAMES.index(name)])
     network = networks(rng)[name]
     shape = network.inputs[0].shape
     x = rng.integers(0, 256, (4, *shape)).astype(np.uint8)
     x[1] = 0  # a sample without a single event
     expected = golden.evaluate(network, x)
-    output = simulate(chain(network, lanes), events(network, x, rng), rng, stalls=0.3)
+    output = simulate(chain(network, lanes, cores), events(network, x, rng), rng, stalls=0.3)
     assert output.potentials == expected.tolist()
     assert output.classes == expected.argmax(1).tolist()
