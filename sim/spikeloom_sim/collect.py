@@ -123,7 +123,6 @@ def initial_of(network: Network, population: Population) -> np.ndarray:
     return initial[rows[:, None] * (columns.max() + 1) + columns].transpose(2, 0, 1)
 
 
-
 class _Where:
     """The place that faults are reported from: some populations that take turns, sample by sample."""
 
