@@ -20,6 +20,7 @@ class Device:
     family : "ecp5" or "ice40".
     lut : four-input look-up tables (TRELLIS_COMB, ICESTORM_LC).
     ram_blocks, ram_block_bits, ram_width : block RAMs (DP16KD, ICESTORM_RAM), bits of one, widest word of one.
+    multipliers : of 18 by 18 bits that Yosys uses by itself (MULT18X18D).
     """
 
     family: str
@@ -27,17 +28,18 @@ class Device:
     ram_blocks: int
     ram_block_bits: int
     ram_width: int
+    multipliers: int = 0
 
 
 # The 12F is the die of the 25F, and all of it can be used.
 DEVICES = {
-    "LFE5U-12F": Device("ecp5", 24288, 56, 18432, 36),
-    "LFE5U-25F": Device("ecp5", 24288, 56, 18432, 36),
-    "LFE5U-45F": Device("ecp5", 43848, 108, 18432, 36),
-    "LFE5U-85F": Device("ecp5", 83640, 208, 18432, 36),
-    "LFE5UM-45F": Device("ecp5", 43848, 108, 18432, 36),
-    "LFE5UM5G-45F": Device("ecp5", 43848, 108, 18432, 36),
-    "LFE5UM5G-85F": Device("ecp5", 83640, 208, 18432, 36),
+    "LFE5U-12F": Device("ecp5", 24288, 56, 18432, 36, 28),
+    "LFE5U-25F": Device("ecp5", 24288, 56, 18432, 36, 28),
+    "LFE5U-45F": Device("ecp5", 43848, 108, 18432, 36, 72),
+    "LFE5U-85F": Device("ecp5", 83640, 208, 18432, 36, 156),
+    "LFE5UM-45F": Device("ecp5", 43848, 108, 18432, 36, 72),
+    "LFE5UM5G-45F": Device("ecp5", 43848, 108, 18432, 36, 72),
+    "LFE5UM5G-85F": Device("ecp5", 83640, 208, 18432, 36, 156),
     "iCE40HX1K": Device("ice40", 1280, 16, 4096, 16),
     "iCE40HX8K": Device("ice40", 7680, 32, 4096, 16),
     "iCE40UP5K": Device("ice40", 5280, 30, 4096, 16),
@@ -93,7 +95,7 @@ class Board:
         from spikeloom.place import Capacity
 
         device = DEVICES[self.device]
-        return Capacity(self.name, device.lut, device.ram_blocks, device.family)
+        return Capacity(self.name, device.lut, device.ram_blocks, device.family, device.multipliers)
 
     def platform(self) -> Any:
         """A new Amaranth platform: pins, clock and tool flow of the board."""

@@ -3,9 +3,10 @@
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from .cores import best_core
-from .cost import cycles
+from .cost import cycles, phases
 from .errors import DoesNotFit, listed
 from .gates import require_gates
 from .network import Network
@@ -14,6 +15,7 @@ from .program import CorePlan, Program
 from .resources import Capacity, core_blocks, core_luts, shortages
 
 MAX_LANES = 128
+OWN_MULTIPLIERS = 2  # of a core with a store, to find the place of a position
 MAX_BANKED_LANES = 144  # nine cells of sixteen lanes
 LADDER = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 27, 32, 36, 48, 54, 64, 72, 96, 108, 128, 144)
 MAX_ROWS = 1024  # two banks a memory: from 2048 words on RAM blocks are stacked, and choosing one costs clock
@@ -33,6 +35,17 @@ def cuts(network: Network) -> list[int]:
 
 
 def place(
+    network: Network, *, lanes: int | None = None, cores: int | None = None, capacity: Capacity | None = None
+) -> Program:
+    """As `placed`, on the device's multipliers where it has one for every lane: they shift, and save a shifter each."""
+    program = placed(network, lanes=lanes, cores=cores, capacity=capacity)
+    wanted = program.lanes + sum(OWN_MULTIPLIERS for core in program.cores if core.stored)
+    if capacity is None or wanted > capacity.multipliers:
+        return program
+    return replace(program, cores=tuple(replace(core, multiply=True) for core in program.cores))
+
+
+def placed(
     network: Network, *, lanes: int | None = None, cores: int | None = None, capacity: Capacity | None = None
 ) -> Program:
     """Cut the list of layers into cores, and choose their lanes, grids and spreads.
@@ -99,8 +112,9 @@ class _Planner:
         key = segment, lanes
         if key not in self._choices:
             plan, busy = self.core(segment, lanes)
+            first = phases(self.network, plan)[0].cycles
             blocks = core_blocks(self.network, plan, self.capacity.family) if self.capacity else 0
-            self._choices[key] = Choice(plan, busy, blocks, core_luts(self.network, plan))
+            self._choices[key] = Choice(plan, busy, first, blocks, core_luts(self.network, plan))
         return self._choices[key]
 
     def with_lanes(self, lanes: int, cores: int | None) -> Program:

@@ -23,12 +23,14 @@ class Capacity:
     lut : four-input look-up tables.
     ram_blocks : block RAMs.
     family : of `spikeloom.ram.FAMILIES`.
+    multipliers : of 18 by 18 bits.
     """
 
     name: str
     lut: int
     ram_blocks: int
     family: str
+    multipliers: int = 0
 
 
 def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str], ...]:
