@@ -11,7 +11,7 @@ from spikeloom.cores import plan_core
 from spikeloom.geometry import Diagonal, Geometry, Shape
 from spikeloom.neuron import largest_code
 from spikeloom.place import cuts
-from spikeloom.program import Program
+from spikeloom.program import CorePlan, Program
 
 Pair = tuple[int, int]
 
@@ -268,12 +268,20 @@ def draw_program(seed: int, network: Network, *, cores: int | None = None) -> Pr
             spreads = [
                 (int(rng.integers(1, grid[0] + 1)), int(rng.integers(1, grid[1] + 1))) for _ in range(first, last)
             ]
-        plan = plan_core(network, first, last - first, grid=grid, width=width, spreads=spreads)
+        plans.append(plan_core(network, first, last - first, grid=grid, width=width, spreads=spreads))
+    for number, plan in enumerate(plans):
         if plan.generate_width:
-            slots = [slot for slot in (1, 2, 4) if width % slot == 0]
-            plan = replace(plan, generate_width=slots[int(rng.integers(len(slots)))])
-        plans.append(plan)
+            keepers = [plan] if plan.stored else []
+            keepers += [one for one in plans[number + 1 : number + 2] if _keeps(one, one.source)]
+            whole = [plan.width, *(keeper.store_width for keeper in keepers)]  # what a slot must be a part of
+            slots = [slot for slot in (1, 2, 4) if not any(size % slot for size in whole)]
+            plans[number] = replace(plan, generate_width=slots[int(rng.integers(len(slots)))])
     return Program(network, tuple(plans))
+
+
+def _keeps(plan: CorePlan, source: str) -> bool:
+    """Whether a core keeps the codes of that train."""
+    return any(item.source == source for item in plan.stored)
 
 
 def draw_samples(seed: int, network: Network, count: int) -> np.ndarray:
