@@ -183,7 +183,7 @@ class Core(wiring.Component):
             arrived = held
         m.d.comb += [
             sequencer.clearing.eq(clearing),
-            sequencer.operating.eq(offered & ~drain.request),
+            sequencer.operating.eq(clearing | (offered & ~drain.request)),
             drain.granted.eq(1),
             lanes.operation.eq(operation),
             lanes.empty.eq(empty),
@@ -226,6 +226,10 @@ class Core(wiring.Component):
             m.d.comb += [readout.i.valid.eq(fetch.o.valid & reads), readout.i.payload.eq(fetch.o.payload)]
             taken = reads & readout.i.ready
             left = readout.i.valid & readout.i.ready & readout.i.payload.last
+        queue = None
+        if spec.queued:
+            m.submodules.queue = queue = EventQueue(spec=spec)
+        generator = None
         if spec.firing:
             m.submodules.generator = generator = Generator(spec=spec)
             m.d.comb += [
@@ -237,49 +241,54 @@ class Core(wiring.Component):
                 generator.signed.eq(step.drain_signed),
             ]
             taken = taken | (~reads & generator.i.ready)
-            left = left | self._send(m, generator)
-        else:
-            self._store_ports(m)
-            self._receive(m, None)
+            assert queue is not None  # what fires is queued
+            left = left | self._send(m, generator, queue)
+        if spec.reads:
+            assert queue is not None  # so is what is replayed
+            self._replay(m, queue, generator.o.valid if generator else Const(0, 1))
+        self._store_ports(m)
+        self._receive(m, queue)
         m.d.comb += fetch.o.ready.eq(taken)
         return left
 
-    def _send(self, m: Module, generator: Generator) -> Value:
+    def _send(self, m: Module, generator: Generator, queue: EventQueue) -> Value:
         """From trains to events; returns a flag that the generator's last word has left it."""
-        spec, step = self.spec, self.step
-        m.submodules.queue = queue = EventQueue(spec=spec)
         left = Signal()
         m.d.comb += [
             queue.i.payload.eq(generator.o.payload),
             queue.i.valid.eq(generator.o.valid),
             generator.o.ready.eq(queue.i.ready),
-            queue.out.eq(step.drain_out),
+            queue.out.eq(self.step.drain_out),
             left.eq(generator.o.valid & generator.o.ready & generator.o.payload.last),
         ]
-        if spec.reads:
-            m.submodules.reader = self.reader = reader = Reader(spec=spec, tables=self.tables)
-            asked = Signal()
-            with m.If(self.sequencer.begin & step.read_active):
-                m.d.sync += asked.eq(1)
-            with m.Elif(reader.start):
-                m.d.sync += asked.eq(0)
-            m.d.comb += [reader.step.eq(step), reader.start.eq(asked & ~self.draining)]
-            m.d.comb += reader.o.ready.eq(queue.i.ready & ~generator.o.valid)
-            with m.If(~generator.o.valid):
-                m.d.comb += [
-                    queue.i.payload.eq(reader.o.payload),
-                    queue.i.valid.eq(reader.o.valid),
-                    queue.out.eq(0),
-                    queue.replayed.eq(1),
-                ]
-        self._store_ports(m)
-        self._receive(m, queue)
         self._probe(m, "retire", generator.retire)
         self._probe(m, "remainder", generator.remainder)
         self._probe(m, "spike_valid", queue.o.valid & ~queue.o_replayed)
         self._probe(m, "spike_ready", queue.o.ready)
         self._probe(m, "spike_payload", queue.o.payload)
         return left
+
+    def _replay(self, m: Module, queue: EventQueue, generating: Value) -> None:
+        """Stored trains enter the queue when the generator has left it."""
+        step = self.step
+        m.submodules.reader = self.reader = reader = Reader(spec=self.spec, tables=self.tables)
+        asked = Signal()
+        with m.If(self.sequencer.begin & step.read_active):
+            m.d.sync += asked.eq(1)
+        with m.Elif(reader.start):
+            m.d.sync += asked.eq(0)
+        m.d.comb += [
+            reader.step.eq(step),
+            reader.start.eq(asked & ~self.draining),
+            reader.o.ready.eq(queue.i.ready & ~generating),
+        ]
+        with m.If(~generating):
+            m.d.comb += [
+                queue.i.payload.eq(reader.o.payload),
+                queue.i.valid.eq(reader.o.valid),
+                queue.out.eq(0),
+                queue.replayed.eq(1),
+            ]
 
     def _store_ports(self, m: Module) -> None:
         """Who reads the store: rows being added, or a train being sent once more; never both in a step."""
@@ -323,7 +332,7 @@ def input_layout(spec: CoreSpec) -> data.StructLayout:
 
 def output_layout(spec: CoreSpec) -> data.StructLayout:
     """Events that leave a core."""
-    return spike_layout(spec.fired_shape, spec.fired_digits, negative=spec.fires_signed, none=spec.announces_any)
+    return spike_layout(spec.queued_shape, spec.queued_digits, negative=spec.queues_signed, none=spec.announces_any)
 
 
 def _copy(m: Module, target: data.View, source: data.View) -> None:

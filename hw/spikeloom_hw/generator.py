@@ -53,7 +53,7 @@ class Generator(wiring.Component):
                 "o": Out(
                     stream.Signature(
                         train_layout(
-                            spec.fired_digits, plan.generate_width, spec.scanned_shape, signed=spec.fires_signed
+                            spec.queued_digits, plan.generate_width, spec.sent_shape, signed=spec.queues_signed
                         )
                     )
                 ),
@@ -101,10 +101,14 @@ class Generator(wiring.Component):
             thetas = [] if last else register(f"theta{step}", thetas, reset_less=True)
             trains = [train]
         o = self.o.payload
+        neuron = Signal(payload.neuron.shape())
         m.d.comb += [
             self.o.valid.eq(speaks),
-            o.spikes.eq(trains[0] if not spec.fires_signed else self._send(m, trains[0])),
-            Cat(o.last, o.neuron.as_value()).eq(tag),
+            o.spikes.eq(trains[0] if not spec.queues_signed else self._send(m, trains[0])),
+            Cat(o.last, neuron.as_value()).eq(tag),
+            o.neuron.c.eq(neuron.c),
+            o.neuron.y.eq(neuron.y),
+            o.neuron.x.eq(neuron.x),
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),
             self.retire.eq(valid & advance),
@@ -114,17 +118,18 @@ class Generator(wiring.Component):
 
     def _send(self, m: Module, train: Value) -> Value:
         """Spikes of the train that is sent where some layer sends minimal-weight code; drives the signs."""
-        width, digits = self.spec.plan.generate_width, self.spec.fired_digits
+        width, digits = self.spec.plan.generate_width, self.spec.queued_digits
         spikes: list[list[Value]] = []
         signs: list[list[Value]] = []
         for n in range(width):
             fired = [train[step * width + n] for step in range(self.steps)]
             # a shorter train's code comes shifted up, and so do its digits
             plus, minus = minimal(Cat(*reversed(fired)))
-            digits_first = [(plus | minus)[bit] for bit in reversed(range(self.steps + 1))]
-            plain = [*fired, Const(0, 1), Const(0, 1)]
-            spikes.append([Mux(self.signed, digits_first[t], plain[t]) for t in range(digits)])
-            signs.append([self.signed & minus[self.steps - t] for t in range(digits)])
+            none = [Const(0, 1)] * digits
+            both = [*((plus | minus)[bit] for bit in reversed(range(self.steps + 1))), *none]
+            down = [*(minus[bit] for bit in reversed(range(self.steps + 1))), *none]
+            spikes.append([Mux(self.signed, both[t], [*fired, *none][t]) for t in range(digits)])
+            signs.append([self.signed & down[t] for t in range(digits)])
         m.d.comb += self.o.payload.negatives.eq(Cat(*(sign[t] for t in range(digits) for sign in signs)))
         return Cat(*(spike[t] for t in range(digits) for spike in spikes))
 

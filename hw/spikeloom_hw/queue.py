@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
+from spikeloom.program import QUEUE_DEPTH
 
 from .expander import Expander, word_layout
 from .layouts import neuron_layout, spike_layout, train_layout
@@ -31,9 +32,9 @@ class EventQueue(wiring.Component):
 
     def __init__(self, *, spec: CoreSpec) -> None:
         self.spec = spec
-        self.digits, self.signed = spec.fired_digits, spec.fires_signed
-        trains = train_layout(self.digits, spec.plan.generate_width, spec.scanned_shape, signed=self.signed)
-        self.tag = data.StructLayout({"neuron": neuron_layout(spec.fired_shape), "out": 1, "replayed": 1})
+        self.digits, self.signed = spec.queued_digits, spec.queues_signed
+        trains = train_layout(self.digits, spec.slot, spec.sent_shape, signed=self.signed)
+        self.tag = data.StructLayout({"neuron": neuron_layout(spec.queued_shape), "out": 1, "replayed": 1})
         super().__init__(
             {
                 "i": In(stream.Signature(trains)),
@@ -41,7 +42,7 @@ class EventQueue(wiring.Component):
                 "replayed": In(1),
                 "o": Out(
                     stream.Signature(
-                        spike_layout(spec.fired_shape, self.digits, negative=self.signed, none=spec.announces_any)
+                        spike_layout(spec.queued_shape, self.digits, negative=self.signed, none=spec.announces_any)
                     )
                 ),
                 "o_out": Out(1),
@@ -51,9 +52,9 @@ class EventQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = self.spec.plan.generate_width
+        width = self.spec.slot
         layout = word_layout(self.digits, width, self.tag.size, signed=self.signed)
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=layout.size, depth=self.spec.plan.queue_depth)
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=layout.size, depth=self.spec.plan.queue_depth or QUEUE_DEPTH)
         m.submodules.expander = expander = Expander(
             digits=self.digits, width=width, tag=self.tag.size, signed=self.signed
         )

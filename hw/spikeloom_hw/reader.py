@@ -36,7 +36,7 @@ class Reader(wiring.Component):
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
         self.spec = spec
         self.layout = step_layout(spec, tables)
-        trains = train_layout(spec.fired_digits, spec.plan.generate_width, spec.scanned_shape, signed=spec.fires_signed)
+        trains = train_layout(spec.queued_digits, spec.slot, spec.sent_shape, signed=spec.queues_signed)
         super().__init__(
             {
                 "step": In(self.layout),
@@ -51,7 +51,7 @@ class Reader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, plan, step = self.spec, self.spec.plan, self.step
-        slots = plan.store_width // plan.generate_width
+        slots = plan.store_width // spec.slot
         y, x, word = Signal.like(step.read_last_y), Signal.like(step.read_last_x), Signal.like(step.read_words)
         window_y, window_x = Signal.like(step.read_pool_y), Signal.like(step.read_pool_x)
         line, place, corner = (Signal.like(self.address, name=name) for name in ("line", "place", "corner"))
@@ -116,10 +116,10 @@ class Reader(wiring.Component):
 
     def _codes(self, best: data.View, slot: Signal) -> list[Value]:
         """Codes of the present slot."""
-        size = self.spec.plan.generate_width * self.spec.code_bits
+        size = self.spec.slot * self.spec.code_bits
         chosen = Value.cast(best).word_select(slot, size)
         bits = self.spec.code_bits
-        return [chosen[n * bits : (n + 1) * bits] for n in range(self.spec.plan.generate_width)]
+        return [chosen[n * bits : (n + 1) * bits] for n in range(self.spec.slot)]
 
     def _speaks(self, best: data.View, slot: Signal) -> Value:
         return Cat(*self._codes(best, slot)).any()
@@ -127,17 +127,17 @@ class Reader(wiring.Component):
     def _send(self, m: Module, best: data.View, slot: Signal, y: Signal, x: Signal, word: Signal, last: Value) -> None:
         """The present slot as a word of trains."""
         spec, o = self.spec, self.o.payload
-        lane, inner = ceil_log2(spec.plan.store_width), ceil_log2(spec.plan.generate_width)
+        lane, inner = ceil_log2(spec.plan.store_width), ceil_log2(spec.slot)
         trains = [self._train(code) for code in self._codes(best, slot)]
         m.d.comb += [
-            o.spikes.eq(Cat(*(train[0][t] for t in range(spec.fired_digits) for train in trains))),
+            o.spikes.eq(Cat(*(train[0][t] for t in range(spec.queued_digits) for train in trains))),
             o.neuron.c.eq(Cat((slot << inner)[:lane], word)),
             o.neuron.y.eq(y),
             o.neuron.x.eq(x),
             o.last.eq(last),
         ]
-        if spec.fires_signed:
-            m.d.comb += o.negatives.eq(Cat(*(train[1][t] for t in range(spec.fired_digits) for train in trains)))
+        if spec.queues_signed:
+            m.d.comb += o.negatives.eq(Cat(*(train[1][t] for t in range(spec.queued_digits) for train in trains)))
 
     def _train(self, code: Value) -> tuple[list[Value], list[Value]]:
         """(spikes, signs) of a code at every time step, in the code of the train that is read."""
@@ -156,14 +156,14 @@ class Reader(wiring.Component):
                             code,
                             lengths=lengths,
                             length=step.read_digits,
-                            digits=spec.fired_digits,
+                            digits=spec.queued_digits,
                             minimal_weight=signed,
                         ),
                     )
                 )
         if not all(spec.binary(name) for name in read):
-            none = [Const(0, 1)] * spec.fired_digits
-            found.append((~step.binary, ([code > t for t in range(spec.fired_digits)], none)))
+            none = [Const(0, 1)] * spec.queued_digits
+            found.append((~step.binary, ([code > t for t in range(spec.queued_digits)], none)))
         spikes, signs = found[0][1]
         for flag, (more, negative) in found[1:]:
             spikes = [Mux(flag, a, b) for a, b in zip(more, spikes, strict=True)]

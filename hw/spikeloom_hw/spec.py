@@ -99,9 +99,24 @@ class CoreSpec:
         return _around([self.shape(train) for train in self.trains])
 
     @cached_property
-    def fired_shape(self) -> Shape:
-        """Smallest shape that holds every population that fires."""
-        return _around([item.shape for item in self.firing])
+    def queued(self) -> tuple[tuple[str, Shape], ...]:
+        """Trains that pass the queue, fired or replayed, with the shape in which their events name neurons."""
+        replayed = [
+            (step.train, self._heard(step.events.connection, replayed=True) if step.events else self.shape(step.train))
+            for step in self.steps
+            if step.replayed and step.train
+        ]
+        return (*((item.name, item.shape) for item in self.firing), *replayed)
+
+    @cached_property
+    def queued_shape(self) -> Shape:
+        """Smallest shape that holds every train that passes the queue."""
+        return _around([shape for _, shape in self.queued])
+
+    @cached_property
+    def sent_shape(self) -> Shape:
+        """Shape that holds those and every place of every layer."""
+        return _around([self.scanned_shape, self.queued_shape])
 
     @cached_property
     def layer_shape(self) -> Shape:
@@ -124,9 +139,9 @@ class CoreSpec:
         return max(self.digits(train) for train in self.trains)
 
     @cached_property
-    def fired_digits(self) -> int:
-        """Time steps of the longest train that is fired."""
-        return max(self.digits(item.name) for item in self.firing)
+    def queued_digits(self) -> int:
+        """Time steps of the longest train that passes the queue."""
+        return max(self.digits(name) for name, _ in self.queued)
 
     @cached_property
     def fired_steps(self) -> int:
@@ -134,9 +149,9 @@ class CoreSpec:
         return max(item.neuron.timesteps for item in self.firing if isinstance(item.neuron, Neuron))
 
     @property
-    def fires_signed(self) -> bool:
-        """Whether some train that is fired has negative spikes."""
-        return any(self.signed_train(item.name) for item in self.firing)
+    def queues_signed(self) -> bool:
+        """Whether some train that passes the queue has negative spikes."""
+        return any(self.signed_train(name) for name, _ in self.queued)
 
     def announces(self, phase: int) -> bool:
         """Whether silent words of the train that the layer before `phase` fires are announced."""
