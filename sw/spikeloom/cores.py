@@ -119,10 +119,13 @@ def _grids(network: Network, position: int, count: int) -> list[Pair]:
 
 def _spread(network: Network, core: CorePlan) -> CorePlan:
     """The core with the spread of every layer that costs least."""
-    sources = (core.source, *(layer.population for layer in core.layers[:-1]))
-    key = core.weight_bits, core.store_width
-    found = (_options(network, layer, source, *key)[0] for layer, source in zip(core.layers, sources, strict=True))
-    return replace(core, layers=tuple(option.layer for option in found))
+    found, source = [], core.source
+    stored = {item.source for item in core.stored}
+    for layer in core.layers:
+        kept = source in stored
+        found.append(_options(network, layer, source, core.weight_bits, core.store_width, kept)[0].layer)
+        source = layer.population
+    return replace(core, layers=tuple(found))
 
 
 @dataclass(frozen=True)
@@ -135,14 +138,16 @@ class Option:
 
 
 @lru_cache(maxsize=4096)
-def _options(network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int) -> tuple[Option, ...]:
+def _options(
+    network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int, kept: bool
+) -> tuple[Option, ...]:
     """Every spread of a layer, the cheapest first; fewest rows of weights where several cost the same."""
     found = []
     for spread in product(range(1, layer.grid[0] + 1), range(1, layer.grid[1] + 1)):
         plan = replace(layer, spread=spread)
         core = CorePlan("", source, (plan,), layer.grid, layer.width, 0, weight_bits, 0, 0, (), store_width)
         rows = sum(weight_rows(network, core).values())
-        phase = accumulated(network, plan, source, weight_bits, store_width)
+        phase = accumulated(network, plan, source, weight_bits, store_width, kept)
         busy = phase.stream + phase.replay + phase.fetch + phase.late + plan.rows
         found.append(Option(busy, rows, plan))
     return tuple(

@@ -13,8 +13,12 @@ from .landing import Landing, landings
 from .network import Connection, Network
 from .program import CorePlan, LayerPlan, Step, max_pooled, steps
 
-PHASE_CYCLES = 20  # from the last event of a phase until the first one of the next
+# From the last operation of a phase to the first one of the next, measured: events wait at the port; events come from
+# the layer before; the core before can send only when this one has swapped.
+PORT_CYCLES, PHASE_CYCLES, CHAIN_CYCLES = 10, 28, 45
 PIPELINE_CYCLES = 20  # from a phase's first slot until its first event reaches the lanes
+EVENTS_OF_A_TRAIN = 2.2  # that is not silent
+GATHER_CYCLES = 5  # of a row of codes, besides its words
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Phase:
     rows : lane cycles of the diagonal connections, row by row, of trains that were kept: beside the stream.
     fetch : cycles in which the rows' codes come from the store.
     late : cycles of the diagonal connections of the train that streams in: after the stream.
+    begin : cycles in which nothing happens yet, or nothing any more.
     """
 
     population: str
@@ -42,62 +47,72 @@ class Phase:
     rows: float
     fetch: float
     late: float
+    begin: int = PHASE_CYCLES
 
     @property
     def cycles(self) -> float:
         """Cycles of the phase."""
         lanes = self.stream + self.drain + self.rows
-        return (
-            max(lanes, self.generator + PIPELINE_CYCLES, self.front, self.fetch)
-            + self.replay
-            + self.late
-            + PHASE_CYCLES
-        )
+        beside = max(lanes, self.generator + PIPELINE_CYCLES, self.front, self.fetch)
+        return beside + self.replay + self.late + self.begin
 
 
 def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
     """The phases of a core, in the order in which they run."""
     found = []
     source, before = core.source, core.layers[-1]
+    begin = PORT_CYCLES if source == network.inputs[0].name else CHAIN_CYCLES
+    stored = {item.source for item in core.stored}
     for layer in core.layers:
-        found.append(
-            replace(
-                accumulated(network, layer, source, core.weight_bits, core.store_width),
-                drain=0 if core_registers(core) else before.rows,
-                generator=scanned_slots(before, core.generate_width or 1),
-            )
-        )
-        source, before = layer.population, layer
+        phase = accumulated(network, layer, source, core.weight_bits, core.store_width, source in stored)
+        drain = 0 if core_registers(core) else before.rows
+        slots = scanned_slots(before, core.generate_width or 1)
+        found.append(replace(phase, drain=drain, generator=slots, begin=begin))
+        source, before, begin = layer.population, layer, PHASE_CYCLES
     return tuple(found)
 
 
 @lru_cache(maxsize=16384)
-def accumulated(network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int) -> Phase:
-    """The phase of a layer in a core whose weights and words of the store are that wide, without the layer before."""
+def accumulated(
+    network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int, kept: bool
+) -> Phase:
+    """The phase of a layer in a core whose weights and words of the store are that wide, without the layer before.
+
+    `kept`: the train that streams in is stored, so that it announces words of silent neurons too.
+    """
     lanes = layer.grid[0] * layer.grid[1] * layer.width
-    found = dict.fromkeys(("stream", "front", "replay", "rows", "fetch", "late"), 0.0)
+    announced = silent_words(network, source, store_width) if kept else 0.0
+    found = Phase(layer.population, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
     for step in listed_steps(network, source, layer.population):
         if step.connection is None:
-            found["front"] = events(network, source)
+            found = replace(found, front=events(network, source) + announced)
             continue
         connection = by_name(network, step.connection)
         if step.kind == "rows":
-            busy = float(layer.rows * row_planes(network, connection, weight_bits))
-            fetched = max(busy, float(layer.rows * -(-lanes // store_width)))
+            planes, words = row_planes(network, connection, weight_bits), -(-lanes // store_width)
+            added = float(layer.rows * planes)
+            fetched = added + float(layer.rows * (words + GATHER_CYCLES))
             if connection.source == source:
-                found["late"] += fetched
+                found = replace(found, late=found.late + fetched)
             else:
-                found["rows"] += busy
-                found["fetch"] += fetched
+                found = replace(found, rows=found.rows + added, fetch=found.fetch + fetched)
             continue
-        count = heard_events(network, connection)
-        busy = count * event_cycles(network, layer, connection)
+        count, each = heard_events(network, connection), event_cycles(network, layer, connection)
         if step.kind == "stream":
-            found |= {"stream": busy, "front": count}
+            # what lands nowhere hides behind an event of several passes
+            found = replace(found, stream=count * each + announced * max(2 - each, 0), front=count + announced)
         else:
             channels, height, width = network.source(connection.source).shape
-            found["replay"] += max(busy, count, height * width * -(-channels // store_width))
-    return Phase(population=layer.population, drain=0, generator=0, **found)
+            words = height * width * -(-channels // store_width)
+            found = replace(found, replay=found.replay + max(count * each, count, words))
+    return found
+
+
+def silent_words(network: Network, name: str, store_width: int) -> float:
+    """Expected words of a stored train whose first two neurons are silent: each is announced."""
+    channels, height, width = network.source(name).shape
+    firing = min(events(network, name) / math.prod((channels, height, width)) / EVENTS_OF_A_TRAIN, 1.0)
+    return height * width * -(-channels // store_width) * (1 - firing) ** 2
 
 
 def cycles(network: Network, core: CorePlan) -> float:
@@ -106,8 +121,14 @@ def cycles(network: Network, core: CorePlan) -> float:
 
 
 def interval(network: Network, cores: Sequence[CorePlan]) -> float:
-    """Expected cycles between samples: those of the busiest core."""
-    return max(cycles(network, core) for core in cores)
+    """Expected cycles between samples: those of the busiest core.
+
+    A core sends its last layer's train while it accumulates its first layer, and the next core takes it in its own
+    first phase: both last as long as the longer one.
+    """
+    parts = [[phase.cycles for phase in phases(network, core)] for core in cores]
+    nexts = [*(part[0] for part in parts[1:]), 0.0]
+    return max(sum(part[1:]) + max(part[0], other) for part, other in zip(parts, nexts, strict=True))
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,7 @@ from .errors import DoesNotFit, listed
 from .gates import require_gates
 from .network import Network
 from .partition import Chain, Choice, Segment, chains, segments_of
-from .program import CorePlan, Program
+from .program import CorePlan, Program, store_plan
 from .resources import Capacity, core_blocks, core_luts, shortages
 
 MAX_LANES = 128
@@ -21,6 +21,7 @@ LADDER = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 27, 32, 36, 48, 54, 64, 72, 96, 1
 MAX_ROWS = 1024  # two banks a memory: from 2048 words on RAM blocks are stacked, and choosing one costs clock
 SPARE = 0.5  # a core that is not the busiest may take this part of the busiest one's mean cycles: samples differ
 STEPS = 12  # of the search for the pace
+SLACK = 6  # steps of the ladder beyond the fewest lanes: a quick first phase spares the core before a wait
 
 
 def cuts(network: Network) -> list[int]:
@@ -37,12 +38,29 @@ def cuts(network: Network) -> list[int]:
 def place(
     network: Network, *, lanes: int | None = None, cores: int | None = None, capacity: Capacity | None = None
 ) -> Program:
-    """As `placed`, on the device's multipliers where it has one for every lane: they shift, and save a shifter each."""
+    """As `placed`, its cores made to understand each other, and on the device's multipliers where it has enough."""
     program = placed(network, lanes=lanes, cores=cores, capacity=capacity)
+    program = Program(network, _agreed(network, program.cores))
     wanted = program.lanes + sum(OWN_MULTIPLIERS for core in program.cores if core.stored)
     if capacity is None or wanted > capacity.multipliers:
         return program
     return replace(program, cores=tuple(replace(core, multiply=True) for core in program.cores))
+
+
+def _agreed(network: Network, cores: tuple[CorePlan, ...]) -> tuple[CorePlan, ...]:
+    """Cores whose stores get their words whole: a word lies in one row of the sender, a slot of it in one word."""
+    found: list[CorePlan] = []
+    for core in cores:
+        if any(item.source == core.source for item in core.stored) and found:
+            width = math.gcd(core.store_width, found[-1].width)
+            names = tuple(layer.population for layer in core.layers)
+            core = replace(core, store_width=width, stored=store_plan(network, core.source, names, width))
+            if width % max(found[-1].generate_width, 1):
+                found[-1] = replace(found[-1], generate_width=1)
+        if core.stored and core.store_width % max(core.generate_width, 1):
+            core = replace(core, generate_width=1)
+        found.append(core)
+    return tuple(found)
 
 
 def placed(
@@ -120,11 +138,11 @@ class _Planner:
     def with_lanes(self, lanes: int, cores: int | None) -> Program:
         """As fast as may be with so many lanes a core."""
 
-        def choose(segment: Segment) -> Choice:
-            return self.choice(segment, lanes)
+        def choose(segment: Segment) -> tuple[Choice, ...]:
+            return (self.choice(segment, lanes),)
 
         if cores is None:
-            finest = self.program([choose(segment).plan for segment in segments_of(self.ends)])
+            finest = self.program(choose(segment)[0].plan for segment in segments_of(self.ends))
             if self.capacity is None or not shortages(finest, self.capacity):
                 return finest
         found = chains(self.ends, choose, cores, self.capacity)
@@ -139,7 +157,7 @@ class _Planner:
         """Layers of the cores when all of them are as wide as may be."""
         if cores in (None, len(self.ends) - 1):
             return segments_of(self.ends)
-        return list(chains(self.ends, lambda segment: self.choice(segment, self.most), cores, None)[0].segments)
+        return list(chains(self.ends, lambda segment: (self.choice(segment, self.most),), cores, None)[0].segments)
 
     def balanced(self, segments: list[Segment], most: int) -> Program:
         """The busiest core gets up to `most` lanes, every other as few as keep up with it."""
@@ -184,13 +202,13 @@ class _Planner:
         return self.program(best.plans)
 
     def at_pace(self, pace: float, cores: int | None, room: Capacity | None) -> list[Chain]:
-        """Chains in which every core has the fewest lanes that take no more than `pace` cycles a sample."""
+        """Chains that take no more than `pace` cycles a sample, of cores with few more lanes than that asks for."""
 
-        def choose(segment: Segment) -> Choice | None:
+        def choose(segment: Segment) -> list[Choice]:
             enough = bisect_left(LADDER, True, key=lambda lanes: self.core(segment, lanes)[1] <= pace)
-            return self.choice(segment, LADDER[enough]) if enough < len(LADDER) else None
+            return [self.choice(segment, lanes) for lanes in LADDER[enough : enough + SLACK : 2]]
 
-        return chains(self.ends, choose, cores, room)
+        return chains(self.ends, choose, cores, room, pace)
 
     def program(self, plans: Iterable[CorePlan]) -> Program:
         """The program with these cores."""

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .cost import phases, sops
+from .cost import interval, phases, sops
 from .program import CorePlan, Program
 from .resources import Capacity, core_blocks, core_luts
 
@@ -49,7 +49,7 @@ class Plan:
 
     Members
     -------
-    interval : cycles between samples, those of the busiest core.
+    interval : cycles between samples, see `spikeloom.cost.interval`.
     utilisation : part of all lanes' cycles that synaptic operations fill.
     lut, ram : look-up tables and block RAMs of all cores, without the board's wrapper.
     lut_available, ram_available : of the board, None without one.
@@ -77,12 +77,12 @@ def plan(program: Program, capacity: Capacity | None = None) -> Plan:
     family = capacity.family if capacity else "ecp5"
     cores = tuple(_core(program, core, family) for core in program.cores)
     layers = tuple(item for core in program.cores for item in _layers(program, core))
-    interval = max(core.cycles for core in cores)
+    pace = interval(program.network, program.cores)
     return Plan(
         layers=layers,
         cores=cores,
-        interval=interval,
-        utilisation=sum(layer.sops for layer in layers) / (interval * program.lanes),
+        interval=pace,
+        utilisation=sum(layer.sops for layer in layers) / (pace * program.lanes),
         lut=sum(core.lut for core in cores),
         ram=sum(core.ram for core in cores),
         family=family,

@@ -10,7 +10,22 @@ from hypothesis import strategies as st
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, Network
 from spikeloom.cores import best_core, plan_core
-from spikeloom.cost import PHASE_CYCLES, PIPELINE_CYCLES, cycles, event_cycles, events, phases, scanned_slots, sops
+from spikeloom.cost import (
+    CHAIN_CYCLES,
+    EVENTS_OF_A_TRAIN,
+    GATHER_CYCLES,
+    PHASE_CYCLES,
+    PIPELINE_CYCLES,
+    PORT_CYCLES,
+    cycles,
+    event_cycles,
+    events,
+    interval,
+    phases,
+    scanned_slots,
+    silent_words,
+    sops,
+)
 from spikeloom.landing import landings
 from spikeloom.measure import fan_out
 from spikeloom.program import LayerPlan
@@ -63,7 +78,9 @@ def test_a_phase_takes_what_is_slowest_in_it() -> None:
     assert [phase.population for phase in busy] == ["l1", "readout"]
     first, second = busy
     assert (first.stream, first.front, first.drain) == (128, 128, 1)
-    assert first.cycles == max(first.stream + first.drain, first.generator + PIPELINE_CYCLES) + PHASE_CYCLES
+    assert first.cycles == max(first.stream + first.drain, first.generator + PIPELINE_CYCLES) + PORT_CYCLES
+    assert (first.begin, second.begin) == (PORT_CYCLES, PHASE_CYCLES)
+    assert phases(network, plan_core(network, 1, width=3))[0].begin == CHAIN_CYCLES
     assert (second.drain, second.generator) == (64, 64 * 3)
     slow = dataclasses.replace(second, generator=1000)
     assert slow.cycles == 1000 + PIPELINE_CYCLES + PHASE_CYCLES
@@ -76,7 +93,7 @@ def test_diagonal_rows_run_beside_the_stream_but_fetching_them_may_take_longer()
     assert (core.grid, core.width, core.store_width) == ((3, 3), 16, 16)
     phase = phases(network, core)[2]
     assert phase.rows == 9 * 4  # nine rows, four bit planes
-    assert phase.fetch == 9 * 9  # nine words a row
+    assert phase.fetch == phase.rows + 9 * (9 + GATHER_CYCLES)  # nine words a row
     wide = dataclasses.replace(
         network,
         connections=tuple(
@@ -85,6 +102,29 @@ def test_diagonal_rows_run_beside_the_stream_but_fetching_them_may_take_longer()
         ),
     )
     assert phases(wide, core)[2].rows == 2 * phase.rows  # a second digit of the weights
+
+
+def test_a_train_that_is_kept_announces_silent_words() -> None:
+    network = residual_network(np.random.default_rng(5), channels=(16,), blocks=1, size=8, activity=1.1)
+    core = best_core(network, 0, 4, 144)
+    assert core.store_width == 16
+    silent = 64 * (1 - 1.1 / EVENTS_OF_A_TRAIN) ** 2
+    assert silent_words(network, "l1", 16) == pytest.approx(silent, rel=1e-12)
+    first, kept, plain, _ = phases(network, core)
+    assert kept.front == pytest.approx(events(network, "l1") + silent, rel=1e-12)
+    assert (first.front, plain.front) == (events(network, "input"), events(network, "l2"))
+    assert silent_words(uniform(network), "l1", 4) > silent_words(network, "l1", 4)
+
+
+def test_neighbouring_cores_spend_their_first_phase_together() -> None:
+    network = (
+        RandomNetwork(np.random.default_rng(8), (4, 8, 8)).conv(8, Conv2d((3, 3))).conv(8, Conv2d((3, 3))).readout(2)
+    )
+    quick, slow = plan_core(network, 0, 2, width=8), plan_core(network, 2, width=1)
+    slow = dataclasses.replace(slow, layers=(dataclasses.replace(slow.layers[0], shape=(16, 1, 1)),))
+    alone = [[phase.cycles for phase in phases(network, core)] for core in (quick, slow)]
+    assert interval(network, [quick, slow]) == max(alone[0][1] + max(alone[0][0], alone[1][0]), alone[1][0])
+    assert interval(network, [quick, slow]) > max(map(sum, alone))
 
 
 @pytest.mark.parametrize("pool_kind", ["average", "max"])
