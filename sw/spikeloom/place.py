@@ -40,6 +40,8 @@ def require_chain(network: Network) -> None:
     """Raise `NotBuilt` listing what this version's chain of cores cannot carry, although the golden model can."""
     network.require_built()
     found = []
+    if network.schedule != "two-phase":
+        raise NotBuilt(f"Network '{network.name}': not built in gates yet: schedule '{network.schedule}'")
     source = network.inputs[0]
     if source.code != "plain":
         found.append(f"input '{source.name}': code '{source.code}'")

@@ -198,6 +198,11 @@ def apart() -> Network:
     return layers.dense(4, signed=True).dense(3, thresholds=True, reset_kind="hard").dense(3, growth=0.75).readout(2)
 
 
+def synchronous() -> Network:
+    layers = RandomNetwork(np.random.default_rng(7), (1, 2, 2), name="odd", schedule="synchronous")
+    return layers.dense(4, step_bits=3).readout(2, growth=0.5)
+
+
 def skipping() -> Network:
     network = RandomNetwork(np.random.default_rng(6), (1, 2, 2), name="odd").dense(4).dense(3).readout(2)
     skip = Connection("skip", "input", "l2", Dense(), np.ones((3, 4), np.int8), 2)
@@ -246,6 +251,7 @@ def last_fires() -> Network:
             branches,
             "connection 'l1_in0': diagonal geometry; connection 'l2_in0': max pooling; population 'l2': border classes",
         ),
+        (synchronous, "schedule 'synchronous'"),
         (skipping, "population 'l2' must have one connection, from 'l1'"),
         (
             two_readouts,
