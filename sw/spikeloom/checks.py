@@ -100,9 +100,7 @@ def input_violations(source: "Input") -> list[str]:
         found.append(f"low must be -high with signed, not {shown(source.low)} with {shown(source.high)}")
     elif source.scale <= 0 or source.high <= source.low or not is_finite(source.high - source.low):
         found.append("scale must be positive and high above low")
-    found += _choice("code", source.code, ("plain", "naf"))
-    if source.code == "naf" and source.signed is True:
-        found.append("code naf must be without signed")
+    found += _naf(source.code, source.signed, source.growth)
     return found + _activity(source.activity)
 
 
@@ -130,47 +128,56 @@ def _vectors(vectors: Iterable[tuple[str, Any]], channels: int, positive: tuple[
     return found
 
 
-def _too_early(unused: dict[str, bool], synchronous: bool) -> list[str]:
-    """Fields in use that only a synchronous network has."""
-    wrong = [] if synchronous else [name for name, fine in unused.items() if not fine]
-    return [f"{name} must be in a synchronous network, not in a two-phase one" for name in wrong]
-
-
 def population_violations(population: "Population", *, synchronous: bool = False) -> list[str]:
     """What is wrong with a population and its neurons in a two-phase or synchronous network."""
     found = _shape(population.shape) + _activity(population.activity)
-    neuron = population.neuron
+    neuron, channels = population.neuron, population.shape[0] if not found else 0
     if not isinstance(neuron, Neuron | Silent):
         return [*found, f"neuron must be a Neuron or Silent, not {shown(neuron)}"]
     if found:
         return found
-    later = {"drive": neuron.drive is None} | ({"growth": neuron.growth == 1} if isinstance(neuron, Silent) else {})
+    early = [name for name in ("drive", "step_gamma") if getattr(neuron, name, None) is not None]
     if isinstance(neuron, Silent):
-        vectors = [("initial", neuron.initial), *([] if neuron.drive is None else [("drive", neuron.drive)])]
-        found = _vectors(vectors, population.shape[0]) + _growth(neuron.growth)
-        return found + _too_early(later, synchronous)
-    later["step_gamma"] = neuron.step_gamma is None
-    graded = neuron.step_gamma is not None
+        drive = [] if neuron.drive is None else [("drive", neuron.drive)]
+        found = _vectors([("initial", neuron.initial), *drive], channels) + _growth(neuron.growth)
+        early += ["growth"] if is_finite(neuron.growth) and neuron.growth != 1 else []
+    else:
+        found = _firing(neuron, channels, MAX_SYNCHRONOUS_TIMESTEPS if synchronous else MAX_TIMESTEPS)
+        found += _naf(neuron.code, neuron.signed, neuron.growth, synchronous=synchronous)
+    if not synchronous:
+        found += [f"{name} must be in a synchronous network, not in a two-phase one" for name in early]
+    return found
+
+
+def _firing(neuron: Neuron, channels: int, most_timesteps: int) -> list[str]:
+    """What is wrong with a neuron that fires."""
+    graded, hard = neuron.step_gamma is not None, isinstance(neuron.reset_kind, str) and neuron.reset_kind == "hard"
     optional = [(name, getattr(neuron, name)) for name in OPTIONAL_VECTORS if getattr(neuron, name) is not None]
-    vectors = [("initial", neuron.initial), ("theta", neuron.theta), *optional]
-    found += _vectors(vectors, population.shape[0], ("theta", "reset", *(() if graded else ("fire_pos",))))
-    found += _timesteps(neuron.timesteps, MAX_SYNCHRONOUS_TIMESTEPS if synchronous else MAX_TIMESTEPS)
-    found += _flag("signed", neuron.signed) + _growth(neuron.growth) + _too_early(later, synchronous)
+    positive = ("theta", "reset", *(() if graded else ("fire_pos",)))
+    found = _vectors([("initial", neuron.initial), ("theta", neuron.theta), *optional], channels, positive)
+    found += _timesteps(neuron.timesteps, most_timesteps) + _flag("signed", neuron.signed) + _growth(neuron.growth)
     found += _choice("reset_kind", neuron.reset_kind, ("soft", "hard"))
-    if neuron.reset is not None and neuron.reset_kind == "hard":
+    if neuron.reset is not None and hard:
         found.append("reset must come with a soft reset_kind, a hard one leaves 0")
     if neuron.fire_neg is not None and neuron.signed is False:
         found.append("fire_neg must come with signed")
-    found += _choice("code", neuron.code, ("plain", "naf"))
+    if graded and (not hard or neuron.signed is True):
+        found.append("step_gamma must come with a hard reset_kind and without signed")
     if not is_integer(neuron.step_bits, 1 if graded else 0, MAX_TIMESTEPS if graded else 0):
         expected = f"an integer in 1..{MAX_TIMESTEPS} with step_gamma" if graded else "0 without step_gamma"
         found.append(f"step_bits must be {expected}, not {shown(neuron.step_bits)}")
-    if graded and (neuron.reset_kind == "soft" or neuron.signed is True):
-        found.append("step_gamma must come with a hard reset_kind and without signed")
-    if neuron.code == "naf" and synchronous:
+    return found
+
+
+def _naf(code: object, signed: object, growth: object, *, synchronous: bool = False) -> list[str]:
+    """What is wrong with the code of a train."""
+    found = _choice("code", code, ("plain", "naf"))
+    if not isinstance(code, str) or code != "naf":
+        return found
+    if synchronous:
         found.append("code naf must be in a two-phase network")
-    if neuron.code == "naf" and neuron.growth != 2:
-        found.append(f"code naf must be with growth 2, not {shown(neuron.growth)}")
-    if neuron.code == "naf" and neuron.signed is True:
+    if is_finite(growth) and growth != 2:
+        found.append(f"code naf must be with growth 2, not {shown(growth)}")
+    if signed is True:
         found.append("code naf must be without signed")
     return found

@@ -57,8 +57,7 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
     ),
     "growth of a readout": (
         lambda n: changed(n, "populations", 1, neuron=Silent(vector(0, 0, 0), growth=float("inf"))),
-        "population 'readout': growth must be a number, not inf; "
-        "population 'readout': growth must be in a synchronous network, not in a two-phase one",
+        "population 'readout': growth must be a number, not inf",
     ),
     "two lengths of a synchronous network": (
         lambda n: beside(dataclasses.replace(n, schedule="synchronous"), timesteps=9),
@@ -93,6 +92,17 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
     "bits of spikes that are not graded": (
         lambda n: synchronous(step_bits=4),
         HIDDEN + "step_bits must be 0 without step_gamma, not 4",
+    ),
+    "arrays for words and numbers": (
+        lambda n: with_neuron(n, code=np.zeros(2), reset_kind=np.zeros(2), growth=np.ones(2), step_bits=np.ones(2)),
+        f"{HIDDEN}growth must be a number, not array([1., 1.]); "
+        f"{HIDDEN}reset_kind must be soft or hard, not array([0., 0.]); "
+        f"{HIDDEN}step_bits must be 0 without step_gamma, not array([1., 1.]); "
+        f"{HIDDEN}code must be plain or naf, not array([0., 0.])",
+    ),
+    "array for the growth of a readout": (
+        lambda n: changed(n, "populations", 1, neuron=Silent(vector(0, 0, 0), growth=np.ones(2))),  # type: ignore[arg-type]
+        "population 'readout': growth must be a number, not array([1., 1.])",
     ),
     "recurrence": (
         lambda n: dataclasses.replace(
