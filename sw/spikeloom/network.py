@@ -113,6 +113,10 @@ class Provenance:
 class Network:
     """A quantised spiking network; populations in topological order. Its arrays are copies that nobody can write to.
 
+    Two-phase schedule: a population accumulates the whole trains of its sources, then generates its own. Synchronous
+    schedule: in every time step, in topological order, potentials leak, add drive and inputs, fire and are reset; what
+    a source fires is heard in the same step, and the input, accumulated once, is injected in all of them.
+
     Raises
     ------
     InvalidNetwork
