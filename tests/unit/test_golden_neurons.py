@@ -21,7 +21,7 @@ def any_neuron(rng: np.random.Generator, channels: int, reach: int) -> dict[str,
     options["reset_kind"] = str(rng.choice(["soft", "soft", "hard"]))
     own = ["fire_pos", *(["fire_neg"] if options["signed"] else [])]
     own += ["reset"] if options["reset_kind"] == "soft" else []
-    for name in own if rng.random() < 0.4 else []:
+    for name in (name for name in own if rng.random() < 0.3):
         drawn = rng.integers(1, reach, (1, channels))
         options[name] = -drawn if name == "fire_neg" else drawn
     return options

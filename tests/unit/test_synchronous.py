@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from random_graphs import RandomGraph
 from random_networks import RandomNetwork, random_samples, random_synchronous_network
 from spikeloom import Conv2d, Dense, Diagonal, Input, Network, Neuron, Readout, Trace, golden
-from spikeloom.bounds import partial_bounds, potential_bits, potential_bounds
+from spikeloom.bounds import partial_bounds, potential_bits, potential_bounds, signed_bits
 from spikeloom.encoding import codes_of, encode
 from spikeloom.measure import measure, sops
 from spikeloom.trace import first_divergence, require_equal
@@ -165,6 +165,29 @@ def test_every_potential_lies_in_its_bounds_and_its_bits(seed: int) -> None:
             assert (potentials.max(axes) <= high).all()
             assert -half <= potentials.min()
             assert potentials.max() < half
+
+
+@pytest.mark.parametrize(
+    ("own", "largest"),
+    [
+        ({"theta": 1 << 20, "fire_pos": 5}, 2 << 20),
+        ({"theta": 5, "fire_pos": -(1 << 18)}, 1 << 18),
+        ({"theta": 5, "step_gamma": (1 << 22) + 99}, 1 << 22),
+        ({"theta": 3, "step_gamma": None, "step_bits": 0, "fire_pos": 1 << 25}, 1 << 25),
+        ({"theta": 3, "step_gamma": None, "step_bits": 0, "reset_kind": "soft", "reset": 1 << 26}, 1 << 26),
+    ],
+)
+def test_width_holds_what_potentials_are_compared_with_and_divided_by(own: dict[str, Any], largest: int) -> None:
+    layers = RandomNetwork(np.random.default_rng(11), (1, 1, 2), 2, schedule="synchronous")
+    network = layers.dense(1, timesteps=2, step_bits=4, weight_bits=2).readout(1)
+    numbers = {name: np.array([[own[name]]]) for name in own.keys() & {"theta", "fire_pos", "reset"}}
+    if own.get("step_gamma"):
+        numbers["step_gamma"] = np.array([[own["step_gamma"]]])
+    changes: dict[str, Any] = {**own, **numbers, "initial": np.zeros((1, 1), np.int64)}
+    neuron = dataclasses.replace(network.populations[0].neuron, **changes)  # type: ignore[arg-type]
+    hidden = dataclasses.replace(network.populations[0], neuron=neuron)
+    network = dataclasses.replace(network, populations=(hidden, network.populations[1]))
+    assert potential_bits(network)["l1"] == signed_bits(0, largest)
 
 
 def test_an_input_of_every_extreme_reaches_the_bounds_of_a_layer_that_never_fires() -> None:
