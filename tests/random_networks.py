@@ -22,6 +22,7 @@ class RandomNetwork:
     timesteps : T of the input.
     name : name of the network.
     code, signed : of the input's trains.
+    schedule : of the network; in a synchronous one all layers must have the same `timesteps`.
     """
 
     rng: np.random.Generator
@@ -30,6 +31,7 @@ class RandomNetwork:
     name: str = "random"
     code: str = "plain"
     signed: bool = False
+    schedule: str = "two-phase"
     populations: list[Population] = field(default_factory=list)
     connections: list[Connection] = field(default_factory=list)
 
@@ -51,11 +53,13 @@ class RandomNetwork:
         weight_bits: int = 6,
         shift: int = 0,
         fires: bool = True,
+        drive: bool = False,
         **features: Any,
     ) -> "RandomNetwork":
         """Add a population of `shape` behind one connection, its thresholds of the size of its potentials.
 
         `features`: `code`, `signed`, `reset_kind` as of `Neuron`, and `thresholds`, True for any that are not theta.
+        `drive`: what is added every step of a synchronous network; `step_bits`: of graded spikes.
         """
         rng, (source, source_shape, largest) = self.rng, self._source()
         top = (1 << (weight_bits - 1)) - 1
@@ -68,24 +72,29 @@ class RandomNetwork:
         steps = self.timesteps if timesteps is None else timesteps
         scale = reach / (1 if growth > 1 else steps)
         theta = np.maximum(1, (rng.uniform(0.1, 1.5, (1, shape[0])) * scale).astype(np.int64))
-        neuron = Neuron(steps, growth, theta, initial, **self._vectors(theta, **features)) if fires else Silent(initial)
+        sizes = int(reach) // 4 + 1
+        own = {"drive": rng.integers(-sizes, sizes + 1, (1, shape[0]))} if drive else {}
+        if fires:
+            own |= self._vectors(theta, **features)
+        neuron = Neuron(steps, growth, theta, initial, **own) if fires else Silent(initial, growth=growth, **own)
         self.populations.append(Population(name, shape, neuron))
         self.connections.append(Connection(f"to_{name}", source, name, geometry, weights, weight_bits, shift))
         return self
 
-    def readout(self, outputs: int, *, pool: Pair = (1, 1), weight_bits: int = 6, shift: int = 0) -> Network:
-        """Close the network with a dense readout of `outputs` potentials."""
-        self.layer(Dense(pool), (outputs, 1, 1), weight_bits=weight_bits, shift=shift, fires=False)
+    def readout(self, outputs: int, *, pool: Pair = (1, 1), growth: float = 1.0, **options: Any) -> Network:
+        """Close the network with a dense readout of `outputs` potentials; options as for `layer`."""
+        self.layer(Dense(pool), (outputs, 1, 1), growth=growth, fires=False, **options)
         source = Input("input", self.shape, self.timesteps, scale=2.0**-self.timesteps, code=self.code)
         if self.signed:
             source = replace(source, signed=True, low=-1.0)
-        return Network(
-            self.name, (source,), tuple(self.populations), tuple(self.connections), (Readout("readout", 1.0),)
-        )
+        parts = (source,), tuple(self.populations), tuple(self.connections), (Readout("readout", 1.0),)
+        return Network(self.name, *parts, self.schedule)
 
     def _vectors(self, theta: np.ndarray, *, thresholds: bool = False, **features: Any) -> dict[str, Any]:
         """Fields of a neuron: `features`, and vectors of the size of theta where its thresholds are its own."""
         found = dict(features)
+        if features.get("step_bits"):
+            found |= {"reset_kind": "hard", "step_gamma": self.rng.integers(0, int(theta.max()) + 1, theta.shape)}
         if thresholds:
             names = ["fire_pos", *(["fire_neg"] if features.get("signed") else [])]
             names += ["reset"] if features.get("reset_kind", "soft") == "soft" else []
@@ -100,6 +109,8 @@ class RandomNetwork:
             return "input", self.shape, (1 << self.timesteps) - 1
         last = self.populations[-1]
         assert isinstance(last.neuron, Neuron)
+        if self.schedule == "synchronous":
+            return last.name, last.shape, (1 << max(last.neuron.step_bits, 1)) - 1
         return last.name, last.shape, largest_code(last.neuron.growth, last.neuron.timesteps)
 
 
@@ -145,6 +156,37 @@ def random_network(
             network.dense(int(rng.integers(1, 12)), pool=_random_pool(rng, shape), **options)
     shape = network.populations[-1].shape if network.populations else shape
     return network.readout(int(rng.integers(1, 12)), pool=_random_pool(rng, shape), weight_bits=int(rng.integers(2, 9)))
+
+
+def random_synchronous_network(rng: np.random.Generator, *, growths: tuple[float, ...] = (1.0,)) -> Network:
+    """A random tiny synchronous network of one to three layers: IF or graded, signed, own thresholds, soft or hard.
+
+    Parameters
+    ----------
+    rng : source of all randomness.
+    growths : growths the populations and the readout draw from.
+    """
+    shape = (int(rng.integers(1, 3)), int(rng.integers(1, 6)), int(rng.integers(1, 6)))
+    network = RandomNetwork(rng, shape, int(rng.integers(1, 9)), "random", schedule="synchronous")
+    network.code, network.signed = [("plain", False), ("naf", False), ("plain", True)][int(rng.integers(3))]
+    steps = int(rng.integers(1, 8))
+    for _ in range(int(rng.integers(1, 4))):
+        shape = network.populations[-1].shape if network.populations else shape
+        options: dict[str, Any] = {"timesteps": steps, "growth": float(rng.choice(growths))}
+        options |= {"drive": bool(rng.integers(2)), "weight_bits": int(rng.integers(2, 9))}
+        if rng.random() < 0.25:
+            options["step_bits"] = int(rng.integers(1, 9))
+        else:
+            options |= {"signed": bool(rng.integers(2)), "thresholds": bool(rng.integers(2))}
+            options["reset_kind"] = str(rng.choice(["soft", "hard"]))
+        geometry, channels = _random_convolution(rng, shape)
+        if geometry is not None and rng.random() < 0.7:
+            network.conv(channels, geometry, **options)
+        else:
+            network.dense(int(rng.integers(1, 9)), pool=_random_pool(rng, shape), **options)
+    shape = network.populations[-1].shape
+    growth, drive = float(rng.choice(growths)), bool(rng.integers(2))
+    return network.readout(int(rng.integers(1, 9)), pool=_random_pool(rng, shape), growth=growth, drive=drive)
 
 
 def random_samples(rng: np.random.Generator, network: Network, count: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .geometry import Diagonal
-from .neuron import Neuron, growth_shift, partial_sums
+from .neuron import Neuron, Silent, growth_shift, partial_sums
 
 if TYPE_CHECKING:
     from .network import Connection, Network
@@ -26,17 +26,49 @@ def intervals(network: "Network", *, partial: bool = False) -> dict[str, Interva
     """As `potential_bounds`, or as `partial_bounds`, float64; `Network.intervals` keeps the former."""
     result = {}
     for population in network.populations:
+        low, high = per_step(network, population.name, partial=partial)
+        if network.schedule == "synchronous":
+            result[population.name] = _every_step(population.neuron, network.timesteps, low, high)
+            continue
         initial = population.neuron.initial
-        low, high = np.minimum(initial.min(0), 0).astype(np.float64), np.maximum(initial.max(0), 0).astype(np.float64)
-        for connection in network.incoming(population.name):
-            least, largest = _contribution(network, connection, partial=partial)
-            reached = slice(None)
-            if isinstance(connection.geometry, Diagonal):
-                reached = slice(connection.geometry.channel_offset, connection.geometry.channel_offset + len(least))
-            low[reached] += least
-            high[reached] += largest
-        result[population.name] = low, high
+        result[population.name] = low + np.minimum(initial.min(0), 0), high + np.maximum(initial.max(0), 0)
     return result
+
+
+def per_step(network: "Network", name: str, *, partial: bool = False) -> Interval:
+    """Least and largest sum of what a population hears, float64 [C]: in a sample, or a synchronous network's time step.
+
+    `partial`: of any part of the events, see `partial_bounds`.
+    """
+    channels = network.source(name).shape[0]
+    low, high = np.zeros(channels), np.zeros(channels)
+    for connection in network.incoming(name):
+        least, largest = _contribution(network, connection, partial=partial)
+        reached = slice(None)
+        if isinstance(connection.geometry, Diagonal):
+            reached = slice(connection.geometry.channel_offset, connection.geometry.channel_offset + len(least))
+        low[reached] += least
+        high[reached] += largest
+    return low, high
+
+
+def _every_step(neuron: Neuron | Silent, timesteps: int, least: np.ndarray, largest: np.ndarray) -> Interval:
+    """Least and largest potential on the way through a synchronous sample, of any part of its events, float64 [C].
+
+    `least`, `largest`: sum of what is heard in a time step.
+    """
+    low, high = neuron.initial.min(0).astype(np.float64), neuron.initial.max(0).astype(np.float64)
+    drive = np.zeros((1, len(low))) if neuron.drive is None else neuron.drive
+    bottom, top = low, high
+    for _ in range(timesteps):
+        low, high = grown(low, neuron.growth), grown(high, neuron.growth)
+        bottom = np.minimum(bottom, low + np.minimum(drive.min(0), 0) + least)
+        top = np.maximum(top, high + np.maximum(drive.max(0), 0) + largest)
+        low, high = low + drive.min(0) + least, high + drive.max(0) + largest
+        if isinstance(neuron, Neuron):
+            low, high = fired(neuron, low, high)
+            bottom, top = np.minimum(bottom, low), np.maximum(top, high)
+    return bottom, top
 
 
 def _contribution(network: "Network", connection: "Connection", *, partial: bool) -> Interval:
@@ -94,6 +126,8 @@ def generated(neuron: Neuron) -> Interval:
 def fired(neuron: Neuron, low: np.ndarray, high: np.ndarray) -> Interval:
     """What spikes and silence make of potentials in [low, high]: the interval that holds all of it, float64 [C]."""
     positive, negative, amount = neuron.thresholds
+    if neuron.step_gamma is not None:
+        positive = positive + 1  # graded spikes are sent above the threshold only
     soft = neuron.reset_kind == "soft"
     above = high >= positive
     bottom = np.where(above, np.maximum(low, positive) - amount if soft else 0, np.inf)
@@ -133,15 +167,27 @@ def _integers(bounds: dict[str, Interval]) -> dict[str, Interval]:
 def potential_bits(network: "Network") -> dict[str, int]:
     """Proven width of every population's potentials in bits, which also holds what generation makes of them.
 
-    That is the clamp's ceiling*theta, and more for neurons that do not divide.
+    That is the clamp's ceiling*theta, and more for neurons that do not divide; in a synchronous network thresholds,
+    the amount of a reset, and what a graded spike is divided from.
 
     It holds the accumulated potential; partial sums of minimal-weight code may wrap around in it on the way.
     """
-    result = {}
+    result, synchronous = {}, network.schedule == "synchronous"
     for population in network.populations:
         low, high = network.intervals[population.name]
         if isinstance(population.neuron, Neuron):
-            bottom, top = generated(population.neuron)
+            bottom, top = _compared(population.neuron, high) if synchronous else generated(population.neuron)
             low, high = np.minimum(low, bottom), np.maximum(high, top)
         result[population.name] = signed_bits(int(low.min()), int(high.max()))
     return result
+
+
+def _compared(neuron: Neuron, high: np.ndarray) -> Interval:
+    """Least and largest of what the potentials of a synchronous neuron, up to `high`, meet in a time step."""
+    positive, negative, amount = neuron.thresholds
+    constants = [positive, amount, *([] if negative is None else [negative])]
+    if neuron.step_gamma is not None:
+        constants = [positive, 2 * neuron.theta, (high - positive + neuron.step_gamma)]
+    return np.minimum.reduce([item.min(0) for item in constants]), np.maximum.reduce(
+        [item.max(0) for item in constants]
+    )

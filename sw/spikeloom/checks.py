@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .network import Input, Population, Provenance
 
 MAX_TIMESTEPS = 16
+MAX_SYNCHRONOUS_TIMESTEPS = 256
 MAX_POTENTIAL_BITS = 48
 MAX_NEURONS = 1 << 24
 MAX_TEXT = 1 << 20
@@ -39,10 +40,20 @@ def _shape(shape: object) -> list[str]:
     return [f"shape must be three positive integers of at most {MAX_NEURONS} neurons together, not {shown(shape)}"]
 
 
-def _timesteps(timesteps: object) -> list[str]:
-    if is_integer(timesteps, 1, MAX_TIMESTEPS):
+def _timesteps(timesteps: object, most: int = MAX_TIMESTEPS) -> list[str]:
+    if is_integer(timesteps, 1, most):
         return []
-    return [f"timesteps must be an integer in 1..{MAX_TIMESTEPS}, not {shown(timesteps)}"]
+    return [f"timesteps must be an integer in 1..{most}, not {shown(timesteps)}"]
+
+
+def _growth(growth: Any) -> list[str]:
+    if not is_finite(growth):
+        return [f"growth must be a number, not {shown(growth)}"]
+    try:
+        growth_shift(growth)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _flag(name: str, value: object) -> list[str]:
@@ -89,13 +100,11 @@ def input_violations(source: "Input") -> list[str]:
         found.append(f"low must be -high with signed, not {shown(source.low)} with {shown(source.high)}")
     elif source.scale <= 0 or source.high <= source.low or not is_finite(source.high - source.low):
         found.append("scale must be positive and high above low")
-    found += _choice("code", source.code, ("plain", "naf"))
-    if source.code == "naf" and source.signed is True:
-        found.append("code naf must be without signed")
+    found += _naf(source.code, source.signed, source.growth)
     return found + _activity(source.activity)
 
 
-def _vectors(vectors: Iterable[tuple[str, Any]], channels: int) -> list[str]:
+def _vectors(vectors: Iterable[tuple[str, Any]], channels: int, positive: tuple[str, ...] = ()) -> list[str]:
     found, classes = [], set()
     limit = 1 << (MAX_POTENTIAL_BITS - 1)
     for name, value in vectors:
@@ -104,12 +113,12 @@ def _vectors(vectors: Iterable[tuple[str, Any]], channels: int) -> list[str]:
         elif value.dtype != np.int64 or value.shape[1:] != (channels,) or not len(value):
             kind = f"{value.dtype} {list(value.shape)}"
             found.append(f"{name} must be int64 [border classes, {channels} channels], not {kind}")
-        elif name == "theta" and (value < 1).any():
-            found.append(f"theta must be at least 1, not {int(value.min())} ({int((value < 1).sum())} channels)")
-        elif name in ("fire_pos", "reset") and (value < 1).any():
+        elif name in positive and (value < 1).any():
             found.append(f"{name} must be at least 1, not {int(value.min())} ({int((value < 1).sum())} channels)")
         elif name == "fire_neg" and (value > -1).any():
             found.append(f"{name} must be at most -1, not {int(value.max())} ({int((value > -1).sum())} channels)")
+        elif name == "step_gamma" and (value < 0).any():
+            found.append(f"{name} must be at least 0, not {int(value.min())} ({int((value < 0).sum())} channels)")
         elif value.min() < -limit or value.max() >= limit:
             found.append(f"{name} must fit {MAX_POTENTIAL_BITS} bits")
         else:
@@ -119,34 +128,56 @@ def _vectors(vectors: Iterable[tuple[str, Any]], channels: int) -> list[str]:
     return found
 
 
-def population_violations(population: "Population") -> list[str]:
-    """What is wrong with a population and its neurons."""
+def population_violations(population: "Population", *, synchronous: bool = False) -> list[str]:
+    """What is wrong with a population and its neurons in a two-phase or synchronous network."""
     found = _shape(population.shape) + _activity(population.activity)
-    neuron = population.neuron
+    neuron, channels = population.neuron, population.shape[0] if not found else 0
     if not isinstance(neuron, Neuron | Silent):
         return [*found, f"neuron must be a Neuron or Silent, not {shown(neuron)}"]
     if found:
         return found
+    early = [name for name in ("drive", "step_gamma") if getattr(neuron, name, None) is not None]
     if isinstance(neuron, Silent):
-        return _vectors([("initial", neuron.initial)], population.shape[0])
-    optional = [(name, getattr(neuron, name)) for name in OPTIONAL_VECTORS if getattr(neuron, name) is not None]
-    found += _vectors([("initial", neuron.initial), ("theta", neuron.theta), *optional], population.shape[0])
-    found += _timesteps(neuron.timesteps) + _flag("signed", neuron.signed)
-    if not is_finite(neuron.growth):
-        found.append(f"growth must be a number, not {shown(neuron.growth)}")
+        drive = [] if neuron.drive is None else [("drive", neuron.drive)]
+        found = _vectors([("initial", neuron.initial), *drive], channels) + _growth(neuron.growth)
+        early += ["growth"] if is_finite(neuron.growth) and neuron.growth != 1 else []
     else:
-        try:
-            growth_shift(neuron.growth)
-        except ValueError as error:
-            found.append(str(error))
+        found = _firing(neuron, channels, MAX_SYNCHRONOUS_TIMESTEPS if synchronous else MAX_TIMESTEPS)
+        found += _naf(neuron.code, neuron.signed, neuron.growth, synchronous=synchronous)
+    if not synchronous:
+        found += [f"{name} must be in a synchronous network, not in a two-phase one" for name in early]
+    return found
+
+
+def _firing(neuron: Neuron, channels: int, most_timesteps: int) -> list[str]:
+    """What is wrong with a neuron that fires."""
+    graded, hard = neuron.step_gamma is not None, isinstance(neuron.reset_kind, str) and neuron.reset_kind == "hard"
+    optional = [(name, getattr(neuron, name)) for name in OPTIONAL_VECTORS if getattr(neuron, name) is not None]
+    positive = ("theta", "reset", *(() if graded else ("fire_pos",)))
+    found = _vectors([("initial", neuron.initial), ("theta", neuron.theta), *optional], channels, positive)
+    found += _timesteps(neuron.timesteps, most_timesteps) + _flag("signed", neuron.signed) + _growth(neuron.growth)
     found += _choice("reset_kind", neuron.reset_kind, ("soft", "hard"))
-    if neuron.reset is not None and neuron.reset_kind == "hard":
+    if neuron.reset is not None and hard:
         found.append("reset must come with a soft reset_kind, a hard one leaves 0")
     if neuron.fire_neg is not None and neuron.signed is False:
         found.append("fire_neg must come with signed")
-    found += _choice("code", neuron.code, ("plain", "naf"))
-    if neuron.code == "naf" and neuron.growth != 2:
-        found.append(f"code naf must be with growth 2, not {shown(neuron.growth)}")
-    if neuron.code == "naf" and neuron.signed is True:
+    if graded and (not hard or neuron.signed is True):
+        found.append("step_gamma must come with a hard reset_kind and without signed")
+    if not is_integer(neuron.step_bits, 1 if graded else 0, MAX_TIMESTEPS if graded else 0):
+        expected = f"an integer in 1..{MAX_TIMESTEPS} with step_gamma" if graded else "0 without step_gamma"
+        found.append(f"step_bits must be {expected}, not {shown(neuron.step_bits)}")
+    return found
+
+
+def _naf(code: object, signed: object, growth: object, *, synchronous: bool = False) -> list[str]:
+    """What is wrong with the code of a train."""
+    found = _choice("code", code, ("plain", "naf"))
+    if not isinstance(code, str) or code != "naf":
+        return found
+    if synchronous:
+        found.append("code naf must be in a two-phase network")
+    if is_finite(growth) and growth != 2:
+        found.append(f"code naf must be with growth 2, not {shown(growth)}")
+    if signed is True:
         found.append("code naf must be without signed")
     return found

@@ -113,6 +113,10 @@ class Provenance:
 class Network:
     """A quantised spiking network; populations in topological order. Its arrays are copies that nobody can write to.
 
+    Two-phase schedule: a population accumulates the whole trains of its sources, then generates its own. Synchronous
+    schedule: in every time step, in topological order, potentials leak, add drive and inputs, fire and are reset; what
+    a source fires is heard in the same step, and the input, accumulated once, is injected in all of them.
+
     Raises
     ------
     InvalidNetwork
@@ -124,7 +128,7 @@ class Network:
     populations: tuple[Population, ...]
     connections: tuple[Connection, ...]
     readouts: tuple[Readout, ...]
-    schedule: str = "two-phase"
+    schedule: str = "two-phase"  # or "synchronous"
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
@@ -149,6 +153,11 @@ class Network:
         every: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
         return next(item for item in every if item.name == name)
 
+    @property
+    def timesteps(self) -> int:
+        """T of a synchronous network: that of every population that fires."""
+        return next(item.neuron.timesteps for item in self.populations if isinstance(item.neuron, Neuron))
+
     def incoming(self, name: str) -> tuple[Connection, ...]:
         """The connections that end in the population of that name."""
         return tuple(item for item in self.connections if item.target == name)
@@ -165,8 +174,14 @@ class Network:
         return rows, columns
 
     def train(self, name: str) -> tuple[float, int]:
-        """Growth and time steps of the train that the input or population of that name sends, code included."""
+        """Growth and time steps of the train that the input or population of that name sends, code included.
+
+        In a synchronous network spikes weigh 1, whatever their neuron's growth is; graded ones are growth-2 trains of
+        `step_bits` digits, one after the other.
+        """
         sender = self.sender(name)
+        if self.schedule == "synchronous" and isinstance(sender, Neuron):
+            return 2.0 if sender.step_bits else 1.0, sender.steps
         return sender.growth, sender.steps
 
     def sender(self, name: str) -> Input | Neuron:
@@ -177,8 +192,13 @@ class Network:
         return sender
 
     def largest_code(self, name: str) -> int:
-        """Largest value the train of that input or population carries at the integer line, whatever its code."""
+        """Largest value the train of that input or population carries at the integer line, whatever its code.
+
+        In a synchronous network: of what a population sends in one time step.
+        """
         sender = self.sender(name)
+        if self.schedule == "synchronous" and isinstance(sender, Neuron):
+            return (1 << max(sender.step_bits, 1)) - 1
         return largest_code(sender.growth, sender.timesteps)
 
     def least_code(self, name: str) -> int:
@@ -188,10 +208,12 @@ class Network:
     def require_built(self) -> None:
         """Raise `NotBuilt` listing every field this version can hold but not run."""
         found = []
-        if self.schedule != "two-phase":
-            found.append(f"schedule '{self.schedule}'")
         for population in self.populations:
             found += [f"population '{population.name}': {what}" for what in _unbuilt(population.neuron)]
+        fired = {item.name for item in self.populations}
+        for connection in self.connections if self.schedule == "synchronous" else ():
+            if getattr(connection.geometry, "pool_kind", "") == "max" and connection.source in fired:
+                found.append(f"connection '{connection.name}': max pooling of synchronous spikes")
         if found:
             raise NotBuilt(f"Network '{self.name}': not built yet: {listed(found)}")
 
@@ -212,7 +234,6 @@ class Network:
 def _unbuilt(neuron: Neuron | Silent) -> list[str]:
     if isinstance(neuron, Silent):
         return []
-    thresholds = ("theta", "fire_pos", "fire_neg", "reset")
-    vectors = {name: getattr(neuron, name) for name in (*thresholds, "drive", "step_gamma")}
-    found = [f"border classes of {name}" for name in thresholds if len(() if vectors[name] is None else vectors[name]) > 1]
-    return found + [name for name in ("drive", "step_gamma") if vectors[name] is not None]
+    thresholds = ("theta", "fire_pos", "fire_neg", "reset", "step_gamma")
+    vectors = [(name, getattr(neuron, name)) for name in thresholds]
+    return [f"border classes of {name}" for name, vector in vectors if vector is not None and len(vector) > 1]

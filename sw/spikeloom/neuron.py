@@ -32,16 +32,22 @@ def growth_shift(growth: float) -> int | None:
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """A population's firing neurons, two-phase schedule: V is clamped to [0, ceiling*theta], then for T steps
-    fire if V >= fire_pos, subtract the reset amount, multiply by growth.
+    """A population's firing neurons.
 
-    Signed ones are clamped to [-ceiling*theta, ceiling*theta], send -1 where V <= fire_neg, and add the amount then.
+    Two-phase schedule: V is clamped to [0, ceiling*theta], then for T steps fire if V >= fire_pos, subtract the reset
+    amount, multiply by growth. Signed ones are clamped to [-ceiling*theta, ceiling*theta], send -1 where V <= fire_neg,
+    and add the amount then. Synchronous schedule: for T steps multiply by growth, add drive and inputs, fire and reset
+    in the same way; there is no clamp.
+
+    Graded spikes (synchronous only): where V > fire_pos, V - fire_pos + step_gamma is sent, in units of
+    theta / 2^(step_bits-1) and as a train of `step_bits` bits (so exactly, where theta is 2^(step_bits-1)); 0 is left.
+    Ref: StepReLU, Eq. 3 and 6.
 
     Vectors are int64 of shape [B, C]: border class (B is 1 today) by channel.
 
     Parameters
     ----------
-    timesteps : T, length of the output train, 1..16.
+    timesteps : T, length of the output train, 1..16; synchronous: of the whole sample, 1..256, the same for all.
     growth : k of the output train: 1 (IF), 2 (iLIF), 1 + 2^-s, or 1 - 2^-s (LIF).
     theta : threshold, at least 1.
     initial : potential a sample starts with (bias and rounding), added once and never multiplied.
@@ -49,9 +55,10 @@ class Neuron:
         signed neurons.
     reset : amount subtracted at a spike where it is not theta, at least 1; only soft resets have one.
     reset_kind : "soft", or "hard": a spike leaves 0.
-    drive : added every time step (not built yet).
+    drive : added every time step of a synchronous network.
     signed : spikes are -1, 0, +1.
-    step_gamma : graded spike of StepReLU (not built yet).
+    step_gamma : what a graded spike has on top, at least 0; fire_pos may be any integer then, and the reset is hard.
+    step_bits : bits of a graded spike, 1..16; 0 of all others.
     code : "plain" train, or "naf", the minimal-weight code of a growth-2 train: see `spikeloom.encoding.spikes_of`.
     """
 
@@ -67,6 +74,7 @@ class Neuron:
     signed: bool = False
     step_gamma: Vector | None = None
     code: str = "plain"
+    step_bits: int = 0
 
     def __post_init__(self) -> None:
         for name in ("theta", "initial", *OPTIONAL_VECTORS):
@@ -74,8 +82,8 @@ class Neuron:
 
     @property
     def steps(self) -> int:
-        """Length of the train that is sent: T, and one more in minimal-weight code."""
-        return sent_steps(self.timesteps, self.code)
+        """Length of the train that is sent: T, one more in minimal-weight code, T * step_bits of graded spikes."""
+        return sent_steps(self.timesteps, self.code) * max(self.step_bits, 1)
 
     @property
     def thresholds(self) -> tuple[Vector, Vector | None, Vector]:
@@ -109,13 +117,17 @@ class Neuron:
 class Silent:
     """A readout's neurons: they integrate for the whole sample and never fire.
 
-    `initial` int64 [B, C] as in `Neuron`.
+    `initial` and `drive` int64 [B, C] and `growth` as in `Neuron`, the last two of a synchronous network only: growth
+    1 - 2^-s is StepReLU's leaky readout. Ref: StepReLU, Eq. 14.
     """
 
     initial: Vector
+    drive: Vector | None = None
+    growth: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "initial", frozen(self.initial))
+        for name in ("initial", "drive"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
 
 
 def sent_steps(timesteps: int, code: str) -> int:

@@ -29,7 +29,7 @@ MAX_DOCUMENT = 1 << 23
 _ALTERED = "must be as it was written, not altered; convert the model again"
 _KEY = "spikeloom"
 # Fields that came later, and their values before: left out there, so that older files and digests hold
-_LATER: dict[tuple[type, str], Any] = {(Input, "code"): "plain"}
+_LATER: dict[tuple[type, str], Any] = {(Input, "code"): "plain", (Neuron, "step_bits"): 0, (Silent, "growth"): 1.0}
 _NEURONS = {"firing": Neuron, "silent": Silent}
 # what a document of another shape than ours runs into while it is taken apart
 _MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)

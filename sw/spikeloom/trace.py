@@ -17,7 +17,8 @@ class Trace:
     Members
     -------
     spikes : int8 [N, T, C, H, W], inputs and firing populations.
-    accumulated : int64 [N, C, H, W], V with offset at the phase boundary before the clamp; readouts too.
+    accumulated : int64 [N, C, H, W], V with offset at the phase boundary before the clamp; readouts too. Of synchronous
+        networks [N, T, C, H, W], V after integration and before firing in every time step.
     remainder : int64 [N, C, H, W], V after the last reset (for growth 2: 2^(T-1)*V_clamped - y*theta).
     """
 
@@ -41,27 +42,32 @@ def first_divergence(expected: Trace, got: Trace) -> str | None:
     """Sentence naming the first difference (sample, time step, population, neuron, field, expected, got) or None.
 
     Order: earliest sample first, then the populations in the order of `expected` (topological), then potentials
-    before the spikes they lead to, so that the name is that of the cause rather than of what came of it downstream.
+    before the spikes they lead to (of synchronous networks time step by time step), so that the name is that of the
+    cause rather than of what came of it downstream.
     """
     # spikes name the input and all that fires, in order; nothing hears the readouts, which only accumulate
     order = {name: rank for rank, name in enumerate(dict.fromkeys((*expected.spikes, *expected.accumulated)))}
-    found: list[tuple[int, int, int, str]] = []
+    found: list[tuple[int, int, int, int, str]] = []
     for field_name, name, want, have in _pairs(expected, got):
         different = want != have
         if different.any():
             at = tuple(int(i) for i in np.unravel_index(different.argmax(), different.shape))
             sample, *step, channel, y, x = at
             when = f"time step {step[0] + 1}, " if step else ""
+            potentials = expected.accumulated.get(name, np.zeros((0, 0, 0, 0)))
+            steps = potentials.shape[1] if potentials.ndim == 5 else 0  # T, where potentials are those of every step
+            digits = want.shape[1] // steps if steps and step else 1
             found.append(
                 (
                     sample,
                     order.get(name, 0),
+                    (step[0] // digits if step else steps) if steps else 0,
                     ("accumulated", "spikes", "remainder").index(field_name),
                     f"sample {sample}, {when}population '{name}', neuron (c={channel}, y={y}, x={x}), "
                     f"{field_name}: expected {int(want[at])}, got {int(have[at])}",
                 )
             )
-    return min(found)[3] if found else None
+    return min(found)[4] if found else None
 
 
 def require_equal(expected: Trace, got: Trace) -> None:

@@ -17,7 +17,7 @@ from .checks import (
 )
 from .errors import InvalidNetwork, listed, shown
 from .geometry import GEOMETRIES
-from .neuron import Silent
+from .neuron import Neuron, Silent
 
 if TYPE_CHECKING:
     from .network import Connection, Network
@@ -78,8 +78,10 @@ def _values(network: "Network") -> list[str]:
         found.append(f"a network must have one input, not {len(network.inputs)}")
     for source in network.inputs:
         found += [f"input '{source.name}': {what}" for what in input_violations(source)]
+    synchronous = network.schedule == "synchronous"
     for population in network.populations:
-        found += [f"population '{population.name}': {what}" for what in population_violations(population)]
+        wrong = population_violations(population, synchronous=synchronous)
+        found += [f"population '{population.name}': {what}" for what in wrong]
     for readout in network.readouts:
         if not is_finite(readout.scale) or readout.scale <= 0:
             scale = shown(readout.scale)
@@ -89,6 +91,11 @@ def _values(network: "Network") -> list[str]:
 
 def _wiring(network: "Network") -> list[str]:
     found = []
+    steps = {item.neuron.timesteps for item in network.populations if isinstance(item.neuron, Neuron)}
+    if network.schedule == "synchronous" and len(steps) != 1:
+        found.append(
+            f"a synchronous network must have neurons that fire, with one number of timesteps, not {sorted(steps)}"
+        )
     seen = {source.name for source in network.inputs}
     populations = {item.name for item in network.populations}
     readouts = {readout.population for readout in network.readouts}

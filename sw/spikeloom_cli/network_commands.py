@@ -202,7 +202,9 @@ def _populations(network: "Network") -> list[dict[str, Any]]:
         entry: dict[str, Any] = {"name": item.name, "shape": list(item.shape), "neuron": "readout"}
         if isinstance(item.neuron, Neuron):
             neuron, theta = item.neuron, item.neuron.theta
-            entry["neuron"] = "IF" if neuron.growth == 1 else "iLIF"
+            kind = "IF" if neuron.growth == 1 else "iLIF" if neuron.growth > 1 else "LIF"
+            kind = kind if neuron.step_gamma is None else "StepReLU"
+            entry["neuron"] = f"signed {kind}" if neuron.signed else kind
             entry |= {"timesteps": neuron.timesteps, "growth": neuron.growth, "code": neuron.code}
             entry["activity"] = item.activity
             entry["theta"] = [int(theta.min()), int(theta.max())]

@@ -45,11 +45,11 @@ def quantise(
     trains = {source.name: Train(torch.from_numpy(codes), steps, top, source.zero)}
     populations: list[Population] = []
     connections: list[Connection] = []
-    notes, scales = list(network.notes), {}
+    notes, scales, widest = list(network.notes), {}, 0.0
     with torch.no_grad():
         for number, (layer, drive) in enumerate(network.walk(samples)):
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
-            result = quantise_layer(layer, shapes, trains, drive, settings)
+            result = quantise_layer(layer, shapes, trains, drive, settings, widest or np.inf)
             populations.append(Population(layer.name, layer.shape, result.neuron, result.activity))
             taken = {layer.name for layer in network.layers} | {item.name for item in connections}
             names = connection_names(layer, taken - {layer.name})
@@ -62,6 +62,7 @@ def quantise(
             notes += result.notes
             trains = {name: train for name, train in trains.items() if network.last_use.get(name, -1) > number}
             if result.train is not None:
+                widest = max(widest, 2.0 ** np.ceil(np.log2(result.largest)))
                 trains[layer.name] = result.train
             else:
                 scales[layer.name] = result.scale

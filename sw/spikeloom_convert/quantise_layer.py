@@ -20,7 +20,8 @@ from .float_network import FloatLayer, edges
 from .synapses import Part, Rounded, Train, common_scales, fitted_to_diagonals, parts_of, potentials, rounded
 
 _MOST_VALUES = 8192  # activations a channel's threshold is chosen from
-_FINEST = 1 << 13  # a step is at most so many units: finer weights would only widen the potentials
+_FINEST = 1 << 10  # a step is at most so many units: finer weights would only widen the potentials
+_DISTURBING = 1e-3  # of the variance of a readout's outputs: what rounding its weights may add to narrow it
 _FINEST_BIAS = 1 << 24  # a readout's bias is at most so many units, what float32 can tell apart
 
 
@@ -71,9 +72,24 @@ class QuantisedLayer:
     scale: float
     notes: tuple[str, ...] = ()
 
+    @property
+    def largest(self) -> float:
+        """Largest potential that its width has to hold, as far as the connections say."""
+        neuron = self.neuron
+        ceiling = float(neuron.theta.max()) * neuron.ceiling if isinstance(neuron, Neuron) else 0.0
+        return max(
+            ceiling,
+            sum(float(torch.maximum(-low, high).max()) for low, high in (item.reach for item in self.connections)),
+        )
+
 
 def quantise_layer(
-    layer: FloatLayer, shapes: Mapping[str, Shape], trains: Mapping[str, Train], drive: torch.Tensor, settings: Settings
+    layer: FloatLayer,
+    shapes: Mapping[str, Shape],
+    trains: Mapping[str, Train],
+    drive: torch.Tensor,
+    settings: Settings,
+    widest: float = np.inf,
 ) -> QuantisedLayer:
     """Round a layer.
 
@@ -84,6 +100,7 @@ def quantise_layer(
     trains : what its sources send on the calibration samples.
     drive : [N, O, H', W'], what the trained model has as u on the same samples; biases and thresholds aim at it.
     settings : Settings
+    widest : a readout's potentials should not be larger than this, where that costs next to nothing.
 
     Raises
     ------
@@ -92,6 +109,8 @@ def quantise_layer(
     """
     parts = parts_of(layer, trains, settings.seed)
     scales, shifts = _scales(layer, parts, drive, settings)
+    if not layer.fires:
+        scales = _narrowed(parts, scales, shifts, drive, settings.weight_bits, widest)
     connections = rounded(parts, scales, shifts, settings.weight_bits)
     potential = potentials(layer, connections)
     values, places = _offsets(layer, shapes, trains)
@@ -149,6 +168,26 @@ def _scales(
     scales = scales.clamp(max=limit * settings.factor)  # theta is at least 1
     units = (limit / (2 * scales)).floor()
     return torch.where(units >= 1, limit / (2 * units), scales), shifts
+
+
+def _narrowed(
+    parts: list[Part], scales: torch.Tensor, shifts: list[int], drive: torch.Tensor, weight_bits: int, widest: float
+) -> torch.Tensor:
+    """Coarser scales of a readout whose potentials would be wider than all others, for every layer of a core has the
+    same width: doubled until they are not, or until rounding disturbs the outputs.
+    """
+    reach = torch.zeros_like(scales)
+    for part in parts:
+        rows = part.weights.reshape(len(part.weights), -1)
+        most = part.train.top * part.connection.geometry.summed
+        reach[part.reached()] += torch.maximum(rows.clamp(min=0).sum(1), -rows.clamp(max=0).sum(1)) * most
+    spread = float(drive.flatten(2).double().var((0, 2), correction=0).mean())
+    while bool((reach > widest * scales).any()):
+        coarser = rounded(parts, 2 * scales, shifts, weight_bits)
+        if sum(float(item.error(2 * scales).mean()) for item in coarser) > _DISTURBING * spread:
+            break
+        scales = 2 * scales
+    return scales
 
 
 def _readout_scales(layer: FloatLayer, scales: torch.Tensor, drive: torch.Tensor) -> torch.Tensor:

@@ -80,6 +80,17 @@ class Rounded:
         most = self.part.train.top * self.part.connection.geometry.summed * 2.0**self.shift
         return rows.clamp(max=0).sum(1) * most, rows.clamp(min=0).sum(1) * most
 
+    def error(self, scales: torch.Tensor) -> torch.Tensor:
+        """Expected squared error of what it adds to each channel, [O], in the units of u; 0 of a diagonal one."""
+        if self.part.diagonal is not None:
+            return torch.zeros(1, dtype=torch.float64)
+        off = self.weights * (scales * 2**self.shift)[:, None] - self.part.weights
+        total = torch.zeros_like(scales)
+        for block in self.part.blocks:
+            part = off[block.rows, block.columns]
+            total[block.rows] += (part @ block.covariance * part).sum(1)
+        return total
+
 
 def parts_of(layer: FloatLayer, trains: Mapping[str, Train], seed: int) -> list[Part]:
     """The connections of a layer, with what they hear on the calibration samples."""

@@ -1,12 +1,13 @@
 """The facts that make one small core enough (mathematics of the neuron), proved on both forms of the golden model."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
 from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, Population, Readout, Silent, golden
 from spikeloom.encoding import codes_of, encode, spikes_of
 from spikeloom.golden.stepped import generate
+from spikeloom.golden.synapses import race
 from spikeloom.neuron import partial_sums, train_weights
 from spikeloom.trace import require_equal
 
@@ -248,6 +249,23 @@ def test_other_windows_pool_by_a_counter(window: int) -> None:
     lands = vertical.count == 1
     assert vertical.first[lands].tolist() == counted[: size // window * window]
     assert not lands[size // window * window :].any()
+
+
+@pytest.mark.parametrize("kind", ["bits", "minimal weight", "signed bits", "signed counts"])
+def test_the_race_of_digits_is_won_by_the_largest_value_in_every_code(kind: str) -> None:
+    import torch
+
+    timesteps = 4
+    codes = np.arange(1 << timesteps) if "signed" not in kind else np.arange(-15, 16)
+    if kind == "signed counts":
+        codes = np.arange(-timesteps, timesteps + 1)
+        trains = np.sign(codes)[:, None] * (abs(codes)[:, None] > np.arange(timesteps))
+    else:
+        trains = spikes_of(codes, timesteps, "naf" if kind == "minimal weight" else "plain")
+    triples = np.array(list(product(range(len(codes)), repeat=3)))
+    windows = torch.from_numpy(trains[triples].astype(np.int8)).movedim(1, 2)[:, :, None, None, :]
+    won = race(windows, (1, 3))[:, :, 0, 0, 0].numpy()
+    np.testing.assert_array_equal(won, trains[triples.max(1)])
 
 
 # Fact 6: the input.

@@ -24,30 +24,9 @@ from spikeloom import (
 )
 from spikeloom.measure import measure
 from spikeloom.place import place
+from tiny_networks import changed, tiny, vector, with_neuron
 
 X = np.zeros((2, 1, 4, 4), np.uint8)
-
-
-def tiny() -> Network:
-    """Input (1, 4, 4) -> hidden (2, 2, 2) by convolution -> readout (3, 1, 1)."""
-    rng = np.random.default_rng(0)
-    return RandomNetwork(rng, (1, 4, 4), name="tiny").conv(2, Conv2d((3, 3))).readout(3)
-
-
-def changed(network: Network, part: str, number: int, **values: Any) -> Network:
-    """The network with some fields of one of its parts changed."""
-    parts = list(getattr(network, part))
-    parts[number] = dataclasses.replace(parts[number], **values)
-    return dataclasses.replace(network, **{part: tuple(parts)})
-
-
-def with_neuron(network: Network, **values: Any) -> Network:
-    neuron = network.populations[0].neuron
-    return changed(network, "populations", 0, neuron=dataclasses.replace(neuron, **values))
-
-
-def vector(*values: int) -> np.ndarray:
-    return np.array([values], np.int64)
 
 
 HIDDEN, LINK = "population 'l1': ", "connection 'to_l1': "
@@ -105,24 +84,6 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
     "empty range": (
         lambda n: changed(n, "inputs", 0, low=1.0),
         "input 'input': scale must be positive and high above low",
-    ),
-    "signed input of a lopsided range": (
-        lambda n: changed(n, "inputs", 0, signed=True),
-        "input 'input': low must be -high with signed, not 0.0 with 1.0",
-    ),
-    "negative threshold of unsigned spikes": (
-        lambda n: with_neuron(n, fire_neg=vector(-1, -2)),
-        HIDDEN + "fire_neg must come with signed",
-    ),
-    "thresholds on the wrong side": (
-        lambda n: with_neuron(n, signed=True, fire_pos=vector(1, 0), fire_neg=vector(0, 2), reset=vector(3, -4)),
-        f"{HIDDEN}fire_pos must be at least 1, not 0 (1 channels); "
-        f"{HIDDEN}fire_neg must be at most -1, not 2 (2 channels); "
-        f"{HIDDEN}reset must be at least 1, not -4 (1 channels)",
-    ),
-    "amount of a hard reset": (
-        lambda n: with_neuron(n, reset=vector(1, 2), reset_kind="hard"),
-        HIDDEN + "reset must come with a soft reset_kind, a hard one leaves 0",
     ),
     "text as a flag": (
         lambda n: changed(n, "inputs", 0, signed="false"),
@@ -190,22 +151,6 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
         HIDDEN + "reset_kind must be soft or hard, not 'medium'",
     ),
     "code": (lambda n: with_neuron(n, code=2), HIDDEN + "code must be plain or naf, not 2"),
-    "code of an input": (
-        lambda n: changed(n, "inputs", 0, code="gray"),
-        "input 'input': code must be plain or naf, not 'gray'",
-    ),
-    "minimal weight of a signed input": (
-        lambda n: changed(n, "inputs", 0, code="naf", signed=True, low=-1.0),
-        "input 'input': code naf must be without signed",
-    ),
-    "minimal weight of growth 1": (
-        lambda n: with_neuron(n, code="naf", growth=1.0),
-        HIDDEN + "code naf must be with growth 2, not 1.0",
-    ),
-    "minimal weight of signed spikes": (
-        lambda n: with_neuron(n, code="naf", signed=True),
-        HIDDEN + "code naf must be without signed",
-    ),
     "geometry": (
         lambda n: changed(n, "connections", 0, geometry="dense"),
         LINK + "geometry must be one of dense, conv2d, diagonal, not 'dense'",
@@ -322,10 +267,14 @@ def test_more_weights_than_a_file_may_hold_are_refused() -> None:
     )
 
 
+def max_of_spikes() -> Network:
+    """A synchronous network whose readout hears the largest of each window of spikes."""
+    network = dataclasses.replace(tiny(), schedule="synchronous")
+    pooled = Dense((2, 2), pool_kind="max")
+    return changed(network, "connections", 1, geometry=pooled, weights=np.ones((3, 2), np.int8))
+
+
 NOT_BUILT: dict[str, tuple[Callable[[], Network], str]] = {
-    "synchronous": (lambda: dataclasses.replace(tiny(), schedule="synchronous"), "schedule 'synchronous'"),
-    "drive": (lambda: with_neuron(tiny(), drive=vector(1, 2)), HIDDEN + "drive"),
-    "step_gamma": (lambda: with_neuron(tiny(), step_gamma=vector(1, 2)), HIDDEN + "step_gamma"),
     "border classes of theta": (
         lambda: changed(
             changed(tiny(), "connections", 0, geometry=Conv2d((3, 3), (2, 2), (1, 1))),
@@ -335,6 +284,7 @@ NOT_BUILT: dict[str, tuple[Callable[[], Network], str]] = {
         ),
         HIDDEN + "border classes of theta",
     ),
+    "largest of spikes": (max_of_spikes, "connection 'to_readout': max pooling of synchronous spikes"),
 }
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from loom_files import Document, tiny
-from random_networks import RandomNetwork, random_network
+from random_networks import RandomNetwork, random_network, random_synchronous_network
 from safetensors import safe_open
 from spikeloom import Conv2d, Dense, Diagonal, Network, Provenance, SpikeloomError
 from spikeloom.storage import canonical, write_whole
+
+DIGEST_OF_0_1_0 = "1e600fabd7ec649ab42ee561441f2d29ee6cbe802e4d2baa4cf3973f96db8dda"
 
 
 @pytest.fixture
@@ -33,6 +35,22 @@ def test_a_network_comes_back_as_it_was_saved(seed: int, path: Path) -> None:
         np.testing.assert_array_equal(old.weights, new.weights)
         assert dataclasses.replace(old, weights=new.weights).geometry == new.geometry
     assert os.listdir(path.parent) == ["net.loom"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_synchronous_network_comes_back_as_it_was_saved(seed: int, path: Path) -> None:
+    network = random_synchronous_network(np.random.default_rng(seed), growths=(1.0, 0.5))
+    network.save(path)
+    loaded = Network.load(path)
+    assert same(loaded, network)
+    for old, new in zip(network.populations, loaded.populations, strict=True):
+        assert vars(old.neuron).keys() == vars(new.neuron).keys()
+        for name, value in vars(old.neuron).items():
+            np.testing.assert_array_equal(value, vars(new.neuron)[name])
+
+
+def test_fields_that_came_later_change_no_digest_of_older_networks() -> None:
+    assert tiny().digest == DIGEST_OF_0_1_0
 
 
 def test_what_is_not_built_yet_is_kept_too(path: Path) -> None:

@@ -99,6 +99,10 @@ def run(network: Network, x: np.ndarray) -> Trace:
         All spikes, accumulated potentials and remainders.
     """
     network.require_built()
+    if network.schedule == "synchronous":
+        from .synchronous import run as run_synchronous
+
+        return run_synchronous(network, x)
     source = network.inputs[0]
     trains = {source.name: torch.from_numpy(spikes_of(encode(source, x), source.timesteps, source.code))}
     growths = {source.name: source.growth}

@@ -25,13 +25,17 @@ def per_channel(vector: np.ndarray, dtype: torch.dtype = torch.int64) -> torch.T
 
 
 def initial_potentials(network: "Network", population: "Population", dtype: torch.dtype = torch.int64) -> torch.Tensor:
-    """What the potentials of a population begin with: [1, C, 1, 1], or [1, C, H, W] where it has border classes."""
-    initial = population.neuron.initial
-    if len(initial) == 1:
-        return per_channel(initial, dtype)
-    rows, columns = network.border_classes(population.name)
+    """What the potentials of a population begin with, see `per_neuron`."""
+    return per_neuron(network, population.name, population.neuron.initial, dtype)
+
+
+def per_neuron(network: "Network", name: str, vector: np.ndarray, dtype: torch.dtype = torch.int64) -> torch.Tensor:
+    """A vector [B, C] of a population as [1, C, 1, 1], or as [1, C, H, W] where there are border classes."""
+    if len(vector) == 1:
+        return per_channel(vector, dtype)
+    rows, columns = network.border_classes(name)
     index = rows[:, None] * (columns.max() + 1) + columns
-    return torch.tensor(initial[index], dtype=dtype).permute(2, 0, 1)[None]
+    return torch.tensor(vector[index], dtype=dtype).permute(2, 0, 1)[None]
 
 
 @contextmanager

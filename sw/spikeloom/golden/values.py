@@ -20,6 +20,7 @@ from ..neuron import Neuron, largest_code
 from ..trace import Trace
 from .stepped import Synapses, accumulate, generate
 from .synapses import initial_potentials, per_channel, propagate, race, weight_tensor
+from .synchronous import Course, Layer, by_layers
 
 EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
 _CHUNK_NEURONS = 1 << 20  # samples of a chunk times the neurons of the largest population: keeps a layer in cache
@@ -128,18 +129,42 @@ def forward(network: Network, x: np.ndarray, *, keep: bool = False) -> Iterator[
     """
     network.require_built()
     source = network.inputs[0]
-    x = as_samples(source.name, x, source.shape)
+    if network.schedule == "synchronous":
+        for part, codes, courses in _synchronous(network, x, keep=False):
+            activities = {source.name: Activity(codes, code=source.code)}
+            for name, course in courses.items():
+                activities[name] = Activity(None, course.spikes, course.left if course.spikes is None else None)
+            yield part, activities
+        return
     layers = [_Layer(network, population) for population in network.populations]
-    largest = max(int(np.prod(shape)) for shape in (source.shape, *(item.shape for item in network.populations)))
-    chunk = max(1, min(1024, _CHUNK_NEURONS // largest))
-    for start in range(0, max(len(x), 1), chunk):
-        part = slice(start, min(start + chunk, len(x)))
-        codes = torch.from_numpy(encode(source, x[part])).to(torch.float32)
+    for part, codes in _chunks(network, x, 1):
         activities = {source.name: Activity(codes, code=source.code)}
         with torch.inference_mode():
             for layer in layers:
                 activities[layer.name] = layer.fire(layer.accumulate(activities), keep=keep)
         yield part, activities
+
+
+def _chunks(network: Network, x: np.ndarray, timesteps: int) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Slices of the samples with their input codes, float32 [N, C, H, W]; `timesteps` that are kept of every neuron."""
+    source = network.inputs[0]
+    x = as_samples(source.name, x, source.shape)
+    largest = max(int(np.prod(shape)) for shape in (source.shape, *(item.shape for item in network.populations)))
+    chunk = max(1, min(1024, _CHUNK_NEURONS // (largest * timesteps)))
+    for start in range(0, max(len(x), 1), chunk):
+        part = slice(start, min(start + chunk, len(x)))
+        yield part, torch.from_numpy(encode(source, x[part])).to(torch.float32)
+
+
+def _synchronous(
+    network: Network, x: np.ndarray, *, keep: bool
+) -> Iterator[tuple[slice, torch.Tensor, dict[str, Course]]]:
+    """Slices of the samples with their input codes and what every population of a synchronous network does."""
+    layers = [Layer(network, population) for population in network.populations]
+    for part, codes in _chunks(network, x, network.timesteps):
+        with torch.inference_mode():
+            courses = by_layers(layers, codes, keep=keep)
+        yield part, codes, courses
 
 
 def evaluate(network: Network, x: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
@@ -163,9 +188,13 @@ def evaluate(network: Network, x: np.ndarray) -> np.ndarray | dict[str, np.ndarr
 
 def run_values(network: Network, x: np.ndarray) -> Trace:
     """The same `Trace` as `golden.run`, from values: many times faster."""
-    chunks: list[Trace] = []
-    for _, activities in forward(network, x, keep=True):
-        chunks.append(_trace(network, activities))
+    network.require_built()
+    if network.schedule == "synchronous":
+        chunks = [
+            _synchronous_trace(network, codes, courses) for _, codes, courses in _synchronous(network, x, keep=True)
+        ]
+    else:
+        chunks = [_trace(network, activities) for _, activities in forward(network, x, keep=True)]
 
     def joined(parts: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -175,6 +204,22 @@ def run_values(network: Network, x: np.ndarray) -> Trace:
         joined([chunk.accumulated for chunk in chunks]),
         joined([chunk.remainder for chunk in chunks]),
     )
+
+
+def _synchronous_trace(network: Network, codes: torch.Tensor, courses: dict[str, Course]) -> Trace:
+    source = network.inputs[0]
+    spikes = {source.name: spikes_of(codes.to(torch.int64).numpy(), source.timesteps, source.code)}
+    fired = {name: course for name, course in courses.items() if course.spikes is not None}
+    return Trace(
+        spikes | {name: course.spikes.numpy() for name, course in fired.items() if course.spikes is not None},
+        {name: _whole(course.integrated) for name, course in courses.items()},
+        {name: _whole(course.left) for name, course in fired.items()},
+    )
+
+
+def _whole(potential: torch.Tensor | None) -> np.ndarray:
+    assert potential is not None
+    return potential.to(torch.int64).numpy()
 
 
 def _trace(network: Network, activities: dict[str, Activity]) -> Trace:
