@@ -50,7 +50,7 @@ class Bench:
     """
 
     def __init__(self, data_dir: str | None, seed: int = 0) -> None:
-        self.seed = seed
+        self.seed, self.data_dir = seed, data_dir
         self.train: Data = datasets.load("mnist", "train", data_dir)
         self.test: Data = datasets.load("mnist", "test", data_dir)
 

@@ -1,0 +1,99 @@
+"""ResNet-20 for CIFAR-10, trained by somebody else: converted without retraining, on one core and on chains of cores."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from spikeloom import Network, SpikeloomError, datasets
+from spikeloom.measure import measure
+from spikeloom_convert import convert
+from spikeloom_hw.build import generate
+from spikeloom_hw.synth import synth
+from spikeloom_sim import simulate
+from torch import nn
+
+from ..output import working
+from .nets import Bench
+from .targets import _example as example
+
+WEIGHTS = Path("models/resnet20_cifar10.safetensors")
+SETTINGS = ((6, 8), (6, 6), (5, 8), (5, 6))  # time steps, weight bits
+CHAINS = (2, 3)  # cores, at as many lanes each as the one core has
+LANES = 144
+IMAGES = 20
+BOARD = "ulx3s-85f"
+
+
+def deep(bench: Bench) -> dict[str, Any]:
+    """Accuracy over all test images, cycles and bit-exactness of the gates, what nextpnr makes of one core."""
+    if bench.data_dir is None or not (Path(bench.data_dir) / WEIGHTS).is_file():
+        raise SpikeloomError(f"Weights '{WEIGHTS}': must be in the data folder; give it with --data-dir")
+    model = example("resnet20").resnet20()
+    model.load_state_dict(load_file(Path(bench.data_dir) / WEIGHTS))
+    train, test = (datasets.load("cifar10", split, bench.data_dir) for split in ("train", "test"))
+    assert test.y is not None
+    ann = _accuracy(model.eval(), test.x, test.y)
+    conversions, cores = [], []
+    for timesteps, weight_bits in SETTINGS:
+        with working(f"converting ResNet-20, T={timesteps}, {weight_bits} bits") as progress:
+            network = convert(
+                model, train.x, labels=train.y, timesteps=timesteps, weight_bits=weight_bits, seed=bench.seed,
+                code="naf", name="resnet20", progress=progress,
+            )  # fmt: skip
+        result = measure(network, test.x, test.y)
+        assert result.accuracy is not None
+        row = {"timesteps": timesteps, "weight_bits": weight_bits, "accuracy_ann": ann}
+        row |= {"accuracy_snn": result.accuracy, "loss_points": round(100 * (ann - result.accuracy), 2)}
+        row |= {"sops_per_inference": result.sops_per_inference, "spikes_per_neuron": result.spikes_per_neuron}
+        conversions.append({**row, "digest": network.digest})
+        if weight_bits == 6:
+            chains = CHAINS if timesteps == 6 else ()
+            cores += [_gates(bench, network, timesteps, count, test.x, test.y) for count in (1, *chains)]
+    return {
+        "data": f"CIFAR-10, {len(test.x)} test images; gates: the first {IMAGES}, 6-bit weights, minimal-weight code",
+        "conversion": conversions,
+        "cores": cores,
+    }
+
+
+def _accuracy(model: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
+    with torch.inference_mode():
+        logits = [model(chunk.to(torch.float32) / 255) for chunk in torch.from_numpy(x).split(500)]
+    return float((torch.cat(logits).argmax(1).numpy() == y).mean())
+
+
+def _gates(
+    bench: Bench, network: Network, timesteps: int, count: int, x: np.ndarray, y: np.ndarray
+) -> dict[str, Any]:
+    """One core on a board, or a chain of cores as plain Verilog."""
+    alone = count == 1
+    routed = None
+    with tempfile.TemporaryDirectory() as folder:
+        build = generate(
+            network, Path(folder) / "build", board=BOARD if alone else "none", lanes=LANES, cores=count
+        )
+        what = f"ResNet-20, T={timesteps}, {count} {'core' if alone else 'cores'}"
+        with working(f"simulating {what}") as progress:
+            result = simulate(
+                build.folder, x[:IMAGES], y[:IMAGES], simulator="cxxrtl", seed=bench.seed, stalls=alone,
+                progress=progress,
+            )  # fmt: skip
+        if alone:
+            with working(f"placing and routing {what}") as progress:
+                routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
+    row: dict[str, Any] = {
+        "timesteps": timesteps,
+        "cores": count,
+        "lanes": [core["lanes"] for core in build.manifest["cores"]],
+        "simulated": dataclasses.asdict(result),
+    }
+    if routed is not None and result.initiation_interval_cycles:
+        values = dataclasses.asdict(routed)
+        row["synthesised"] = {key: value for key, value in values.items() if key not in ("bitstream", "log")}
+        row["comb_per_lane"] = routed.lut / LANES
+        row["frames_per_second_at_fmax"] = 1e6 * routed.fmax_mhz / result.initiation_interval_cycles
+    return row
