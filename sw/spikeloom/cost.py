@@ -64,7 +64,8 @@ def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
     begin = PORT_CYCLES if source == network.inputs[0].name else CHAIN_CYCLES
     stored = {item.source for item in core.stored}
     for layer in core.layers:
-        phase = accumulated(network, layer, source, core.weight_bits, core.store_width, source in stored)
+        key = core.weight_bits, core.store_width, source in stored, core.multiply
+        phase = accumulated(network, layer, source, *key)
         drain = 0 if core_registers(core) else before.rows
         slots = scanned_slots(before, core.generate_width or 1)
         found.append(replace(phase, drain=drain, generator=slots, begin=begin))
@@ -74,7 +75,7 @@ def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
 
 @lru_cache(maxsize=16384)
 def accumulated(
-    network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int, kept: bool
+    network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int, kept: bool, multiply: bool
 ) -> Phase:
     """The phase of a layer in a core whose weights and words of the store are that wide, without the layer before.
 
@@ -89,7 +90,7 @@ def accumulated(
             continue
         connection = by_name(network, step.connection)
         if step.kind == "rows":
-            planes, words = row_planes(network, connection, weight_bits), -(-lanes // store_width)
+            planes, words = row_planes(network, connection, weight_bits, multiply), -(-lanes // store_width)
             added = float(layer.rows * planes)
             fetched = added + float(layer.rows * (words + GATHER_CYCLES))
             if connection.source == source:
@@ -176,9 +177,10 @@ def core_registers(core: CorePlan) -> bool:
     return len(core.layers) == 1 and core.rows == 1
 
 
-def row_planes(network: Network, connection: Connection, weight_bits: int) -> int:
-    """Lane cycles of one row of a diagonal connection: a bit plane of a digit of the weights a cycle."""
-    return network.largest_code(connection.source).bit_length() * len(digits(connection, weight_bits)[0])
+def row_planes(network: Network, connection: Connection, weight_bits: int, multiply: bool) -> int:
+    """Lane cycles of one row of a diagonal connection: for every digit of the weights one a bit plane, or just one."""
+    planes = 1 if multiply else network.largest_code(connection.source).bit_length()
+    return planes * len(digits(connection, weight_bits, multiply=multiply)[0])
 
 
 def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> float:

@@ -31,7 +31,7 @@ def weight_rows(network: Network, core: CorePlan) -> dict[str, int]:
 def _rows(network: Network, core: CorePlan, layer: LayerPlan, name: str, kind: str) -> int:
     connection = by_name(network, name)
     if kind == "rows":
-        return layer.groups * len(digits(connection, core.weight_bits)[0])
+        return layer.groups * len(digits(connection, core.weight_bits, multiply=core.multiply)[0])
     source = heard(network, connection)
     passes = weight_passes(connection.geometry, source, layer.shape, layer.spread)
     return -(-source[0] // pack(layer)) * passes * reach(connection.geometry, source, layer)

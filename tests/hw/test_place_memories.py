@@ -1,5 +1,6 @@
 """The memories that placing counts against those of the hardware, one by one."""
 
+import dataclasses
 import re
 from collections import Counter
 
@@ -16,7 +17,7 @@ from spikeloom.resources import memories
 from spikeloom.weights import weight_rows
 from spikeloom_hw.chain import Chain
 from spikeloom_hw.export import verilog
-from spikeloom_hw.images import digits_of
+from spikeloom_hw.images import digits_of, even_digits
 from spikeloom_hw.spec import CoreSpec
 from spikeloom_hw.tables import WalkTables
 
@@ -51,15 +52,25 @@ def test_weights_and_tables_of_a_residual_network_are_as_large_as_counted(cores:
         assert_images_are_as_large_as_counted(network, core)
 
 
+@pytest.mark.parametrize("multiply", [False, True])
 @pytest.mark.parametrize("lane_bits", [3, 5, 6, 8])
-def test_digits_of_wide_weights_are_those_of_the_hardware(lane_bits: int) -> None:
+def test_digits_of_wide_weights_are_those_of_the_hardware(lane_bits: int, multiply: bool) -> None:
     network = residual_network(np.random.default_rng(1), channels=(16,), blocks=1, size=8, diagonal_bits=8)
-    connection = network.connections[-1]
-    shifts, found = digits(connection, lane_bits)
-    expected = digits_of(connection.weights.astype(np.int64), 8, lane_bits)
-    assert shifts == expected[0]
+    connection = dataclasses.replace(network.connections[-1], shift=3)
+    weights = connection.weights.astype(np.int64)
+    shifts, found = digits(connection, lane_bits, multiply=multiply)
+    expected = even_digits(weights << 3, lane_bits) if multiply else digits_of(weights, 8, lane_bits)
+    assert shifts == tuple(shift + (0 if multiply else 3) for shift in expected[0])
     assert np.array_equal(found, expected[1])
-    assert np.array_equal(sum(digit << shift for digit, shift in zip(found, shifts, strict=True)), connection.weights)
+    assert np.array_equal(sum(digit << shift for digit, shift in zip(found, shifts, strict=True)), weights << 3)
+
+
+@pytest.mark.parametrize("multiply", [False, True])
+def test_wide_rows_take_a_row_of_weights_for_every_digit(multiply: bool) -> None:
+    network = residual_network(np.random.default_rng(1), channels=(16,), blocks=1, size=8, diagonal_bits=8)
+    (core,) = place(network, lanes=36, cores=1).cores
+    core = dataclasses.replace(core, multiply=multiply)
+    assert len(CoreSpec(network, core).weight_rows) == sum(weight_rows(network, core).values())
 
 
 @pytest.mark.parametrize(("lanes", "cores"), [(18, 1), (18, 2), (None, None)])
