@@ -65,7 +65,11 @@ class Residual(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = convolution(1, 16)
-        self.down1, self.down2, self.shortcut = convolution(16, 32, stride=2), convolution(32, 32), convolution(16, 32, 1, 2)
+        self.down1, self.down2, self.shortcut = (
+            convolution(16, 32, stride=2),
+            convolution(32, 32),
+            convolution(16, 32, 1, 2),
+        )
         self.same1, self.same2 = convolution(32, 32), convolution(32, 32)
         self.head = nn.Linear(32, 10)
 

@@ -238,7 +238,9 @@ def _connection_table(connections: list[dict[str, Any]]) -> tuple[tuple[str, ...
     heads = ("connection", "from", "to", "kind", "kernel", "stride", "padding", "pool", "weights", "bits")
     rows = []
     for item in connections:
-        pairs = ("x".join(map(str, item["geometry"].get(name, ()))) for name in ("kernel", "stride", "padding", "pool"))
+        pairs = ["x".join(map(str, item["geometry"].get(name, ()))) for name in ("kernel", "stride", "padding", "pool")]
+        if item["geometry"].get("pool_kind") == "max":
+            pairs[-1] = f"max {pairs[-1]}"
         ends = (str(item["weights"]), str(item["weight_bits"]))
         rows.append((item["name"], item["source"], item["target"], item["kind"], *pairs, *ends))
     return heads, *rows

@@ -22,6 +22,7 @@ from .synapses import Part, Rounded, Train, common_scales, fitted_to_diagonals, 
 _MOST_VALUES = 8192  # activations a channel's threshold is chosen from
 _FINEST = 1 << 10  # a step is at most so many units: finer weights would only widen the potentials
 _DISTURBING = 1e-3  # of the variance of a readout's outputs: what rounding its weights may add to narrow it
+_MARGIN = 1.07  # of a readout's potentials: rounded weights and biases reach a little further than real ones
 _FINEST_BIAS = 1 << 24  # a readout's bias is at most so many units, what float32 can tell apart
 
 
@@ -159,8 +160,7 @@ def _scales(
     least = _reach(layer, drive, settings.rule) / (settings.top * _FINEST)
     scales = torch.maximum(scales, least)
     if any(part.diagonal for part in parts):
-        scales, shifts = fitted_to_diagonals(parts, scales, shifts, settings.largest_weight)
-        scales = torch.maximum(scales, least)
+        scales, shifts = fitted_to_diagonals(parts, scales, shifts, settings.largest_weight, least)
     if layer.clip is None:
         return scales, shifts
     # the top code shall mean the clip itself: a whole number of units makes half of clip / top
@@ -182,7 +182,7 @@ def _narrowed(
         most = part.train.top * part.connection.geometry.summed
         reach[part.reached()] += torch.maximum(rows.clamp(min=0).sum(1), -rows.clamp(max=0).sum(1)) * most
     spread = float(drive.flatten(2).double().var((0, 2), correction=0).mean())
-    while bool((reach > widest * scales).any()):
+    while bool((reach * _MARGIN > widest * scales).any()):
         coarser = rounded(parts, 2 * scales, shifts, weight_bits)
         if sum(float(item.error(2 * scales).mean()) for item in coarser) > _DISTURBING * spread:
             break

@@ -143,12 +143,12 @@ def common_scales(parts: Sequence[Part], outputs: int, largest: int, *, shared: 
 
 
 def fitted_to_diagonals(
-    parts: Sequence[Part], scales: torch.Tensor, shifts: Sequence[int], largest: int
+    parts: Sequence[Part], scales: torch.Tensor, shifts: Sequence[int], largest: int, least: torch.Tensor
 ) -> tuple[torch.Tensor, list[int]]:
     """Scales moved so that the weights of a diagonal connection are whole numbers, and all shifts.
 
     A residual branch is added without any loss then; the other connections are rounded to a scale a little off theirs.
-    Of several diagonal connections, that of the largest weights is the exact one.
+    Of several diagonal connections, that of the largest weights is the exact one. No scale falls below `least` [O].
     """
     shifts = list(shifts)
     diagonals = [number for number, part in enumerate(parts) if part.diagonal is not None]
@@ -160,7 +160,7 @@ def fitted_to_diagonals(
         value = parts[number].weights.abs()
         if not measured and rank == 0:  # nothing else to share the scale with
             scales = scales.clone()
-            scales[reached] = value / top
+            scales[reached] = torch.maximum(value / top, least[reached])
             continue
         units = value / scales[reached].clamp(min=torch.finfo(torch.float64).tiny)
         options = []
@@ -168,10 +168,13 @@ def fitted_to_diagonals(
             whole = (units / 2**shift).round().clamp(1, top)
             moved = scales.clone()
             if rank == 0:
-                moved[reached] = torch.where(value > 0, value / (whole * 2**shift), scales[reached])
+                whole = torch.minimum(whole, (value / (least[reached] * 2**shift)).floor())
+                exact = whole >= 1
+                moved[reached] = torch.where(exact, value / (whole.clamp(min=1) * 2**shift), scales[reached])
                 error = rounding_error(measured, moved, largest)[reached]
-                least = rounding_error(measured, scales, largest)[reached]
-                cost = float((error / least.clamp(min=1e-30)).clamp(max=1e6).mean())
+                usual = rounding_error(measured, scales, largest)[reached].clamp(min=1e-30)
+                lost = (~exact & (value > 0)).double() * 1e3
+                cost = float(((error / usual).clamp(max=1e6) + lost).mean())
             else:
                 cost = float((units - whole * 2**shift).square().mean())
             options.append((cost, shift, moved))
