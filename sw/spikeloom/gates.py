@@ -8,6 +8,7 @@ from .program import max_pooled
 
 def require_gates(network: Network) -> None:
     """Raise `NotBuilt` listing what this version's gates cannot do, although a network can say it."""
+    network.require_built()
     found = [] if network.schedule == "two-phase" else [f"schedule '{network.schedule}'"]
     found += [f"input '{item.name}': signed" for item in network.inputs if item.signed]
     names = [network.inputs[0].name, *(item.name for item in network.populations)]
