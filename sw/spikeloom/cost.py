@@ -32,9 +32,9 @@ class Phase:
     generator : slots of the layer before (of the last layer in phase 0) that the generator passes.
     front : events that stream in, landing or not: the walker looks at one a cycle.
     replay : cycles of the events that are read back from the store.
-    rows : lane cycles of the diagonal connections, row by row, of trains that were kept: beside the stream.
-    fetch : cycles in which the rows' codes come from the store.
-    late : cycles of the diagonal connections of the train that streams in: after the stream.
+    rows : lane cycles of a diagonal connection, row by row, of a train that was kept: beside the stream.
+    fetch : cycles that takes with bringing the rows' codes from the store.
+    late : cycles of the other diagonal connections: after the stream.
     begin : cycles in which nothing happens yet, or nothing any more.
     """
 
@@ -93,10 +93,10 @@ def accumulated(
             planes, words = row_planes(network, connection, weight_bits, multiply), -(-lanes // store_width)
             added = float(layer.rows * planes)
             fetched = added + float(layer.rows * (words + GATHER_CYCLES))
-            if connection.source == source:
+            if connection.source == source or found.rows:
                 found = replace(found, late=found.late + fetched)
             else:
-                found = replace(found, rows=found.rows + added, fetch=found.fetch + fetched)
+                found = replace(found, rows=added, fetch=fetched)
             continue
         count, each = heard_events(network, connection), event_cycles(network, layer, connection)
         if step.kind == "stream":
@@ -173,8 +173,8 @@ def sops(network: Network, population: str) -> float:
 
 
 def core_registers(core: CorePlan) -> bool:
-    """Whether the potentials are registers rather than memories: one layer of one row."""
-    return len(core.layers) == 1 and core.rows == 1
+    """Whether the potentials are registers rather than memories: one layer of one row, in one cell."""
+    return len(core.layers) == 1 and core.rows == 1 and core.grid == (1, 1)
 
 
 def row_planes(network: Network, connection: Connection, weight_bits: int, multiply: bool) -> int:

@@ -13,7 +13,7 @@ from spikeloom.digits import digits
 from spikeloom.lookups import tables
 from spikeloom.place import place
 from spikeloom.program import CorePlan
-from spikeloom.resources import memories
+from spikeloom.resources import memories, program_words
 from spikeloom.weights import weight_rows
 from spikeloom_hw.chain import Chain
 from spikeloom_hw.export import verilog
@@ -33,6 +33,7 @@ def assert_images_are_as_large_as_counted(network: Network, core: CorePlan) -> N
             assert np.array_equal(counted.get(field, zero), values), (core.name, name, field)
     for field, values in spec.neuron_rows.items():
         assert np.array_equal(found["neurons"][field], values)
+    assert program_words(network, core) == len(spec.steps)
 
 
 @pytest.mark.parametrize("lanes", [None, 1, 7, 64])

@@ -132,7 +132,7 @@ def test_one_lane_a_core_is_never_a_grid() -> None:
 
 def test_lanes_shrink_until_the_network_fits() -> None:
     network = cnn()
-    roomy, small = place(network), place(network, capacity=dataclasses.replace(BOARD, lut=7_000, ram_blocks=60))
+    roomy, small = place(network), place(network, capacity=dataclasses.replace(BOARD, lut=4_500, ram_blocks=60))
     assert 0 < small.lanes < roomy.lanes
     assert place(network, capacity=BOARD).cores == roomy.cores
 
