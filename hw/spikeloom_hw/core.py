@@ -16,6 +16,7 @@ from .reader import Reader
 from .readout import ReadoutUnit
 from .replay import RowReplay
 from .sequencer import Sequencer, field
+from .skid import Skid
 from .spec import CoreSpec
 from .store import Store
 from .tables import WalkTables
@@ -209,7 +210,9 @@ class Core(wiring.Component):
         """From slots to events or readout potentials; returns a flag that the layer has left the generator."""
         spec, step = self.spec, self.step
         m.submodules.fetch = fetch = Fetch(spec=spec)
-        connect(m, slots, fetch.i)
+        m.submodules.skid = skid = Skid(layout=fetch.i.payload.shape())
+        connect(m, slots, skid.i)
+        connect(m, skid.o, fetch.i)
         m.d.comb += [
             fetch.base.eq(step.drain_neuron),
             fetch.borders.eq(step.drain_borders),

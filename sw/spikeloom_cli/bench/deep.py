@@ -1,4 +1,4 @@
-"""ResNet-20 for CIFAR-10, trained by somebody else: converted without retraining, on one core and on chains of cores."""
+"""ResNet-20 for CIFAR-10, trained by somebody else: converted without retraining, on one core and on chains."""
 
 import dataclasses
 import tempfile
@@ -18,7 +18,7 @@ from torch import nn
 
 from ..output import working
 from .nets import Bench
-from .targets import _example as example
+from .targets import example
 
 WEIGHTS = Path("models/resnet20_cifar10.safetensors")
 SETTINGS = ((6, 8), (6, 6), (5, 8), (5, 6))  # time steps, weight bits
@@ -66,16 +66,12 @@ def _accuracy(model: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
     return float((torch.cat(logits).argmax(1).numpy() == y).mean())
 
 
-def _gates(
-    bench: Bench, network: Network, timesteps: int, count: int, x: np.ndarray, y: np.ndarray
-) -> dict[str, Any]:
+def _gates(bench: Bench, network: Network, timesteps: int, count: int, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """One core on a board, or a chain of cores as plain Verilog."""
     alone = count == 1
     routed = None
     with tempfile.TemporaryDirectory() as folder:
-        build = generate(
-            network, Path(folder) / "build", board=BOARD if alone else "none", lanes=LANES, cores=count
-        )
+        build = generate(network, Path(folder) / "build", board=BOARD if alone else "none", lanes=LANES, cores=count)
         what = f"ResNet-20, T={timesteps}, {count} {'core' if alone else 'cores'}"
         with working(f"simulating {what}") as progress:
             result = simulate(

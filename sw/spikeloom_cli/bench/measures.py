@@ -16,7 +16,9 @@ from spikeloom_hw.synth import synth
 from spikeloom_sim import simulate
 
 from ..output import working
+from .deep import deep
 from .nets import RECIPES, Bench
+from .targets import targets
 
 SETTINGS = ((4, 6), (4, 8), (6, 8))  # time steps, weight bits
 CORES = {"mnist_mlp": 10000, "mnist_cnn": 200}  # test images through the gates
@@ -151,4 +153,6 @@ ALL: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "golden": golden_speed,
     "core": core,
     "boards": boards,
+    "targets": targets,
+    "deep": deep,
 }

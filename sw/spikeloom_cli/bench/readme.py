@@ -17,7 +17,11 @@ def update(results: Path, readme: Path) -> None:
     text = readme.read_text()
     if BEGIN not in text or END not in text:
         raise SpikeloomError(f"File '{readme}': must hold the marks '{BEGIN}' and '{END}' for the results table")
-    table = "\n".join(render(*(json.loads(path.read_text()) for path in files.values())))
+    lines = render(*(json.loads(path.read_text()) for path in files.values()))
+    deep = results / "deep.json"
+    if deep.is_file():
+        lines += ["", *render_deep(json.loads(deep.read_text()))]
+    table = "\n".join(lines)
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     write_whole(readme, f"{before}{BEGIN}\n{table}\n{END}{after}".encode())
 
@@ -48,4 +52,30 @@ def render(conversion: dict, core: dict) -> list[str]:
         f"Accuracy over 10,000 test images. Gates: {samples} test images, {differ} integers differ from the golden "
         "model. ECP5 LFE5U-85F, speed grade 6, nextpnr's own figures. Files: [docs/results](docs/results).",
     ]
+    return lines
+
+
+def render_deep(deep: dict) -> list[str]:
+    """The table of ResNet-20."""
+    accuracy = {row["timesteps"]: row for row in deep["conversion"] if row["weight_bits"] == 6}
+    lines = [
+        "| ResNet-20, CIFAR-10, 6-bit weights | ANN | SNN | cores x lanes | cycles an image | of the bound "
+        "| LUTs | a lane | RAM blocks | Fmax | images/s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in deep["cores"]:
+        score, simulated, routed = accuracy[row["timesteps"]], row["simulated"], row.get("synthesised")
+        gates = (
+            f"{routed['lut']:,} | {row['comb_per_lane']:.0f} | {routed['ram']} | {routed['fmax_mhz']:.1f} MHz "
+            f"| {row['frames_per_second_at_fmax']:.0f}"
+            if routed
+            else "| | | |"
+        )
+        lines.append(
+            f"| T={row['timesteps']} | {score['accuracy_ann']:.2%} | {score['accuracy_snn']:.2%} "
+            f"| {row['cores']} x {max(row['lanes'])} | {simulated['initiation_interval_cycles']:,.0f} "
+            f"| {simulated['utilisation']:.1%} | {gates} |"
+        )
+    differ = sum(row["simulated"]["mismatches"] for row in deep["cores"])
+    lines += ["", f"Every spike and potential of {deep['data']}: {differ} integers differ from the golden model."]
     return lines

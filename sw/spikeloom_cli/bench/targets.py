@@ -105,14 +105,14 @@ def missed(target: Target, simulated: SimulationResult, routed: SynthResult, tim
 def _network(bench: Bench, target: Target) -> Network:
     name = target.network
     with working(f"training and converting {name}"):
-        model = _example(name).trained(bench.train, seed=bench.seed) if name == "mnist_up5k" else bench.trained(name)
+        model = example(name).trained(bench.train, seed=bench.seed) if name == "mnist_up5k" else bench.trained(name)
         return convert(
             model, bench.train.x, labels=bench.train.y, timesteps=TIMESTEPS, weight_bits=target.weight_bits,
             code=target.code, seed=bench.seed, name=name,
         )  # fmt: skip
 
 
-def _example(name: str) -> ModuleType:
+def example(name: str) -> ModuleType:
     """A module of docs/examples."""
     path = EXAMPLES / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
