@@ -162,6 +162,22 @@ def heard(network: Network, connection: Connection) -> Shape:
     return connection.geometry.heard(network.source(connection.source).shape)
 
 
+def flat(network: Network, core: CorePlan) -> bool:
+    """Whether a core takes the network's input by address: its first layer hears it through dense connections only."""
+    plain = all(
+        isinstance(item.geometry, Dense) and item.geometry.pool == (1, 1)
+        for item in network.incoming(core.layers[0].population)
+    )
+    return plain and core.source == network.inputs[0].name and all(item.source != core.source for item in core.stored)
+
+
+def walked(network: Network, core: CorePlan, connection: Connection) -> Shape:
+    """Shape of the trains whose events a core walks for a connection."""
+    if connection.source == core.source and flat(network, core):
+        return math.prod(network.source(core.source).shape), 1, 1
+    return heard(network, connection)
+
+
 def sops(network: Network, population: str) -> float:
     """Expected synaptic operations a sample into a population."""
     found = 0.0

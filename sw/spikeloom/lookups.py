@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from .cost import by_name, channel_starts, heard, kept_landings, listed_steps, reach
+from .cost import by_name, channel_starts, kept_landings, listed_steps, reach, walked
 from .landing import Landing
 from .network import Connection, Network, Population
 from .neuron import Neuron
@@ -132,7 +132,7 @@ def _entries(
     stored: bool,
     moves: tuple[_Moves, _Moves],
 ) -> tuple[Fields, Fields, Fields]:
-    shape = network.source(train).shape if connection is None else heard(network, connection)
+    shape = network.source(train).shape if connection is None else walked(network, core, connection)
     words = -(-shape[0] // core.store_width)
     zeros = [np.zeros(size, np.int64) for size in shape]
     places = [np.arange(shape[1]) * (shape[2] * words), np.arange(shape[2]) * words]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .cost import by_name, core_registers, listed_steps
+from .cost import by_name, core_registers, flat, listed_steps
 from .digits import digits
 from .geometry import Diagonal
 from .lookups import table_sizes
@@ -54,6 +54,15 @@ def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str
     return tuple(found)
 
 
+def decoder(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str], ...]:
+    """The memory that finds an input event's coordinates, as `memories`: none where they are bits of its address."""
+    channels, height, width = network.inputs[0].shape
+    if flat(network, core) or not (height & (height - 1) or width & (width - 1)):
+        return ()
+    bits = sum((extent - 1).bit_length() for extent in (channels, height, width))
+    return (("coordinates", channels * height * width, bits, "rom"),)
+
+
 def program_words(network: Network, core: CorePlan) -> int:
     """Words of a core's program: its phases' steps; one diagonal connection a phase is added beside the stream."""
     found, source = 0, core.source
@@ -66,8 +75,11 @@ def program_words(network: Network, core: CorePlan) -> int:
 
 
 def core_blocks(network: Network, core: CorePlan, family: str) -> int:
-    """Block RAMs of a core."""
-    return sum(blocks(depth, width, kind, family) for _, depth, width, kind in memories(network, core))
+    """Block RAMs of a core, the decoder before it included."""
+    found = memories(network, core)
+    if core.source == network.inputs[0].name:
+        found += decoder(network, core)
+    return sum(blocks(depth, width, kind, family) for _, depth, width, kind in found)
 
 
 def core_luts(network: Network, core: CorePlan) -> int:

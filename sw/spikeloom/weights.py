@@ -1,6 +1,6 @@
 """Rows of a core's weight memory: how many every connection takes, and which source channels share one."""
 
-from .cost import by_name, heard, listed_steps, reach, weight_passes
+from .cost import by_name, listed_steps, reach, walked, weight_passes
 from .digits import digits
 from .network import Network
 from .program import CorePlan, LayerPlan
@@ -32,6 +32,6 @@ def _rows(network: Network, core: CorePlan, layer: LayerPlan, name: str, kind: s
     connection = by_name(network, name)
     if kind == "rows":
         return layer.groups * len(digits(connection, core.weight_bits, multiply=core.multiply)[0])
-    source = heard(network, connection)
+    source = walked(network, core, connection)
     passes = weight_passes(connection.geometry, source, layer.shape, layer.spread)
     return -(-source[0] // pack(layer)) * passes * reach(connection.geometry, source, layer)

@@ -3,27 +3,27 @@
 import dataclasses
 import re
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from deep_shapes import residual_network
-from random_networks import random_network
-from spikeloom import Network
+from random_networks import RandomNetwork, random_network
+from spikeloom import Conv2d, Network
 from spikeloom.digits import digits
 from spikeloom.lookups import tables
 from spikeloom.place import place
-from spikeloom.program import CorePlan
-from spikeloom.resources import memories, program_words
+from spikeloom.resources import decoder, memories, program_words
 from spikeloom.weights import weight_rows
-from spikeloom_hw.chain import Chain
+from spikeloom_hw.chain import Chain, core_specs
 from spikeloom_hw.export import verilog
 from spikeloom_hw.images import digits_of, even_digits
 from spikeloom_hw.spec import CoreSpec
 from spikeloom_hw.tables import WalkTables
 
 
-def assert_images_are_as_large_as_counted(network: Network, core: CorePlan) -> None:
-    spec = CoreSpec(network, core)
+def assert_images_are_as_large_as_counted(network: Network, spec: CoreSpec) -> None:
+    core = spec.plan
     assert len(spec.weight_rows) == sum(weight_rows(network, core).values())
     found, walks = tables(network, core), WalkTables(spec)
     for name in ("c", "y", "x"):
@@ -41,16 +41,16 @@ def assert_images_are_as_large_as_counted(network: Network, core: CorePlan) -> N
 def test_weights_and_tables_of_random_networks_are_as_large_as_counted(seed: int, lanes: int | None) -> None:
     network = random_network(np.random.default_rng(seed))
     for cores in (None, 1):
-        for core in place(network, lanes=lanes, cores=cores).cores:
-            assert_images_are_as_large_as_counted(network, core)
+        for spec in core_specs(place(network, lanes=lanes, cores=cores)):
+            assert_images_are_as_large_as_counted(network, spec)
 
 
 @pytest.mark.parametrize("cores", [1, 3, 11])
 @pytest.mark.parametrize("bits", [6, 8])
 def test_weights_and_tables_of_a_residual_network_are_as_large_as_counted(cores: int, bits: int) -> None:
     network = residual_network(np.random.default_rng(0), diagonal_bits=bits)
-    for core in place(network, lanes=144, cores=cores).cores:
-        assert_images_are_as_large_as_counted(network, core)
+    for spec in core_specs(place(network, lanes=144, cores=cores)):
+        assert_images_are_as_large_as_counted(network, spec)
 
 
 @pytest.mark.parametrize("multiply", [False, True])
@@ -74,12 +74,29 @@ def test_wide_rows_take_a_row_of_weights_for_every_digit(multiply: bool) -> None
     assert len(CoreSpec(network, core).weight_rows) == sum(weight_rows(network, core).values())
 
 
+def residual() -> Network:
+    return residual_network(np.random.default_rng(2), channels=(4, 8), blocks=1, size=8, timesteps=4)
+
+
+def convolutional() -> Network:
+    layers = RandomNetwork(np.random.default_rng(3), (2, 9, 12)).conv(4, Conv2d((3, 3), padding=(1, 1)))
+    return layers.dense(8, pool=(3, 4)).readout(3)
+
+
+def dense() -> Network:
+    return RandomNetwork(np.random.default_rng(4), (1, 9, 9)).dense(24).readout(10)
+
+
 @pytest.mark.parametrize(("lanes", "cores"), [(18, 1), (18, 2), (None, None)])
-def test_the_verilog_has_the_memories_that_were_counted(lanes: int | None, cores: int | None) -> None:
-    network = residual_network(np.random.default_rng(2), channels=(4, 8), blocks=1, size=8, timesteps=4)
+@pytest.mark.parametrize("make", [residual, convolutional, dense])
+def test_the_verilog_has_the_memories_that_were_counted(
+    make: Callable[[], Network], lanes: int | None, cores: int | None
+) -> None:
+    network = make()
     program = place(network, lanes=lanes, cores=cores)
     code, _ = verilog(Chain(program=program), "")
-    declared = re.finditer(r"reg (?:\[(\d+):0\] )?\S+ \[(\d+):0\];", code)
+    declared = re.finditer(r"reg (?:\[(\d+):0\] )?\S+ +\[(\d+):0\];", code)
     found = Counter((int(item[2]) + 1, int(item[1] or 0) + 1) for item in declared)
-    counted = Counter((depth, width) for core in program.cores for _, depth, width, _ in memories(network, core))
-    assert found == counted
+    counted = [item for core in program.cores for item in memories(network, core)]
+    counted += decoder(network, program.cores[0])
+    assert found == Counter((depth, width) for _, depth, width, _ in counted)
