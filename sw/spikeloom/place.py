@@ -38,13 +38,17 @@ def cuts(network: Network) -> list[int]:
 def place(
     network: Network, *, lanes: int | None = None, cores: int | None = None, capacity: Capacity | None = None
 ) -> Program:
-    """As `placed`, its cores made to understand each other, and on the device's multipliers where it has enough."""
+    """As `placed`, with cores that understand each other; those with a store use multipliers if the device has enough.
+
+    A multiplier takes longer than a shifter, which matters where the potentials are registers; where they are memories
+    and whole codes are added it saves most of the lane's logic.
+    """
     program = placed(network, lanes=lanes, cores=cores, capacity=capacity)
     program = Program(network, _agreed(network, program.cores))
-    wanted = program.lanes + sum(OWN_MULTIPLIERS for core in program.cores if core.stored)
-    if capacity is None or wanted > capacity.multipliers:
+    wanted = sum(core.lanes + OWN_MULTIPLIERS for core in program.cores if core.stored)
+    if capacity is None or not 0 < wanted <= capacity.multipliers:
         return program
-    return replace(program, cores=tuple(replace(core, multiply=True) for core in program.cores))
+    return replace(program, cores=tuple(replace(core, multiply=bool(core.stored)) for core in program.cores))
 
 
 def _agreed(network: Network, cores: tuple[CorePlan, ...]) -> tuple[CorePlan, ...]:

@@ -68,7 +68,7 @@ def test_every_device_has_a_board() -> None:
 def test_capacity_is_that_of_the_device() -> None:
     capacity = find("ulx3s-85f").capacity()
     assert (capacity.name, capacity.lut) == ("ulx3s-85f", 83640)
-    assert (capacity.ram_blocks, capacity.ram_block_bits, capacity.ram_width) == (208, 18432, 36)
+    assert (capacity.ram_blocks, capacity.family, capacity.multipliers) == (208, "ecp5", 156)
     assert find("ulx3s-85f").ram_kbit == 3744
     assert find("icebreaker").ram_kbit == 120
 
