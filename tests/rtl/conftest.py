@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rtl_networks import MakeDesign
+from rtl_networks import MakeDesign, woven_program
 from spikeloom import Network
 from spikeloom_hw.build import generate
 from spikeloom_sim.design import Design
@@ -18,6 +18,13 @@ def make_design(tmp_path: Path) -> MakeDesign:
         return Design.load(generate(network, tmp_path / network.name, lanes=lanes).folder)
 
     return make
+
+
+@pytest.fixture
+def woven(tmp_path: Path) -> Design:
+    """A core that runs all layers of a network, with everything in it that cores can have."""
+    program = woven_program()
+    return Design.load(generate(program.network, tmp_path / "woven", program=program).folder)
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Small networks, each with a corner of the hardware in it, and the lanes that lead there."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from random_networks import RandomNetwork
-from spikeloom import Conv2d, Network
+from spikeloom import Connection, Conv2d, Dense, Network
+from spikeloom.cores import plan_core
+from spikeloom.geometry import Diagonal, Geometry
+from spikeloom.program import Program
 from spikeloom_sim.design import Design
 
 MakeDesign = Callable[[Network, int], Design]
@@ -37,6 +41,34 @@ def single() -> Network:
     """One lane, one step, one output."""
     network = _start("single", (1, 3, 2), 1).conv(3, Conv2d((2, 2)), timesteps=1)
     return network.dense(4, timesteps=1, growth=1.0).readout(1)
+
+
+def woven() -> Network:
+    """Trains that skip layers: a diagonal residual with an offset, a concatenation, a shortcut, max pooling."""
+    network = _start("woven", (2, 5, 5), 3).conv(4, Conv2d((3, 3), padding=(1, 1)), timesteps=3)
+    network.conv(4, Conv2d((3, 3), padding=(1, 1), groups=2), timesteps=4)
+    network.conv(6, Conv2d((2, 2), stride=(2, 2), padding=(1, 1)), timesteps=3, growth=1.0)
+    network.conv(5, Conv2d((1, 1)), timesteps=2)
+    last = network.readout(4)
+    extra = (
+        _extra(last, "skips", "l1", "l3", Diagonal((2, 2), channel_offset=2), 8),
+        _extra(last, "shortcut", "l2", "l4", Conv2d((1, 1), stride=(2, 2)), 5),
+        _extra(last, "largest", "l3", "readout", Dense((2, 2), "max"), 5),
+    )
+    return replace(last, connections=(*last.connections, *extra))
+
+
+def woven_program() -> Program:
+    """All layers of `woven` on one core of two by two cells, a spread each."""
+    network, spreads = woven(), [(2, 2), (2, 2), (1, 2), (2, 1), (1, 1)]
+    return Program(network, (plan_core(network, 0, 5, grid=(2, 2), width=2, spreads=spreads),))
+
+
+def _extra(network: Network, name: str, source: str, target: str, geometry: Geometry, bits: int) -> Connection:
+    """A further connection with random weights."""
+    rng, top = np.random.default_rng(len(name)), (1 << (bits - 1)) - 1
+    shape = geometry.weight_shape(network.source(source).shape, network.source(target).shape)
+    return Connection(name, source, target, geometry, rng.integers(-top, top + 1, shape, dtype=np.int8), bits)
 
 
 LANES = {registers: 9, memories: 5, strides: 4, single: 1}

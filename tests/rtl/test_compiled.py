@@ -34,6 +34,11 @@ def test_gates_equal_the_golden_model(
         assert verdicts(design, model, random_samples(rng, design.network, 20), 1) == [Verdict(0, None)] * 3
 
 
+def test_gates_of_one_core_for_all_layers_equal_the_golden_model(woven: Design, rng: np.random.Generator) -> None:
+    with Model(woven, compile_library(woven, level="-O0")) as model:
+        assert verdicts(woven, model, random_samples(rng, woven.network, 20), 1) == [Verdict(0, None)] * 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(24))
 def test_gates_of_random_networks_equal_the_golden_model(seed: int, make_design: MakeDesign) -> None:

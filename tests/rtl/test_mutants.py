@@ -35,8 +35,8 @@ def samples_with_ties(rng: np.random.Generator, design: Design) -> np.ndarray:
     return np.concatenate([x[~tied][:9], x[tied][:3]])
 
 
-def test_every_named_mutant_is_caught(make_design: MakeDesign, rng: np.random.Generator) -> None:
-    design = make_design(networks.memories(), 5)
+def test_every_named_mutant_is_caught(woven: Design, rng: np.random.Generator) -> None:
+    design = woven
     x = samples_with_ties(rng, design)
     want = expected(design, x)
     with Model(design, compile_mutants(design, MUTANTS)) as model:
