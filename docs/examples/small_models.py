@@ -155,14 +155,14 @@ def shown(name: str, x: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Train, convert and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--epochs", type=int, default=0, help="default: 4 for MNIST, 20 for digits")
+    parser.add_argument("--epochs", type=int, default=0, help="default: 6 for MNIST, 20 for digits")
     epochs = parser.parse_args().epochs
     data, test = samples()
     order = np.random.default_rng(0).permutation(len(data))[:MOST]
     print(f"{data.name}: {len(order)} training and {len(test)} test samples")
     for name, make in models(data.x.shape[2]).items():
         x, y = shown(name, data.x[order]), data.labels[order]
-        model = prepared(make, x, y, epochs or (4 if data.name == "mnist" else 20))
+        model = prepared(make, x, y, epochs or (6 if data.name == "mnist" else 20))
         result = compared(model, x, y, shown(name, test.x), test.labels)
         figures = ", ".join(
             f"T={timesteps} {bits} bits {100 * accuracy:.2f} % ({100 * (accuracy - result.ann):+.2f})"
