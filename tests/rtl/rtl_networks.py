@@ -45,9 +45,9 @@ def single() -> Network:
 
 def woven() -> Network:
     """Trains that skip layers: a diagonal residual with an offset, a concatenation, a shortcut, max pooling."""
-    network = _start("woven", (2, 5, 5), 3).conv(4, Conv2d((3, 3), padding=(1, 1)), timesteps=3)
+    network = _start("woven", (2, 5, 6), 3).conv(4, Conv2d((3, 3), padding=(1, 1)), timesteps=3)
     network.conv(4, Conv2d((3, 3), padding=(1, 1), groups=2), timesteps=4)
-    network.conv(6, Conv2d((2, 2), stride=(2, 2), padding=(1, 1)), timesteps=3, growth=1.0)
+    network.conv(6, Conv2d((2, 2), stride=(2, 2), padding=(1, 0)), timesteps=3, growth=1.0)
     network.conv(5, Conv2d((1, 1)), timesteps=2)
     last = network.readout(4)
     extra = (
