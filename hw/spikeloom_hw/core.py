@@ -171,7 +171,7 @@ class Core(wiring.Component):
             by_rows.eq(0),
         ]
         if self.spec.adds_rows:
-            with m.If(self.replay.valid):
+            with m.If(self.replay.valid & ~drain.request):
                 m.d.sync += [operation.eq(self.replay.operation), by_rows.eq(1), digit.eq(self.replay.digit)]
         with m.If(drain.request):
             m.d.sync += [operation.eq(0), operation.row.eq(drain.row)]
