@@ -134,8 +134,18 @@ def interval(network: Network, cores: Sequence[CorePlan]) -> float:
 
 @lru_cache(maxsize=4096)
 def listed_steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
-    """As `spikeloom.program.steps`, kept."""
-    return steps(network, source, population)
+    """As `spikeloom.program.steps`, in the order in which they run.
+
+    Beside the stream a diagonal connection of another train is added; after it come events, then all other diagonals.
+    """
+    found = steps(network, source, population)
+    stream, *events = (step for step in found if step.kind != "rows")
+    rows = [step for step in found if step.kind == "rows"]
+    rows.sort(key=lambda step: step.connection is not None and by_name(network, step.connection).source == source)
+    beside = [
+        step for step in rows[:1] if step.connection is not None and by_name(network, step.connection).source != source
+    ]
+    return stream, *beside, *events, *rows[len(beside) :]
 
 
 def by_name(network: Network, name: str) -> Connection:

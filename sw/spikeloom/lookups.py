@@ -14,6 +14,8 @@ from .weights import pack, used_cells, weight_rows
 Fields = dict[str, np.ndarray]
 Size = tuple[int, int]  # words, bits of a word
 
+CHANNEL_FIELDS = ("weight", "row", "rotation_y", "rotation_x")
+AXIS_FIELDS = ("lands", "last", "row", "rotation", "weight", "masks", "place")
 LOGIC_ENTRIES = 16  # a table of so few entries is smaller as logic
 
 
@@ -137,8 +139,11 @@ def _entries(
     zeros = [np.zeros(size, np.int64) for size in shape]
     places = [np.arange(shape[1]) * (shape[2] * words), np.arange(shape[2]) * words]
     if connection is None:
-        axes = [{"place": place if stored else zero} for place, zero in zip(places, zeros[1:], strict=True)]
-        return {"weight": zeros[0]}, axes[0], axes[1]
+        axes = [
+            dict.fromkeys(AXIS_FIELDS, zero) | {"place": place if stored else zero}
+            for place, zero in zip(places, zeros[1:], strict=True)
+        ]
+        return dict.fromkeys(CHANNEL_FIELDS, zeros[0]), axes[0], axes[1]
     landing = kept_landings(connection.geometry, shape, layer.shape, layer.spread)
     rows, together = reach(connection.geometry, shape, layer), pack(layer)
     lines, passes = (len(axis.kernel) for axis in landing)
@@ -187,9 +192,6 @@ def _equal(one: Fields, other: Fields) -> bool:
 
 
 def _joined(parts: Iterable[Fields]) -> Fields:
-    """Entries of several steps behind each other; fields that a step lacks are zero."""
-    parts = list(parts)
-    keys = dict.fromkeys(key for part in parts for key in part)
-    sizes = [len(next(iter(part.values()))) for part in parts]
-    blank = [np.zeros(size, np.int64) for size in sizes]
-    return {key: np.concatenate([part.get(key, zero) for part, zero in zip(parts, blank, strict=True)]) for key in keys}
+    """Entries of several steps behind each other."""
+    first, *others = parts
+    return {key: np.concatenate([values, *(part[key] for part in others)]) for key, values in first.items()}

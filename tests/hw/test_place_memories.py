@@ -20,6 +20,7 @@ from spikeloom_hw.export import verilog
 from spikeloom_hw.images import digits_of, even_digits
 from spikeloom_hw.spec import CoreSpec
 from spikeloom_hw.tables import WalkTables
+from spikeloom_sim.draw import draw_network
 
 
 def assert_images_are_as_large_as_counted(network: Network, spec: CoreSpec) -> None:
@@ -43,6 +44,14 @@ def test_weights_and_tables_of_random_networks_are_as_large_as_counted(seed: int
     for cores in (None, 1):
         for spec in core_specs(place(network, lanes=lanes, cores=cores)):
             assert_images_are_as_large_as_counted(network, spec)
+
+
+@pytest.mark.parametrize("cores", [None, 1])
+@pytest.mark.parametrize("seed", [4, 19, 27, 32, 56])  # replays and diagonals in one phase, trains that are only kept
+def test_weights_and_tables_of_branching_networks_are_as_large_as_counted(seed: int, cores: int | None) -> None:
+    network = draw_network(seed)
+    for spec in core_specs(place(network, lanes=24, cores=cores)):
+        assert_images_are_as_large_as_counted(network, spec)
 
 
 @pytest.mark.parametrize("cores", [1, 3, 11])

@@ -42,7 +42,7 @@ def deep(bench: Bench) -> dict[str, Any]:
         with working(f"converting ResNet-20, T={timesteps}, {weight_bits} bits") as progress:
             network = convert(
                 model, train.x, labels=train.y, timesteps=timesteps, weight_bits=weight_bits, seed=bench.seed,
-                code="naf", name="resnet20", progress=progress,
+                input_timesteps=8, code="naf", name="resnet20", progress=progress,
             )  # fmt: skip
         result = measure(network, test.x, test.y)
         assert result.accuracy is not None
