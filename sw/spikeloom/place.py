@@ -48,7 +48,8 @@ def place(
     wanted = sum(core.lanes + OWN_MULTIPLIERS for core in program.cores if core.stored)
     if capacity is None or not 0 < wanted <= capacity.multipliers:
         return program
-    return replace(program, cores=tuple(replace(core, multiply=bool(core.stored)) for core in program.cores))
+    other = replace(program, cores=tuple(replace(core, multiply=bool(core.stored)) for core in program.cores))
+    return program if shortages(other, capacity) else other  # wide weights may take more rows than with shifters
 
 
 def _agreed(network: Network, cores: tuple[CorePlan, ...]) -> tuple[CorePlan, ...]:

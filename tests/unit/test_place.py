@@ -14,7 +14,7 @@ from spikeloom.cost import cycles, interval
 from spikeloom.gates import require_gates
 from spikeloom.place import MAX_LANES, SPARE, cuts, place
 from spikeloom.program import Program
-from spikeloom.resources import Capacity, shortages
+from spikeloom.resources import Capacity, core_blocks, core_luts, shortages
 
 BOARD = Capacity("board", lut=83_640, ram_blocks=208, family="ecp5")
 SAME = Conv2d((3, 3), padding=(1, 1))
@@ -146,6 +146,17 @@ def test_layers_share_cores_where_the_board_is_too_small_for_one_each() -> None:
     assert interval(network, many.cores) < interval(network, few.cores)
     (alone,) = place(network, cores=1, capacity=small).cores
     assert cycles(network, alone) >= interval(network, few.cores)
+
+
+def test_multipliers_shift_where_the_device_has_enough_and_they_fit() -> None:
+    network = residual_network(np.random.default_rng(6), channels=(8,), blocks=1, size=16, diagonal_bits=8)
+    (plain,) = place(network, lanes=36, cores=1, capacity=BOARD).cores
+    (quick,) = place(network, lanes=36, cores=1, capacity=dataclasses.replace(BOARD, multipliers=38)).cores
+    (short,) = place(network, lanes=36, cores=1, capacity=dataclasses.replace(BOARD, multipliers=37)).cores
+    assert (plain.multiply, quick.multiply, short.multiply) == (False, True, False)
+    assert core_luts(network, quick) < core_luts(network, plain)
+    tight = Capacity("board", core_luts(network, plain), core_blocks(network, plain, "ecp5"), "ecp5", 38)
+    assert not shortages(place(network, lanes=36, cores=1, capacity=tight), tight)
 
 
 def test_all_reasons_why_a_network_does_not_fit_are_listed_at_once() -> None:
