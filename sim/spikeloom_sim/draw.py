@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, NotBuilt, Population, Readout, Silent
 from spikeloom.cores import plan_core
-from spikeloom.geometry import Diagonal, Geometry, Shape
+from spikeloom.geometry import Diagonal, Geometry, Shape, border_classes
 from spikeloom.neuron import largest_code
 from spikeloom.place import cuts
 from spikeloom.program import CorePlan, Program
@@ -164,6 +164,13 @@ class Draft:
             found.append(Dense(**self._pool(source)))
         return [found[int(n)] for n in self.rng.permutation(len(found))]
 
+    def _classes(self, shape: Shape, incoming: list[tuple[Any, Geometry]]) -> int:
+        """Border classes of what a population starts with: all there are, or one."""
+        edges = [geometry.edges(source.shape, shape) for source, geometry in incoming]
+        rows, columns = (border_classes([item[axis] for item in edges]) for axis in range(2))
+        own = np.random.default_rng((self.seed, len(self.populations), 1 << 21))
+        return int((rows.max() + 1) * (columns.max() + 1)) if own.random() < 0.4 else 1
+
     def _add(self, name: str, shape: Shape, incoming: list[tuple[Any, Geometry]], *, fires: bool) -> None:
         """Add a population with its connections; thresholds are of the size of its potentials."""
         rng, reach = self.rng, 1.0
@@ -175,7 +182,7 @@ class Draft:
             fan = 1 if isinstance(geometry, Diagonal) else weights[0].size * int(np.prod(geometry.pool))
             reach += fan * (0.6 * top * _largest(source) * 0.5 * (1 << shift)) ** 2
         reach = float(np.sqrt(reach))
-        initial = rng.integers(-int(reach) // 2 - 1, int(reach) // 2 + 2, (1, shape[0]))
+        initial = rng.integers(-int(reach) // 2 - 1, int(reach) // 2 + 2, (self._classes(shape, incoming), shape[0]))
         if not fires:
             self.populations.append(Population(name, shape, Silent(initial)))
             return

@@ -22,7 +22,12 @@ def described(program: Program, **more_fields: list[int]) -> Design:
     network = program.network
     source, readout = network.inputs[0], network.populations[-1]
     address = int(np.prod(source.shape) - 1).bit_length()
-    steps = (source.timesteps - 1).bit_length()
+    step_bits = (network.train(source.name)[1] - 1).bit_length()
+    offset, port = 0, {}
+    for name, width in (("address", address), ("step", step_bits), ("negative", int(source.code == "naf")), ("end", 1)):
+        if name != "negative" or width:
+            port[name] = [offset, width]
+        offset += width
     bits = potential_bits(network)[readout.name]
     manifest = {
         "format": 2,
@@ -30,8 +35,8 @@ def described(program: Program, **more_fields: list[int]) -> Design:
         "memories": [],
         "input": {
             "population": source.name,
-            "width": address + steps + 1,
-            "fields": {"address": [0, address], "step": [address, steps], "end": [address + steps, 1]},
+            "width": offset,
+            "fields": port,
         },
         "readout": {
             "population": readout.name,

@@ -74,7 +74,7 @@ def test_a_perfect_capture_is_the_golden_trace(program: Callable[[Network], Prog
 @pytest.mark.parametrize("seed", range(40))
 def test_perfect_captures_of_random_cores_have_no_mismatch(seed: int) -> None:
     network = draw_network(seed)
-    assert judge(*seen_of(draw_program(seed, network), 2)) == Verdict(0, None)
+    assert judge(*seen_of(draw_program(seed, network), 2, negative=[25, 1])) == Verdict(0, None)
 
 
 def test_every_bit_of_a_potential_counts(seen: Seen) -> None:
