@@ -48,9 +48,7 @@ class Cell(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         plan = self.spec.plan
-        m.submodules.data = memory = Memory(
-            shape=self.layout, depth=2 * plan.rows, init=[], attrs={"no_rw_check": 1, "ram_style": "block"}
-        )
+        m.submodules.data = memory = Memory(shape=self.layout, depth=2 * plan.rows, init=[], attrs={"no_rw_check": 1})
         read = memory.read_port()
         write = memory.write_port()
         written = Signal.like(self.row)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from spikeloom import Connection, Conv2d, Dense
+from spikeloom.digits import digits
 from spikeloom.geometry import Diagonal, Shape
 from spikeloom.landing import Landing, landings
 from spikeloom.program import LayerPlan
+from spikeloom.weights import pack, used_cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +53,16 @@ class Events:
         first_group = np.minimum(first, layer.groups - reach)
         synapses = _synapses(connection, source, outputs)
         rows = _slots(synapses, layer, landing, first_group, reach)
-        cells = used_cells(layer)
-        pack = gy * gx // cells if layer.spread == (1, 1) else 1
-        if pack > 1:
-            short = -len(rows) % pack
+        cells, together = used_cells(layer), pack(layer)
+        if together > 1:
+            short = -len(rows) % together
             rows = np.concatenate([rows, np.zeros((short, *rows.shape[1:]), np.int64)])
             # the cells that are used, of so many channels one behind the other
             flat = rows.reshape(*rows.shape[:4], gy * gx, layer.width)[..., :cells, :]
-            flat = np.moveaxis(flat.reshape(-1, pack, *flat.shape[1:]), 1, 4)
+            flat = np.moveaxis(flat.reshape(-1, together, *flat.shape[1:]), 1, 4)
             rows = np.zeros((len(flat), *rows.shape[1:4], gy * gx, layer.width), np.int64)
-            rows[..., : pack * cells, :] = flat.reshape(*flat.shape[:4], pack * cells, layer.width)
-        return cls(connection, layer, pack, landing, first_group, reach, rows.reshape(-1, gy, gx, layer.width))
+            rows[..., : together * cells, :] = flat.reshape(*flat.shape[:4], together * cells, layer.width)
+        return cls(connection, layer, together, landing, first_group, reach, rows.reshape(-1, gy, gx, layer.width))
 
     @property
     def weight_strides(self) -> tuple[int, int, int]:
@@ -97,48 +98,14 @@ class Rows:
         """Images of a diagonal connection on lanes with weights of `weight_bits` bits."""
         geometry = connection.geometry
         assert isinstance(geometry, Diagonal)
-        weights = connection.weights.astype(np.int64)
-        if multiply:
-            shifts, digits = even_digits(weights << connection.shift, weight_bits)
-        else:
-            shifts, digits = digits_of(weights, connection.weight_bits, weight_bits)
-            shifts = tuple(shift + connection.shift for shift in shifts)
+        shifts, values = digits(connection, weight_bits, multiply=multiply)
         channel = np.full(layer.groups * layer.channels, -1)
         inside = slice(geometry.channel_offset, geometry.channel_offset + len(connection.weights))
         channel[inside] = np.arange(len(connection.weights))
-        placed = np.append(digits, np.zeros((len(digits), 1), np.int64), 1)[:, channel]
-        placed = placed.reshape(len(digits), layer.groups, layer.channel_cells, layer.width)
+        placed = np.append(values, np.zeros((len(values), 1), np.int64), 1)[:, channel]
+        placed = placed.reshape(len(values), layer.groups, layer.channel_cells, layer.width)
         rows = placed[:, :, _shares(layer), :].transpose(1, 0, 2, 3, 4)
         return cls(connection, layer, shifts, rows.reshape(-1, *layer.grid, layer.width))
-
-
-def used_cells(layer: LayerPlan) -> int:
-    """Cells that hold channels of a position, where a position's channels take the whole grid."""
-    return min(-(-layer.shape[0] // layer.width), layer.channel_cells)
-
-
-def digits_of(weights: np.ndarray, bits: int, lane_bits: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """Weights of `bits` bits as a sum of digits that fit `lane_bits` signed bits: (shifts, int64 [digits, n])."""
-    half = 1 << (lane_bits - 1)
-    if ((weights >= -half) & (weights < half)).all():
-        return (0,), weights[None]
-    low = min(bits - lane_bits, lane_bits - 1)
-    shifts, digits = digits_of(weights >> low, bits - low, lane_bits)
-    if not (weights & ((1 << low) - 1)).any():
-        return tuple(shift + low for shift in shifts), digits
-    return (0, *(shift + low for shift in shifts)), np.concatenate([(weights & ((1 << low) - 1))[None], digits])
-
-
-def even_digits(weights: np.ndarray, lane_bits: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """Weights as a sum of digits of `lane_bits` signed bits, at multiples of as many bits: (shifts, int64 [digits,
-    n]).
-    """
-    digits: list[np.ndarray] = []
-    half = 1 << (lane_bits - 1)
-    while not digits or weights.any():
-        digits.append((weights + half & 2 * half - 1) - half)
-        weights = (weights - digits[-1]) >> lane_bits
-    return tuple(n * lane_bits for n in range(len(digits))), np.array(digits)
 
 
 def _shares(layer: LayerPlan) -> np.ndarray:

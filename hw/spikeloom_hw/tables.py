@@ -8,8 +8,9 @@ import numpy as np
 from amaranth.utils import ceil_log2
 from spikeloom.geometry import Shape
 from spikeloom.landing import Landing
+from spikeloom.weights import used_cells
 
-from .images import Events, used_cells
+from .images import Events
 from .spec import CoreSpec, Step
 
 Fields = dict[str, np.ndarray]
