@@ -67,6 +67,23 @@ def test_the_compiled_design_and_the_bench_count_the_same_cycles(
         np.testing.assert_array_equal(np.diff(beats.cycles), np.diff(bench.beats[name].cycles))
 
 
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_core_of_many_layers_shows_the_same_to_all(simulator: str, woven: Design, rng: np.random.Generator) -> None:
+    x = random_samples(rng, woven.network, 4)
+    want, stimulus = expected(woven, x), vectors(woven, x)
+    with Model(woven, compile_library(woven, level="-O0")) as model:
+        compiled = model.run(stimulus)
+    bench = run(woven, simulator, simulator_of(woven, simulator), stimulus)
+    assert [judge(woven, want, capture) for capture in (compiled, bench)] == [Verdict(0, None)] * 2
+    name = woven.cores[0].name
+    for layer in range(5):  # rows beyond those of a layer are not looked at by the bench
+        rows = woven.layers[layer].rows
+        seen = [capture.swaps[name].words[layer::5, :, :rows] for capture in (compiled, bench)]
+        np.testing.assert_array_equal(*seen)
+    np.testing.assert_array_equal(*(np.diff(capture.swaps[name].cycles) for capture in (compiled, bench)))
+    np.testing.assert_array_equal(*(np.diff(capture.states[name], axis=0) for capture in (compiled, bench)))
+
+
 @needs_icarus
 @pytest.mark.parametrize(
     "mutant",
