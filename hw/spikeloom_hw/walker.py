@@ -81,7 +81,8 @@ class Walker(wiring.Component):
         closed = Signal()
         ready = Signal()
         take = Signal()
-        m.d.comb += [self.i.ready.eq(ready & self.run & ~closed), take.eq(self.i.valid & self.run & ~closed)]
+        open_ = self.run & step.walk & ~closed
+        m.d.comb += [self.i.ready.eq(ready & open_), take.eq(self.i.valid & open_)]
         if several:  # the words behind an end mark belong to the next step, and it is not here yet
             with m.If(self.proceed):
                 m.d.sync += closed.eq(0)
