@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from spikeloom import Network, Neuron, Population
+from spikeloom.golden.synapses import initial_potentials
 from spikeloom.bounds import potential_bits
 from spikeloom.program import CorePlan, LayerPlan, Program, fires
 from spikeloom_sim.capture import STATES, Capture, Recorder, Words, pieces_of
@@ -130,7 +131,7 @@ def _swaps(design: Design, core: Core, want: Expected) -> Words:
     for layer in core.layers:
         population = design.network.source(layer.population)
         assert isinstance(population, Population)
-        sums = want.trace.accumulated[layer.population] - population.neuron.initial[0].reshape(-1, 1, 1)
+        sums = want.trace.accumulated[layer.population] - initial_potentials(design.network, population).numpy()[0]
         values = placed(layer, core.rows, sums)  # [N, rows, gy, gx, width]
         memories = values.reshape(len(values), core.rows, core.memories, -1).swapaxes(1, 2)
         layers.append(packed(memories, core.bits))
