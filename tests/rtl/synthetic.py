@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from spikeloom import Network, Neuron, Population
-from spikeloom.golden.synapses import initial_potentials
 from spikeloom.bounds import potential_bits
+from spikeloom.golden.synapses import initial_potentials
 from spikeloom.program import CorePlan, LayerPlan, Program, fires
 from spikeloom_sim.capture import STATES, Capture, Recorder, Words, pieces_of
 from spikeloom_sim.design import Core, Design
