@@ -1,7 +1,7 @@
 """The scan: names the neurons of a bank in the order in which its rows hold them."""
 
 import numpy as np
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from spikeloom.program import CorePlan, LayerPlan
@@ -79,10 +79,6 @@ class Scan(wiring.Component):
         line_c = Signal.like(neuron.c)  # first channel of this line of cells
         row_last = Signal()
         m.d.comb += [
-            self.live.eq(
-                (neuron.c < layer.channels) & (neuron.y < layer.height) & (neuron.x < layer.width) & self._held(a, b)
-            ),
-            self.row_end.eq(slot == layer.row_slot),
             row_last.eq((origin.c == layer.last_c) & (origin.y == layer.last_y) & (origin.x == layer.last_x)),
             self.last.eq(row_last & (slot == layer.last_slot)),
         ]
@@ -97,24 +93,40 @@ class Scan(wiring.Component):
             with m.Else():
                 m.d.comb += [next_row.x.eq(0), next_row.y.eq(origin.y + layer.step_y)]
 
+        # the next slot is found a cycle early: what depends on it moves whole rows, and has no time for comparisons
+        after = Signal.like(neuron)
+        slot_after, a_after, b_after = Signal.like(slot), Signal.like(a), Signal.like(b)
+        line_after = Signal.like(line_c)
+        cell_end = lane == self.plan.width // self.slot - 1
+        m.d.comb += [after.eq(neuron), after.c.eq(neuron.c + self.slot), slot_after.eq(slot + 1)]
+        m.d.comb += [a_after.eq(a), b_after.eq(b), line_after.eq(line_c)]
         with m.If(self.start):
-            m.d.sync += [neuron.eq(0), origin.eq(0), line_c.eq(0), lane.eq(0), a.eq(0), b.eq(0), slot.eq(0)]
-        with m.Elif(self.advance):
-            m.d.sync += [slot.eq(slot + 1), lane.eq(lane + 1), neuron.c.eq(neuron.c + self.slot)]
-            with m.If(self.row_end):
-                m.d.sync += [neuron.eq(next_row), origin.eq(next_row), line_c.eq(next_row.c)]
-                m.d.sync += [lane.eq(0), a.eq(0), b.eq(0), slot.eq(0)]
-            with m.Elif(lane == self.plan.width // self.slot - 1):
-                m.d.sync += [lane.eq(0), b.eq(b + 1)]
-                with m.If(b != gx - 1), m.If(layer.across_x):
-                    m.d.sync += [neuron.x.eq(neuron.x + 1), neuron.c.eq(line_c)]
-                with m.Else():
-                    m.d.sync += [b.eq(0), a.eq(a + 1), neuron.x.eq(origin.x), line_c.eq(neuron.c + self.slot)]
-                    with m.If(layer.across_y):
-                        m.d.sync += [neuron.y.eq(neuron.y + 1), neuron.c.eq(origin.c), line_c.eq(origin.c)]
+            m.d.comb += [after.eq(0), slot_after.eq(0), a_after.eq(0), b_after.eq(0), line_after.eq(0)]
+        with m.Elif(self.row_end):
+            m.d.comb += [after.eq(next_row), slot_after.eq(0), a_after.eq(0), b_after.eq(0), line_after.eq(next_row.c)]
+        with m.Elif(cell_end & (b != gx - 1)):
+            m.d.comb += b_after.eq(b + 1)
+            with m.If(layer.across_x):
+                m.d.comb += [after.x.eq(neuron.x + 1), after.c.eq(line_c)]
+        with m.Elif(cell_end):
+            m.d.comb += [b_after.eq(0), a_after.eq(a + 1), after.x.eq(origin.x), line_after.eq(neuron.c + self.slot)]
+            with m.If(layer.across_y):
+                m.d.comb += [after.y.eq(neuron.y + 1), after.c.eq(origin.c), line_after.eq(origin.c)]
+        real = (after.c < layer.channels) & (after.y < layer.height) & (after.x < layer.width)
+        with m.If(self.start | self.advance):
+            m.d.sync += [neuron.eq(after), slot.eq(slot_after), a.eq(a_after), b.eq(b_after), line_c.eq(line_after)]
+            m.d.sync += [
+                self.live.eq(real & self._held(a_after, b_after)),
+                self.row_end.eq(slot_after == layer.row_slot),
+            ]
+            m.d.sync += lane.eq(Mux(self.start | self.row_end | cell_end, 0, lane + 1))
+            with m.If(self.start):
+                m.d.sync += origin.eq(0)
+            with m.Elif(self.row_end):
+                m.d.sync += origin.eq(next_row)
         return m
 
-    def _held(self, a: Signal, b: Signal) -> object:
+    def _held(self, a: Signal, b: Signal) -> Value:
         """Whether the cell belongs to the layer's spread; further cells of the grid lie idle."""
         layer = self.layer
         return (~layer.across_y | (a < layer.step_y)) & (~layer.across_x | (b < layer.step_x))
