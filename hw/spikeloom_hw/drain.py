@@ -107,6 +107,7 @@ class RegisterDrain(wiring.Component):
     Members
     -------
     start : In(1), `potentials` is full; only while `busy` is low.
+    wait : In(1), do not hand it out yet.
     layer : In, its layer's places.
     busy : Out(1), the row is not yet handed out.
     potentials : In, the row.
@@ -118,6 +119,7 @@ class RegisterDrain(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
+                "wait": In(1),
                 "layer": In(scan),
                 "busy": Out(1),
                 "potentials": In(potentials_layout(spec)),
@@ -132,11 +134,11 @@ class RegisterDrain(wiring.Component):
         step = self.spec.plan.bits * self.spec.slot
         moves = Signal()
         m.d.comb += [
-            self.o.valid.eq(self.busy & scan.live),
+            self.o.valid.eq(self.busy & scan.live & ~self.wait),
             self.o.payload.potentials.eq(held.as_value()[:step]),
             self.o.payload.neuron.eq(scan.neuron),
             self.o.payload.last.eq(scan.last),
-            moves.eq(self.busy & (self.o.ready | ~scan.live)),
+            moves.eq(self.busy & ~self.wait & (self.o.ready | ~scan.live)),
             scan.layer.eq(self.layer),
             scan.start.eq(self.start),
             scan.advance.eq(moves),

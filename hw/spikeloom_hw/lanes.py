@@ -86,7 +86,9 @@ class Lanes(wiring.Component):
             else:
                 shifted = weight.as_signed() << shift
             product = Signal(signed(spec.plan.weight_bits + spec.shifts - 1), name=f"product_{lane}", reset_less=True)
-            m.d.sync += product.eq(Mux(~silent & (self.plane[lane] | ~masked), shifted, 0))
+            # what a negative operation leaves out comes to nothing once the cells have added one
+            nothing = (negative & masked).replicate(len(product)).as_signed() if spec.adds_signed_rows else 0
+            m.d.sync += product.eq(Mux(~silent & (self.plane[lane] | ~masked), shifted, nothing))
             products.append(product)
         return products
 

@@ -130,6 +130,8 @@ class RowReplay(wiring.Component):
             operation.mask_y.eq(~0),
             operation.mask_x.eq(~0),
             operation.shift.eq(shifts[digit] + bit),
+            # the first bit of a signed code counts against the others
+            operation.negative.eq(step.rows_signed & (bit == step.rows_bit)),
             done.eq(self.valid & self.ready & (bit == 0) & (digit == step.rows_digit)),
         ]
         with m.If(self.start):

@@ -11,7 +11,8 @@ from spikeloom.landing import Landing
 from spikeloom.weights import used_cells
 
 from .images import Events
-from .spec import CoreSpec, Step
+from .phases import Step
+from .spec import CoreSpec
 
 Fields = dict[str, np.ndarray]
 Rotation = tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]

@@ -11,7 +11,7 @@ from .errors import DoesNotFit, listed
 from .gates import require_gates
 from .network import Network
 from .partition import Chain, Choice, Segment, chains, segments_of
-from .program import CorePlan, Program, store_plan
+from .program import CorePlan, Program, fires, store_plan
 from .resources import Capacity, core_blocks, core_luts, shortages
 
 MAX_LANES = 128
@@ -25,13 +25,16 @@ SLACK = 6  # steps of the ladder beyond the fewest lanes: a quick first phase sp
 
 
 def cuts(network: Network) -> list[int]:
-    """Populations (counted from 0) before which a new core may begin: one train crosses, the one before it sends."""
+    """Populations (counted from 0) before which a new core may begin: one train crosses, the one before it sends, and
+    all readouts are behind it.
+    """
     order = {item.name: number for number, item in enumerate(network.populations)}
     order[network.inputs[0].name] = -1
     return [
         number
         for number in range(1, len(network.populations))
         if all(order[item.source] >= number - 1 for item in network.connections if order[item.target] >= number)
+        and all(fires(network, item.name) for item in network.populations[:number])
     ]
 
 
