@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from .cores import best_core
@@ -47,7 +47,7 @@ def place(
     and whole codes are added it saves most of the lane's logic.
     """
     program = placed(network, lanes=lanes, cores=cores, capacity=capacity)
-    program = Program(network, _agreed(network, program.cores))
+    program = Program(network, agreed(network, program.cores))
     wanted = sum(core.lanes + OWN_MULTIPLIERS for core in program.cores if core.stored)
     if capacity is None or not 0 < wanted <= capacity.multipliers:
         return program
@@ -55,7 +55,7 @@ def place(
     return program if shortages(other, capacity) else other  # wide weights may take more rows than with shifters
 
 
-def _agreed(network: Network, cores: tuple[CorePlan, ...]) -> tuple[CorePlan, ...]:
+def agreed(network: Network, cores: Sequence[CorePlan]) -> tuple[CorePlan, ...]:
     """Cores whose stores get their words whole: a word lies in one row of the sender, a slot of it in one word."""
     found: list[CorePlan] = []
     for core in cores:
