@@ -144,6 +144,7 @@ class CorePlan:
     stored : codes kept for replay.
     store_width : codes in a word of the store.
     multiply : the lanes shift weights by multiplying them, on the device's multipliers.
+    inbox : events of `source` that may wait before the core, sent by a core that is ahead; 0: it has to wait itself.
     """
 
     name: str
@@ -158,6 +159,7 @@ class CorePlan:
     stored: tuple[Stored, ...] = ()
     store_width: int = 1
     multiply: bool = False
+    inbox: int = 0
 
     @property
     def lanes(self) -> int:

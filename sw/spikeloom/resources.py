@@ -47,6 +47,8 @@ def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str
         found.append(("store", core.store_words, core.store_width * codes, "ram"))
     if core.queue_depth:
         found.append(("queue", core.queue_depth - 1, _word_bits(network, core), "ram"))  # the last word is a register
+    if core.inbox:
+        found.append(("inbox", core.inbox - 1, _event_bits(network, core), "ram"))
     words = program_words(network, core)
     if words > LOGIC_WORDS:
         found.append(("program", words, PROGRAM_BITS, "rom"))
@@ -96,6 +98,8 @@ def core_luts(network: Network, core: CorePlan) -> int:
     steps = max((neuron.timesteps for layer in core.layers if (neuron := _neuron(network, layer))), default=0)
     generator = 2.5 * core.generate_width * steps * core.bits
     control = 250 + 60 * len(core.layers) + (300 if core.stored else 0) + (40 * cells if cells > 1 else 0)
+    if core.inbox:
+        control += 5 * core.inbox.bit_length()
     memory = 0.0
     for _, depth, width, kind in memories(network, core):
         block, distributed = units(depth, width, kind, "ecp5")
@@ -137,6 +141,15 @@ def _word_bits(network: Network, core: CorePlan) -> int:
     spikes = max(network.train(layer.population)[1] for layer in firing) * core.generate_width
     signed = any(neuron.code == "naf" for layer in firing if (neuron := _neuron(network, layer)))
     return spikes * (2 if signed else 1) + coordinates + 3
+
+
+def _event_bits(network: Network, core: CorePlan) -> int:
+    """Width of an event at a core's port: coordinates, time step, sign, whether it is an announcement, the end mark."""
+    source = network.source(core.source)
+    neuron = source.neuron if isinstance(source, Population) else None
+    flags = 1 + (getattr(neuron, "code", "plain") == "naf") + any(item.source == core.source for item in core.stored)
+    steps = network.train(core.source)[1]
+    return sum((extent - 1).bit_length() for extent in (*source.shape, steps)) + flags
 
 
 def _neuron(network: Network, layer: LayerPlan) -> Neuron | None:
