@@ -13,6 +13,7 @@ from .ram import blocks, units
 from .weights import weight_rows
 
 LUTS_OF_A_UNIT = 6  # of distributed RAM: two slices, and half of one for its write port
+FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -98,6 +99,8 @@ def core_luts(network: Network, core: CorePlan) -> int:
     steps = max((neuron.timesteps for layer in core.layers if (neuron := _neuron(network, layer))), default=0)
     generator = 2.5 * core.generate_width * steps * core.bits
     control = 250 + 60 * len(core.layers) + (300 if core.stored else 0) + (40 * cells if cells > 1 else 0)
+    if any(layer.folded for layer in core.layers):
+        control += FOLD_LUTS
     if core.inbox:
         control += 5 * core.inbox.bit_length()
     memory = 0.0

@@ -3,7 +3,7 @@
 import pytest
 from spikeloom_sim.campaign import run_seed, summary
 
-QUICK = (*range(1, 18), 32, 60, 63)  # the last: diagonal connections of the train that enters a core
+QUICK = (*range(1, 18), 32, 60, 63, 23, 123)  # 63: diagonal connections of the train that enters a core; then: folds
 THOROUGH = range(1001, 1301)
 
 
