@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from spikeloom.program import FOLD
 
 from .layouts import row_layout
 from .spec import CoreSpec
@@ -164,9 +165,12 @@ class Cells(wiring.Component):
                 m.d.sync += higher[up, right].eq(
                     operation.row + (self.stride_y if up else 0) + (self.stride_x if right else 0)
                 )
-        rotations_y, rotations_x = self.tables.rotations
-        ups = self._flags(m, "up", operation.rotation_y, [higher for _, higher in rotations_y], gy)
-        rights = self._flags(m, "right", operation.rotation_x, [higher for _, higher in rotations_x], gx)
+        ups = self._flags(m, "up", operation.rotation_y, self.tables.higher(0))
+        rights = self._flags(m, "right", operation.rotation_x, self.tables.higher(1))
+        folds = self.tables.folds(1)
+        folded = Signal()
+        if folds:
+            m.d.sync += folded.eq(Cat(*(operation.rotation_x == code for code in folds)).any())
         valid_1, empty_1, bank_1 = Signal(), Signal(), Signal()
         mask_y, mask_x = Signal(gy), Signal(gx)
         m.d.sync += [
@@ -185,24 +189,25 @@ class Cells(wiring.Component):
             for b in range(gx):
                 own = Signal.like(operation.row, name=f"cell_row_{a}_{b}")
                 valid = Signal(name=f"cell_valid_{a}_{b}")
+                up, right = ups[a][b], rights[a][b]
                 m.d.sync += own.eq(
-                    Mux(ups[a], Mux(rights[b], higher[1, 1], higher[1, 0]), Mux(rights[b], higher[0, 1], higher[0, 0]))
+                    Mux(up, Mux(right, higher[1, 1], higher[1, 0]), Mux(right, higher[0, 1], higher[0, 0]))
                 )
-                m.d.sync += valid.eq(valid_1 & mask_y[a] & mask_x[b])
+                lands = mask_y[a] & mask_x[b]
+                if folds:
+                    banks = [mask_y[y] & mask_x[x] for y, x, _ in FOLD[a * gx + b :][:1]]
+                    lands = Mux(folded, Cat(*banks), lands)
+                m.d.sync += valid.eq(valid_1 & lands)
                 late, late_valid = Signal.like(own, name=f"cell_read_{a}_{b}"), Signal(name=f"cell_reads_{a}_{b}")
                 m.d.sync += [late.eq(own), late_valid.eq(valid)]
                 found.append((Cat(bank_3, late), late_valid, empty_3))
         return found
 
-    def _flags(self, m: Module, name: str, code: Value, flags: list[tuple[int, ...]], cells: int) -> list[Value]:
-        """A flag a cell, chosen by a rotation's code, registered."""
-        found: list[Value] = []
-        for cell in range(cells):
-            numbers = [number for number, row in enumerate(flags) if row[cell]]
-            if not numbers:
-                found.append(Const(0, 1))
-                continue
-            held = Signal(name=f"{name}_{cell}")
-            m.d.sync += held.eq(Cat(*(code == number for number in numbers)).any())
-            found.append(held)
-        return found
+    def _flags(self, m: Module, name: str, code: Value, wanted: list[list[tuple[int, ...]]]) -> list[list[Value]]:
+        """A flag a cell, at the rotation codes that are wanted, registered; equal ones are shared."""
+        flags: dict[tuple[int, ...], Value] = {(): Const(0, 1)}
+        for numbers in (numbers for line in wanted for numbers in line):
+            if numbers not in flags:
+                flags[numbers] = Signal(name=f"{name}_{len(flags)}")
+                m.d.sync += flags[numbers].eq(Cat(*(code == number for number in numbers)).any())
+        return [[flags[numbers] for numbers in line] for line in wanted]

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .layouts import row_layout
 from .rom import rom_image
 from .spec import CoreSpec
-from .tables import WalkTables
+from .tables import Codes, WalkTables
 from .words import operation_layout, potentials_layout
 
 
@@ -140,44 +140,45 @@ class Lanes(wiring.Component):
         width = self.spec.plan.width
         cells = [[Cat(*weights[(a * gx + b) * width :][:width]) for b in range(gx)] for a in range(gy)]
         # what each cell takes is decided a cycle before it is needed
-        picks_x = self._picks(m, 1, self.operation.rotation_x)
-        picks_y = self._picks(m, 0, self.operation.rotation_y)
+        early = Signal.like(self.operation.rotation_y), Signal.like(self.operation.rotation_x)
+        m.d.sync += [early[0].eq(self.operation.rotation_y), early[1].eq(self.operation.rotation_x)]
+        picks_y, picks_x = (self._picks(m, axis, early) for axis in range(2))
         bits = len(weights[0])
         found: list[Value] = []
         for a in range(gy):
             for b in range(gx):
                 along_x = []
                 for source, _ in picks_y[a][b]:
-                    along_x.append((source, _choose([(cells[source][at], flag) for at, flag in picks_x[0][b]])))
+                    along_x.append((source, _choose([(cells[source][at], flag) for at, flag in picks_x[source][b]])))
                 flags = dict(picks_y[a][b])
                 rotated = Signal(width * bits, name=f"rotated_{a}_{b}", reset_less=True)
                 m.d.sync += rotated.eq(_choose([(value, flags[source]) for source, value in along_x]))
                 found += [rotated[lane * bits : (lane + 1) * bits] for lane in range(width)]
         return found
 
-    def _picks(self, m: Module, axis: int, code: Value) -> list[list[list[tuple[int, Value]]]]:
+    def _picks(self, m: Module, axis: int, early: tuple[Value, Value]) -> list[list[list[tuple[int, Value]]]]:
         """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says so in
-        the rotation's cycle. Columns are the same for all rows.
+        the rotation's cycle.
         """
-        gy, gx = self.spec.plan.grid
-        rotations = self.tables.rotations[axis]
-        early = Signal.like(code, name=f"rotation_{axis}_1")
-        m.d.sync += early.eq(code)
-        flags: dict[tuple[int, ...], Value] = {}
+        flags: dict[tuple[Codes, ...], Value] = {}
         found = []
-        for a in range(gy if axis == 0 else 1):
+        for cells in self.tables.sources(axis):
             line = []
-            for b in range(gx):
+            for sources in cells:
                 picks: list[tuple[int, Value]] = []
-                for source in sorted({moved[a][b] for moved, _ in rotations}):
-                    chosen = tuple(number for number, (moved, _) in enumerate(rotations) if moved[a][b] == source)
-                    if chosen not in flags:
-                        flags[chosen] = Signal(name=f"pick_{axis}_{len(flags)}")
-                        m.d.sync += flags[chosen].eq(Cat(*(early == number for number in chosen)).any())
-                    picks.append((source, flags[chosen]))
+                for source, codes in sorted(sources.items()):
+                    if codes not in flags:
+                        flags[codes] = Signal(name=f"pick_{axis}_{len(flags)}")
+                        m.d.sync += flags[codes].eq(Cat(*(_meets(early, pair) for pair in codes)).any())
+                    picks.append((source, flags[codes]))
                 line.append(picks)
             found.append(line)
         return found
+
+
+def _meets(codes: tuple[Value, Value], wanted: Codes) -> Value:
+    """Whether the codes along y and x are these; None: any."""
+    return Cat(*(code == value for code, value in zip(codes, wanted, strict=True) if value is not None)).all()
 
 
 def _choose(options: list[tuple[Value, Value]]) -> Value:

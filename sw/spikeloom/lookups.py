@@ -61,6 +61,10 @@ class _Moves:
         moved = tuple((slot,) * other for slot in slots)
         return self._number(moved, tuple(int(at < rotation) for at in range(size)))
 
+    def turned(self, layer: LayerPlan, banks: int, rotation: int) -> int:
+        """Rotation of a layer's weights along an axis with so many banks."""
+        return self._number("folded", rotation) if layer.folded else self.rotation(banks, rotation)
+
     def packed(self, layer: LayerPlan, place: int) -> int:
         """Move to the first cells from those where the `place`-th channel of a row begins."""
         gy, gx = self.grid
@@ -128,8 +132,8 @@ def _entries(
     turns = []
     for axis, found in enumerate(landing):
         for rotation in np.unique(found.rotation):
-            moves[axis].rotation(found.banks, int(rotation))
-        turns.append(np.array([moves[axis].rotation(found.banks, int(at)) for at in found.rotation]))
+            moves[axis].turned(layer, found.banks, int(rotation))
+        turns.append(np.array([moves[axis].turned(layer, found.banks, int(at)) for at in found.rotation]))
         codes = np.array([moves[axis].packed(layer, n) for n in range(together)])
         channel["rotation_y" if axis == 0 else "rotation_x"] = codes[number % together]
     wrap = (1 << (core.rows - 1).bit_length()) - 1

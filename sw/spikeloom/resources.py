@@ -16,6 +16,7 @@ from .weights import weight_rows
 
 LUTS_OF_A_UNIT = 6  # of distributed RAM: two slices, and half of one for its write port
 INTEGRATE_LUTS = 14  # a bit of a neuron that is visited step by step
+FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -53,6 +54,8 @@ def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str
     kept = (ends[-1] for ends in kept_words(network, core))
     slot = (core.generate_width or 1) * core.bits
     found += [(name, words, slot, "ram") for name, words in zip(("state", "input"), kept, strict=True) if words]
+    if core.inbox:
+        found.append(("inbox", core.inbox - 1, _event_bits(network, core), "ram"))
     words = program_words(network, core)
     if words > LOGIC_WORDS:
         found.append(("program", words, PROGRAM_BITS, "rom"))
@@ -105,6 +108,10 @@ def core_luts(network: Network, core: CorePlan) -> int:
     if integrates(network, core):
         generator += INTEGRATE_LUTS * (core.generate_width or 1) * core.bits
     control = 250 + 60 * len(core.layers) + (300 if core.stored else 0) + (40 * cells if cells > 1 else 0)
+    if any(layer.folded for layer in core.layers):
+        control += FOLD_LUTS
+    if core.inbox:
+        control += 5 * core.inbox.bit_length()
     memory = 0.0
     for _, depth, width, kind in memories(network, core):
         block, distributed = units(depth, width, kind, "ecp5")
@@ -147,6 +154,15 @@ def _word_bits(network: Network, core: CorePlan) -> int:
     neurons = [neuron for layer in firing if (neuron := _neuron(network, layer))]
     signed = any(neuron.code == "naf" or neuron.signed for neuron in neurons)
     return spikes * (2 if signed else 1) + coordinates + 3
+
+
+def _event_bits(network: Network, core: CorePlan) -> int:
+    """Width of an event at a core's port: coordinates, time step, sign, whether it is an announcement, the end mark."""
+    source = network.source(core.source)
+    neuron = source.neuron if isinstance(source, Population) else None
+    flags = 1 + (getattr(neuron, "code", "plain") == "naf") + any(item.source == core.source for item in core.stored)
+    steps = network.train(core.source)[1]
+    return sum((extent - 1).bit_length() for extent in (*source.shape, steps)) + flags
 
 
 def _neuron(network: Network, layer: LayerPlan) -> Neuron | None:

@@ -120,8 +120,9 @@ def test_resnet_20_on_one_core_of_144_lanes_is_nine_cells_of_sixteen() -> None:
     (core,) = place(network, lanes=144, cores=1).cores
     assert (core.grid, core.width, core.store_width) == ((3, 3), 16, 8)
     spreads = {layer.population: layer.spread for layer in core.layers}
-    assert {spreads.pop(name) for name in ("l8",)} == {(1, 3)}  # stride 2, 32 channels: three cells a position
-    assert {spreads.pop(name) for name in ("l14", "readout")} == {(1, 1)}  # 64 channels; dense
+    assert {spreads.pop(name) for name in ("l8",)} == {(2, 2)}  # stride 2, 32 channels: two cells a position
+    assert {spreads.pop(name) for name in ("l14",)} <= {(1, 2), (2, 1)}  # 64 channels: four
+    assert spreads.pop("readout") == (1, 1)
     assert set(spreads.values()) == {(3, 3)}
 
 
