@@ -222,10 +222,10 @@ class CoreSpec:
 
     @property
     def weight_latency(self) -> int:
-        """Cycles from an operation to its addends: the weights are read, registered, rotated (where there are cells),
-        shifted.
+        """Cycles from an operation to its addends: the weights are read, registered, rotated in two steps (where there
+        are cells), shifted.
         """
-        return 3 if self.plan.grid == (1, 1) else 4
+        return 3 if self.plan.grid == (1, 1) else 5
 
     @property
     def slot(self) -> int:

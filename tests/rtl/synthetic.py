@@ -76,6 +76,9 @@ def _core(network: Network, core: CorePlan, fields: dict[str, list[int]]) -> dic
 def place_of(layer: LayerPlan, c: int, y: int, x: int) -> tuple[int, int, int, int]:
     """Row, cell along y, cell along x and lane of a neuron."""
     (gy, gx), (by, bx) = layer.grid, layer.spread
+    if layer.folded:  # positions and channels share eight cells
+        row, a, b, lane = np.argwhere(layer.neurons == (c * layer.shape[1] + y) * layer.shape[2] + x)[0].tolist()
+        return row, a, b, lane
     share, lane = divmod(c, layer.width)
     group, share = divmod(share, (gy if by == 1 else 1) * (gx if bx == 1 else 1))
     block_y, block_x = y // by, x // bx
