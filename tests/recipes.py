@@ -1,7 +1,7 @@
 """Hypothesis draws recipes of random networks: fewer layers, cores and kinds of things are simpler."""
 
 from hypothesis import strategies as st
-from spikeloom_sim.draw import DEEPEST, GATE_KINDS, GATE_SCHEDULES, KINDS, LONGEST, MOST_LANES
+from spikeloom_sim.draw import DEEPEST, KINDS, LONGEST, MOST_LANES, SCHEDULES
 from spikeloom_sim.recipe import SAMPLES, Recipe
 
 SEEDS = 1 << 20
@@ -12,8 +12,8 @@ def recipes(
     draw: st.DrawFn,
     *,
     first: int = 0,
-    kinds: frozenset[str] = GATE_KINDS,
-    schedules: tuple[str, ...] = GATE_SCHEDULES,
+    kinds: frozenset[str] = frozenset(KINDS),
+    schedules: tuple[str, ...] = SCHEDULES,
 ) -> Recipe:
     """Recipes with seeds from `first` on, of networks with some of the `kinds`, most of the time all of them."""
     some = st.sets(st.sampled_from([kind for kind in KINDS if kind in kinds])).map(frozenset)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from spikeloom import Connection, Conv2d, Dense, Input, Network, Population, Readout, Silent
+from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, Population, Readout, Silent
 from spikeloom.cores import plan_core
 from spikeloom.geometry import Diagonal, Geometry, Shape, border_classes
 from spikeloom.neuron import largest_code
@@ -26,12 +26,9 @@ LONGEST = 6  # time steps of a train
 PLAIN = (
     "convolutions", "diagonals", "branches", "several sources", "pooling", "max pooling", "borders", "growth 1", "naf"
 )  # fmt: skip
-SWEPT = ("signed", "thresholds", "hard resets", "other growths", "graded")  # needs a sweep a time step
-KINDS = (*PLAIN, *SWEPT)
+SWEPT = ("signed", "thresholds", "hard resets", "other growths", "graded")  # most need a sweep a time step
+KINDS = (*PLAIN, "readouts", *SWEPT)
 SCHEDULES = ("two-phase", "synchronous")
-# what the gates run today: networks are drawn from these unless somebody asks for others
-GATE_KINDS = frozenset(PLAIN)
-GATE_SCHEDULES = ("two-phase",)
 
 
 @dataclass
@@ -72,7 +69,11 @@ class Draft:
         kind = str(self.rng.choice(list(SHARE), p=np.array(list(SHARE.values())) / sum(SHARE.values())))
         shape: Shape
         if (
-            kind == "branch" and "branches" in self.kinds and number > 2 and self.beside is None
+            kind == "branch"
+            and "branches" in self.kinds
+            and number > 2
+            and self.beside is None
+            and all(map(self._lasts, sources[-2:]))
         ):  # beside the layer before instead of behind it
             shape = (int(self.rng.integers(1, 9)), *sources[-1].shape[1:])
             incoming = [(sources[-2], geometry) for geometry in self._into(sources[-2], shape)[:1]]
@@ -90,15 +91,19 @@ class Draft:
             shape, second = self._residual(shape)
             incoming = [(sources[-1], replace(geometry, groups=1)), *second]
         for other in sources[1:-1]:  # the input is not kept in gates
-            if self.rng.random() < 0.35 and len(incoming) < 3 and "several sources" in self.kinds:
+            several = "several sources" in self.kinds and self._lasts(other)
+            if self.rng.random() < 0.35 and len(incoming) < 3 and several:
                 incoming += [(other, second) for second in self._into(other, shape)[:1]]
-        if number > 1 and self.rng.random() < 0.1 and "several sources" in self.kinds:  # the same source twice
+        several = "several sources" in self.kinds and self._lasts(sources[-1])
+        if number > 1 and self.rng.random() < 0.1 and several:  # the same source twice
             incoming += [(sources[-1], second) for second in self._into(sources[-1], shape)[:1]]
         self._add(f"l{number}", shape, incoming, fires=True)
 
     def _residual(self, shape: Shape) -> tuple[Shape, list[Any]]:
         """A diagonal connection from an earlier population into one of that extent, which may get more channels."""
         for source in [self.populations[int(n)] for n in self.rng.permutation(len(self.populations))]:
+            if not self._lasts(source):
+                continue
             channels, height, width = source.shape
             strides = (-(-height // shape[1]), -(-width // shape[2]))
             if (-(-height // strides[0]), -(-width // strides[1])) == shape[1:]:
@@ -115,8 +120,28 @@ class Draft:
         geometry, shape = self._geometry("dense", source)
         incoming = [(item, geometry) for item in (source, self.beside) if item is not None]
         self._add("readout", shape, incoming, fires=False)
-        parts = (self.source,), tuple(self.populations), tuple(self.connections), (Readout("readout", 1.0),)
+        readouts = Readout("readout", 1.0), *self._beside_the_readout()
+        parts = (self.source,), tuple(self.populations), tuple(self.connections), readouts
         return Network(f"random_{self.seed}", *parts, self.schedule)
+
+    def _lasts(self, source: Input | Population) -> bool:
+        """Whether a source can be heard later, and more than once: not what fires step by step, in two phases."""
+        neuron = getattr(source, "neuron", None)
+        return self.schedule == "synchronous" or not isinstance(neuron, Neuron) or neuron.divides
+
+    def _beside_the_readout(self) -> tuple[Readout, ...]:
+        """Now and then another readout, anywhere behind the population that it hears."""
+        own = np.random.default_rng((self.seed, 1 << 15))
+        places = [n for n, item in enumerate(self.populations[:-1]) if self._lasts(item)]
+        if "readouts" not in self.kinds or not places or own.random() < 0.7:
+            return ()
+        heard = places[int(own.integers(len(places)))]
+        geometry = Dense(**self._pool(self.populations[heard]))
+        self._add("aside", (int(own.integers(1, 9)), 1, 1), [(self.populations[heard], geometry)], fires=False)
+        aside = self.populations.pop()
+        behind = [n + 1 for n, item in enumerate(self.populations) if n >= heard and self._lasts(item)]
+        self.populations.insert(behind[int(own.integers(len(behind)))], aside)
+        return (Readout("aside", 0.5),)
 
     def _last(self) -> Input | Population:
         return self.populations[-1] if self.populations else self.source
@@ -141,6 +166,7 @@ class Draft:
             int(self.rng.integers(1, min(size, 3) + 1)) if self.rng.random() < 0.2 else 1 for size in source.shape[1:]
         )
         raced = source is not self.source and self.schedule == "two-phase" and "max pooling" in self.kinds
+        raced = raced and self._lasts(source)
         most = raced and pool != (1, 1) and self.rng.random() < 0.5
         if not most and "pooling" not in self.kinds:
             pool = (1, 1)
@@ -228,7 +254,7 @@ def draw_network(
     seed: int,
     *,
     depth: int | None = None,
-    kinds: frozenset[str] = GATE_KINDS,
+    kinds: frozenset[str] = frozenset(KINDS),
     timesteps: int = LONGEST,
     schedule: str = "two-phase",
 ) -> Network:

@@ -53,7 +53,7 @@ class Neurons:
             return Neuron(steps, growth, theta, initial, drive=drive, **graded)
         more = self._thresholds(theta)
         naf = self.together is None and growth == 2.0 and "naf" in self.kinds and rng.random() < 0.3
-        if naf and not more.get("signed"):
+        if naf and not more:  # its digits follow from the finished code, which a sweep does not have
             more["code"] = "naf"
         return Neuron(steps, growth, theta, initial, drive=drive, **more)
 

@@ -9,8 +9,6 @@ from spikeloom.program import Program
 
 from .draw import (
     DEEPEST,
-    GATE_KINDS,
-    GATE_SCHEDULES,
     KINDS,
     LONGEST,
     MOST_LANES,
@@ -41,9 +39,9 @@ class Recipe:
     seed: int
     depth: int | None = None
     cores: int | None = None
-    kinds: frozenset[str] = GATE_KINDS
+    kinds: frozenset[str] = frozenset(KINDS)
     timesteps: int = LONGEST
-    schedule: str = GATE_SCHEDULES[0]
+    schedule: str = SCHEDULES[0]
     lanes: int = MOST_LANES
     samples: int = SAMPLES
     stalls: bool = True
@@ -63,7 +61,7 @@ class Recipe:
     def command(self) -> str:
         """How to run it again."""
         given = [f"--{name} {value}" for name, value in self._plain() if value != getattr(Recipe(self.seed), name)]
-        if self.kinds != GATE_KINDS:
+        if self.kinds != frozenset(KINDS):
             given.append(f"--kinds '{', '.join(kind for kind in KINDS if kind in self.kinds)}'")
         if not self.stalls:
             given.append("--no-stalls")
@@ -79,9 +77,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the first network; the next ones follow")
     parser.add_argument("--depth", type=int, help=f"firing layers, instead of the 1 to {DEEPEST} that the seed draws")
     parser.add_argument("--cores", type=int, help="cores, instead of the 1 to 3 that the seed draws")
-    parser.add_argument("--kinds", type=_kinds, default=GATE_KINDS, help=f"what networks may hold: {', '.join(KINDS)}")
+    parser.add_argument(
+        "--kinds", type=_kinds, default=frozenset(KINDS), help=f"what networks may hold: {', '.join(KINDS)}"
+    )
     parser.add_argument("--timesteps", type=int, default=LONGEST, help="of a train, at most")
-    parser.add_argument("--schedule", choices=SCHEDULES, default=GATE_SCHEDULES[0])
+    parser.add_argument("--schedule", choices=SCHEDULES, default=SCHEDULES[0])
     parser.add_argument("--lanes", type=int, default=MOST_LANES, help="of a core, at most")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="inferences in each run, at most")
     parser.add_argument("--no-stalls", dest="stalls", action="store_false", help="only the run without stalls")

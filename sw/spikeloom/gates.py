@@ -24,6 +24,8 @@ def require_gates(network: Network) -> None:
             and (len(heard) > 1 or heard[0].target != names[number + 1] or max_pooled(heard[0]))
         ):
             found.append(f"population '{name}': fires step by step, and more than the next one hears it, once")
+        if number and swept(network, name) and network.sender(name).code == "naf":
+            found.append(f"population '{name}': fires step by step, so code must be plain, not naf")
     for connection in network.connections:
         if connection.source == names[0] and (connection.target != names[1] or len(network.incoming(names[1])) > 1):
             found.append(f"connection '{connection.name}': the train of the network's input cannot be kept")
