@@ -149,7 +149,8 @@ def _options(
         plan = replace(layer, spread=spread)
         core = CorePlan("", source, (plan,), layer.grid, layer.width, 0, weight_bits, 0, 0, (), store_width)
         rows = sum(weight_rows(network, core).values())
-        phase = accumulated(network, plan, source, weight_bits, store_width, kept, False)
+        listed = listed_steps(network, source, layer.population)
+        phase = accumulated(network, plan, source, listed, weight_bits, store_width, kept, False)
         busy = phase.stream + phase.replay + phase.fetch + phase.late + plan.rows
         found.append(Option(busy, rows, plan))
     return tuple(

@@ -10,13 +10,18 @@ import numpy as np
 from .digits import digits
 from .geometry import Conv2d, Dense, Diagonal, Geometry, Shape
 from .landing import Landing, landings
+from .levels import core_visits, integrates
 from .network import Connection, Network
+from .neuron import Neuron
 from .program import CorePlan, LayerPlan, Step, max_pooled, steps
+from .visits import sent_digits
 
 # From the last operation of a phase to the first one of the next, measured: events wait at the port; events come from
 # the layer before; the core before can send only when this one has swapped.
 PORT_CYCLES, PHASE_CYCLES, CHAIN_CYCLES = 10, 28, 45
 PIPELINE_CYCLES = 20  # from a phase's first slot until its first event reaches the lanes
+ROW_CYCLES = 6  # until a row that the generator asks for is there
+INTEGRATE_CYCLES = 6  # more of them in cores that keep potentials
 EVENTS_OF_A_TRAIN = 2.2  # that is not silent
 GATHER_CYCLES = 5  # of a row of codes, besides its words
 INBOX_STEP = 512  # events: a block RAM or two
@@ -37,6 +42,7 @@ class Phase:
     fetch : cycles that takes with bringing the rows' codes from the store.
     late : cycles of the other diagonal connections: after the stream.
     begin : cycles in which nothing happens yet, or nothing any more.
+    pipeline : cycles of a slot on its way through the generator.
     """
 
     population: str
@@ -49,45 +55,59 @@ class Phase:
     fetch: float
     late: float
     begin: int = PHASE_CYCLES
+    pipeline: int = PIPELINE_CYCLES
 
     @property
     def cycles(self) -> float:
         """Cycles of the phase."""
         lanes = self.stream + self.drain + self.rows
-        beside = max(lanes, self.generator + PIPELINE_CYCLES, self.front, self.fetch)
+        beside = max(lanes, self.generator + self.pipeline, self.front, self.fetch)
         return beside + self.replay + self.late + self.begin
 
 
 def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
-    """The phases of a core, in the order in which they run."""
+    """The phases of a core, in the order in which they run: one before each visit of its generator."""
     found = []
-    source, before = core.source, core.layers[-1]
-    begin = PORT_CYCLES if source == network.inputs[0].name else CHAIN_CYCLES
-    stored = {item.source for item in core.stored}
-    for layer in core.layers:
+    visits, stored = core_visits(network, core), {item.source for item in core.stored}
+    waits = PORT_CYCLES if core.source == network.inputs[0].name else CHAIN_CYCLES
+    pipeline = PIPELINE_CYCLES + INTEGRATE_CYCLES * integrates(network, core)
+    for number, visit in enumerate(visits):
+        layer, before = core.layers[visit.layer], core.layers[visits[number - 1].layer]
+        source = core.layers[visit.layer - 1].population if visit.layer else core.source
+        listed = ordered_steps(network, source, visit.steps)
         key = core.weight_bits, core.store_width, source in stored, core.multiply
-        phase = accumulated(network, layer, source, *key)
+        phase = accumulated(network, layer, source, listed, *key)
+        begin = waits if not visit.layer and any(step.kind == "stream" for step in listed) else PHASE_CYCLES
         drain = 0 if core_registers(core) else before.rows
         slots = scanned_slots(before, core.generate_width or 1)
-        found.append(replace(phase, drain=drain, generator=slots, begin=begin))
-        source, before, begin = layer.population, layer, PHASE_CYCLES
+        if core.grid != (1, 1):  # the next row is asked for when the last cell's turn comes
+            slots += (before.rows - 1) * max(ROW_CYCLES - core.width // (core.generate_width or 1), 0)
+        found.append(replace(phase, drain=drain, generator=slots, pipeline=pipeline, begin=begin))
     return tuple(found)
 
 
 @lru_cache(maxsize=16384)
 def accumulated(
-    network: Network, layer: LayerPlan, source: str, weight_bits: int, store_width: int, kept: bool, multiply: bool
+    network: Network,
+    layer: LayerPlan,
+    source: str,
+    listed: tuple[Step, ...],
+    weight_bits: int,
+    store_width: int,
+    kept: bool,
+    multiply: bool,
 ) -> Phase:
     """The phase of a layer in a core whose weights and words of the store are that wide, without the layer before.
 
-    `kept`: the train that streams in is stored, so that it announces words of silent neurons too.
+    `listed`: what is added, see `ordered_steps`. `kept`: the train that streams in is stored: it announces words
+    of silent neurons too.
     """
     lanes = layer.grid[0] * layer.grid[1] * layer.width
     announced = silent_words(network, source, store_width) if kept else 0.0
     found = Phase(layer.population, 0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    for step in listed_steps(network, source, layer.population):
+    for step in listed:
         if step.connection is None:
-            found = replace(found, front=events(network, source) + announced)
+            found = replace(found, front=sent_events(network, source) + announced)
             continue
         connection = by_name(network, step.connection)
         if step.kind == "rows":
@@ -99,7 +119,8 @@ def accumulated(
             else:
                 found = replace(found, rows=added, fetch=fetched)
             continue
-        count, each = heard_events(network, connection), event_cycles(network, layer, connection)
+        count = heard_events(network, connection) / closings(network, connection.source)
+        each = event_cycles(network, layer, connection)
         if step.kind == "stream":
             # what lands nowhere hides behind an event of several passes
             found = replace(found, stream=count * each + announced * max(2 - each, 0), front=count + announced)
@@ -113,7 +134,8 @@ def accumulated(
 def silent_words(network: Network, name: str, store_width: int) -> float:
     """Expected words of a stored train whose first two neurons are silent: each is announced."""
     channels, height, width = network.source(name).shape
-    firing = min(events(network, name) / math.prod((channels, height, width)) / EVENTS_OF_A_TRAIN, 1.0)
+    together = min(EVENTS_OF_A_TRAIN, sent_digits(network, name))
+    firing = min(sent_events(network, name) / math.prod((channels, height, width)) / together, 1.0)
     return height * width * -(-channels // store_width) * (1 - firing) ** 2
 
 
@@ -148,13 +170,17 @@ def inbox_for(phase: Phase) -> int:
     return -(-round(phase.front * (1 - phase.front / phase.cycles)) // INBOX_STEP) * INBOX_STEP
 
 
-@lru_cache(maxsize=4096)
 def listed_steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
-    """As `spikeloom.program.steps`, in the order in which they run.
+    """As `spikeloom.program.steps`, in the order in which they run."""
+    return ordered_steps(network, source, steps(network, source, population))
+
+
+@lru_cache(maxsize=4096)
+def ordered_steps(network: Network, source: str, found: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Steps of a layer in the order in which they run.
 
     Beside the stream a diagonal connection of another train is added; after it come events, then all other diagonals.
     """
-    found = steps(network, source, population)
     streams, events = ([step for step in found if step.kind == kind] for kind in ("stream", "events"))
     rows = [step for step in found if step.kind == "rows"]
     rows.sort(key=lambda step: step.connection is not None and by_name(network, step.connection).source == source)
@@ -173,6 +199,17 @@ def events(network: Network, name: str) -> float:
     """Mean events a sample of an input or population; where calibration is silent, one in two neurons."""
     source = network.source(name)
     return source.activity or math.prod(source.shape) / 2
+
+
+def closings(network: Network, name: str) -> int:
+    """End marks a sample of an input's or a population's train: more than one where it comes in sweeps."""
+    sender = network.sender(name)
+    return sender.steps // sent_digits(network, name) if isinstance(sender, Neuron) else 1
+
+
+def sent_events(network: Network, name: str) -> float:
+    """Mean events of a train up to its end mark."""
+    return events(network, name) / closings(network, name)
 
 
 def heard_events(network: Network, connection: Connection) -> float:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .cost import interval, phases, sops
+from .levels import core_visits
 from .program import CorePlan, Program
 from .resources import Capacity, core_blocks, core_luts
 
@@ -19,7 +20,7 @@ class LayerEstimate:
     grid, width : cells of its core, and lanes of a cell.
     spread : positions held side by side.
     sops : synaptic operations a sample.
-    cycles : of the phase in which it is accumulated.
+    cycles : of the phases in which it is accumulated, or waited for.
     """
 
     layer: str
@@ -98,6 +99,9 @@ def _core(program: Program, core: CorePlan, family: str) -> CoreEstimate:
 
 
 def _layers(program: Program, core: CorePlan) -> list[LayerEstimate]:
+    spent = [0.0] * len(core.layers)
+    for visit, phase in zip(core_visits(program.network, core), phases(program.network, core), strict=True):
+        spent[visit.layer] += phase.cycles
     return [
         LayerEstimate(
             layer=layer.population,
@@ -107,7 +111,7 @@ def _layers(program: Program, core: CorePlan) -> list[LayerEstimate]:
             width=core.width,
             spread=layer.spread,
             sops=sops(program.network, layer.population),
-            cycles=phase.cycles,
+            cycles=cycles,
         )
-        for layer, phase in zip(core.layers, phases(program.network, core), strict=True)
+        for layer, cycles in zip(core.layers, spent, strict=True)
     ]
