@@ -172,7 +172,8 @@ class Cells(wiring.Component):
         if folds:
             m.d.sync += folded.eq(Cat(*(operation.rotation_x == code for code in folds)).any())
         valid_1, empty_1, bank_1 = Signal(), Signal(), Signal()
-        mask_y, mask_x = Signal(gy), Signal(gx)
+        mask_y = Signal(gy)
+        mask_x = Signal(gx)
         m.d.sync += [
             valid_1.eq(self.valid),
             empty_1.eq(self.empty),
@@ -193,11 +194,13 @@ class Cells(wiring.Component):
                 m.d.sync += own.eq(
                     Mux(up, Mux(right, higher[1, 1], higher[1, 0]), Mux(right, higher[0, 1], higher[0, 0]))
                 )
-                lands = mask_y[a] & mask_x[b]
-                if folds:
-                    banks = [mask_y[y] & mask_x[x] for y, x, _ in FOLD[a * gx + b :][:1]]
-                    lands = Mux(folded, Cat(*banks), lands)
-                m.d.sync += valid.eq(valid_1 & lands)
+                lands = valid_1 & mask_y[a] & mask_x[b]
+                if folds and (a, b) == (gy - 1, gx - 1):
+                    lands = lands & ~folded
+                elif folds:
+                    y, x, _ = FOLD[a * gx + b]
+                    lands = Mux(folded, valid_1 & mask_y[y] & mask_x[x], lands)
+                m.d.sync += valid.eq(lands)
                 late, late_valid = Signal.like(own, name=f"cell_read_{a}_{b}"), Signal(name=f"cell_reads_{a}_{b}")
                 m.d.sync += [late.eq(own), late_valid.eq(valid)]
                 found.append((Cat(bank_3, late), late_valid, empty_3))
