@@ -7,12 +7,13 @@ READY  := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint bench docs clean
+.PHONY: help setup run test test-all nightly lint bench docs clean
 
 help:
 	@echo "make setup     virtual environment with everything pinned, caches warmed (two minutes, once)"
 	@echo "make run       the whole way on scikit-learn's digits: train, convert, generate, simulate, synthesise"
 	@echo "make test      the quick tests      make test-all  the long ones too"
+	@echo "make nightly   300 random networks in gates against the golden model; SEED=2 draws others"
 	@echo "make lint      ruff and mypy        make docs      the code blocks of README and docs/"
 	@echo "make bench     measures the figures of docs/results/ again"
 	@echo "make clean     removes what runs leave behind; the virtual environment stays"
@@ -30,6 +31,9 @@ test: $(READY)
 
 test-all: $(READY)
 	$(PYTEST)
+
+nightly: $(READY)
+	SPIKELOOM_SEED=$(or $(SEED),0) $(PYTEST) -m slow tests/rtl/test_random_deep.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

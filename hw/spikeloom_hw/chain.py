@@ -3,7 +3,7 @@
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
-from spikeloom import Dense
+from spikeloom import Dense, DoesNotFit
 from spikeloom.program import Program
 
 from .core import Core, input_layout
@@ -14,7 +14,13 @@ from .spec import CoreSpec
 
 
 def core_specs(program: Program) -> tuple[CoreSpec, ...]:
-    """Specifications of the cores of a program, in the order of the chain."""
+    """Specifications of the cores of a program, in the order of the chain.
+
+    Raises
+    ------
+    DoesNotFit
+        A core cannot store what the one before it sends.
+    """
     network, specs = program.network, []
     for position, plan in enumerate(program.cores):
         stores = any(item.source == plan.source for item in plan.stored)
@@ -23,6 +29,11 @@ def core_specs(program: Program) -> tuple[CoreSpec, ...]:
         following = program.cores[position + 1] if position + 1 < len(program.cores) else None
         heard = following is not None and any(item.source == following.source for item in following.stored)
         announce = following.store_width if following and heard else 0
+        if announce and (plan.width % announce or announce % plan.generate_width):
+            raise DoesNotFit(
+                f"Core '{plan.name}': {announce} codes, a word of the next core's store, must be a part of its width "
+                f"and whole slots, not of {plan.width} lanes and {plan.generate_width} a slot; use `place.agreed`"
+            )
         specs.append(CoreSpec(network, plan, position == 0 and plain and not stores, announce))
     return tuple(specs)
 

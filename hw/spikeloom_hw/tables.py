@@ -13,7 +13,8 @@ from spikeloom.program import FOLD, FOLD_GRID, LayerPlan
 from spikeloom.weights import used_cells
 
 from .images import Events
-from .spec import CoreSpec, Step
+from .phases import Step
+from .spec import CoreSpec
 
 Fields = dict[str, np.ndarray]
 Rotation = tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from spikeloom import DoesNotFit, Network, NotBuilt, Trace
+from spikeloom.gates import require_gates
 from spikeloom.geometry import Shape
 from spikeloom.measure import sops
 from spikeloom.program import CorePlan
@@ -22,11 +24,11 @@ from .capture import Capture
 from .compiled import compile_library
 from .cxxrtl import Model
 from .design import Design
-from .draw import draw_network, draw_program, draw_samples
+from .draw import draw_samples
+from .recipe import Recipe, add_options, chosen
 from .scoreboard import judge
 from .vectors import expected, vectors
 
-SAMPLES = 8  # at most; fewer where a network is slow
 BUDGET_SOPS = 200_000
 
 
@@ -38,7 +40,7 @@ class Outcome:
     the `first` of them, a sentence; `refused` says why it was not built in gates, None where it was.
     """
 
-    seed: int
+    recipe: Recipe
     network: str
     cores: str = ""
     samples: int = 0
@@ -47,45 +49,39 @@ class Outcome:
     first: str | None = None
     refused: str | None = None
 
-    @property
-    def command(self) -> str:
-        """How to run this network again."""
-        return f"python -m spikeloom_sim.campaign --count 1 --seed {self.seed}"
 
-
-def run_seed(
-    seed: int, *, depth: int | None = None, cores: int | None = None, level: str = "-O1", folder: Path | None = None
-) -> Outcome:
-    """Build and simulate the network of a seed.
+def run_recipe(recipe: Recipe, *, level: str = "-O1", folder: Path | None = None) -> Outcome:
+    """Build and simulate the network of a recipe.
 
     Parameters
     ----------
-    seed : of network, cores, samples and stalls.
-    depth, cores : as for `draw.draw_network` and `draw.draw_program`; less than was drawn narrows a failure down.
+    recipe : Recipe
     level : optimisation by g++.
     folder : where to keep the build; None: nowhere.
     """
-    network = draw_network(seed, depth=depth)
+    network = recipe.network
     title, words = describe(network), ""
     try:
-        program = draw_program(seed, network, cores=cores)
+        require_gates(network)
+        program = recipe.program(network)
         words = "; ".join(describe_core(core) for core in program.cores)
-        with workspace("jobs", f"campaign{seed}") as work:
+        with workspace("jobs", f"campaign{recipe.seed}") as work:
             design = Design.load(generate(network, folder or work / "build", program=program).folder)
             library = compile_library(design, level=level, folder=work / "library")
             with Model(design, library) as model:
-                samples, mismatches, failed, first = simulate(seed, design, model)
+                samples, mismatches, failed, first = simulate(recipe, design, model)
     except (NotBuilt, DoesNotFit) as error:
-        return Outcome(seed, title, words, refused=str(error))
-    return Outcome(seed, title, words, samples, mismatches, failed, first)
+        return Outcome(recipe, title, words, refused=str(error))
+    return Outcome(recipe, title, words, samples, mismatches, failed, first)
 
 
-def simulate(seed: int, design: Design, model: Model) -> tuple[int, int, str | None, str | None]:
+def simulate(recipe: Recipe, design: Design, model: Model) -> tuple[int, int, str | None, str | None]:
     """Run a compiled design in order without stalls, then shuffled with stalls, then so after a reset on the way.
 
     Returns the samples of each run, the mismatches of all, the run that found the first, and the first.
     """
-    x = draw_samples(seed, design.network, SAMPLES)
+    seed = recipe.seed
+    x = draw_samples(seed, design.network, recipe.samples)
     work = _work(design.network, expected(design, x).trace)
     x = x[: max(2, int((np.cumsum(work) < BUDGET_SOPS).sum()))]
     want, rng = expected(design, x), np.random.default_rng(seed)
@@ -98,7 +94,7 @@ def simulate(seed: int, design: Design, model: Model) -> tuple[int, int, str | N
             lambda: model.run(vectors(design, x, rng), seed=seed + 1, abort_cycles=int(rng.integers(20, 2000))),
         ),
     ]
-    for what, run in captures:
+    for what, run in captures if recipe.stalls else captures[:1]:
         verdict = judge(design, want, run())
         if verdict.mismatches and failed is None:
             failed, first = what, verdict.first
@@ -138,9 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m spikeloom_sim.campaign", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--count", type=int, default=20, help="networks")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the first network; the next ones follow")
-    parser.add_argument("--depth", type=int, help="firing layers instead of those drawn")
-    parser.add_argument("--cores", type=int, help="cores at most, instead of those drawn")
+    add_options(parser)
     parser.add_argument("--level", default="-O1", help="optimisation by g++")
     parser.add_argument("--keep", type=Path, help="folder for the builds")
     parser.add_argument("--progress", action="store_true", help="a line a network")
@@ -149,20 +143,27 @@ def main(arguments: list[str] | None = None) -> int:
     outcomes = []
     for seed in range(options.seed, options.seed + options.count):
         folder = options.keep and options.keep / f"seed{seed}"
-        outcomes.append(run_seed(seed, depth=options.depth, cores=options.cores, level=options.level, folder=folder))
+        outcomes.append(run_recipe(chosen(options, seed), level=options.level, folder=folder))
         if options.progress:
             print(line(outcomes[-1]), file=sys.stderr, flush=True)
     if options.json:
-        print(json.dumps({"outcomes": [asdict(outcome) for outcome in outcomes]}))
+        print(json.dumps({"outcomes": [as_json(outcome) for outcome in outcomes]}))
     else:
         print(summary(outcomes))
     return 1 if any(outcome.mismatches for outcome in outcomes) else 0
 
 
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as plain values, with its seed and its command."""
+    plain = asdict(outcome)
+    del plain["recipe"]
+    return {"seed": outcome.recipe.seed, "command": outcome.recipe.command, **plain}
+
+
 def line(outcome: Outcome) -> str:
     """An outcome in a line."""
     what = "fails" if outcome.mismatches else "refused" if outcome.refused else "equal"
-    return f"seed {outcome.seed}: {what}: {outcome.network} | {outcome.cores}"
+    return f"seed {outcome.recipe.seed}: {what}: {outcome.network} | {outcome.cores}"
 
 
 def summary(outcomes: Iterable[Outcome]) -> str:
@@ -176,9 +177,9 @@ def summary(outcomes: Iterable[Outcome]) -> str:
             f"{outcome.network}",
             f"  on {outcome.cores}",
             f"  {outcome.failed}: {outcome.mismatches} mismatches, first: {outcome.first}",
-            f"  again: {outcome.command}",
+            f"  again: {outcome.recipe.command}",
         ]
-    lines += [f"seed {outcome.seed} refused: {outcome.refused}" for outcome in refused]
+    lines += [f"seed {outcome.recipe.seed} refused: {outcome.refused}" for outcome in refused]
     return "\n".join(lines)
 
 

@@ -1,25 +1,37 @@
 """Seeded random networks, and random cores that run them: small, valid, of every kind the gates take."""
 
-from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, NotBuilt, Population, Readout, Silent
+from spikeloom import Connection, Conv2d, Dense, Input, Network, Population, Readout, Silent
 from spikeloom.cores import plan_core
 from spikeloom.geometry import Diagonal, Geometry, Shape, border_classes
 from spikeloom.neuron import largest_code
-from spikeloom.place import cuts
+from spikeloom.place import agreed, cuts
 from spikeloom.program import CorePlan, Program
+
+from .draw_neurons import Neurons
 
 Pair = tuple[int, int]
 
 DEEPEST = 6  # firing layers
 LARGEST = 160  # neurons of a population
+MOST_LANES = 24  # of a core
 GRIDS = ((1, 1), (1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1), (3, 3), (2, 3))
 SHARE = {"dense": 0.5, "conv": 3.0, "residual": 2.0, "branch": 0.8}  # how often a layer is of which kind
-KINDS = ("diagonal", "max pooling", "naf")  # what some networks hold and not every golden model runs
+LONGEST = 6  # time steps of a train
+# what a network may hold; without any of it, it is a chain of dense layers with growth 2
+PLAIN = (
+    "convolutions", "diagonals", "branches", "several sources", "pooling", "max pooling", "borders", "growth 1", "naf"
+)  # fmt: skip
+SWEPT = ("signed", "thresholds", "hard resets", "other growths", "graded")  # needs a sweep a time step
+KINDS = (*PLAIN, *SWEPT)
+SCHEDULES = ("two-phase", "synchronous")
+# what the gates run today: networks are drawn from these unless somebody asks for others
+GATE_KINDS = frozenset(PLAIN)
+GATE_SCHEDULES = ("two-phase",)
 
 
 @dataclass
@@ -30,10 +42,14 @@ class Draft:
     ----------
     seed : of everything; layer i draws from a generator of its own, so that a shallower network starts the same.
     kinds : those of `KINDS` that may occur.
+    timesteps : of a train, at most.
+    schedule : one of `SCHEDULES`.
     """
 
     seed: int
     kinds: frozenset[str]
+    timesteps: int = LONGEST
+    schedule: str = "two-phase"
     rng: np.random.Generator = field(init=False)
     source: Input = field(init=False)
     populations: list[Population] = field(default_factory=list)
@@ -43,8 +59,11 @@ class Draft:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng((self.seed, 0))
         shape = self._choose([self._map(), self._map(), self._line(), (int(self.rng.integers(1, 60)), 1, 1)])
-        steps = int(self.rng.integers(1, 6))
-        self.source = Input("input", shape, steps, scale=2.0**-steps, **self._code(Input, 2.0))
+        steps = min(int(self.rng.integers(1, 6)), self.timesteps)
+        code = "naf" if "naf" in self.kinds and self.rng.random() < 0.3 else "plain"
+        signed = "signed" in self.kinds and code == "plain" and self._own(23).random() < 0.3
+        low = -1.0 if signed else 0.0
+        self.source = Input("input", shape, steps, scale=2.0**-steps, low=low, signed=signed, code=code)
 
     def layer(self, number: int) -> None:
         """Add firing population `number`, counted from 1."""
@@ -52,25 +71,28 @@ class Draft:
         sources: list[Any] = [self.source, *self.populations]
         kind = str(self.rng.choice(list(SHARE), p=np.array(list(SHARE.values())) / sum(SHARE.values())))
         shape: Shape
-        if kind == "branch" and number > 2 and self.beside is None:  # beside the layer before instead of behind it
+        if (
+            kind == "branch" and "branches" in self.kinds and number > 2 and self.beside is None
+        ):  # beside the layer before instead of behind it
             shape = (int(self.rng.integers(1, 9)), *sources[-1].shape[1:])
             incoming = [(sources[-2], geometry) for geometry in self._into(sources[-2], shape)[:1]]
             if incoming:
                 self.beside = sources[-1]
                 self._add(f"l{number}", shape, incoming, fires=True)
                 return
-        geometry, shape = self._geometry("dense" if kind == "dense" else "conv", sources[-1])
+        dense = kind == "dense" or "convolutions" not in self.kinds
+        geometry, shape = self._geometry("dense" if dense else "conv", sources[-1])
         incoming = [(sources[-1], geometry)]
         if self.beside is not None:  # both branches: a concatenation
             both = replace(geometry, groups=1) if isinstance(geometry, Conv2d) else geometry
             incoming, self.beside = [(sources[-1], both), (self.beside, both)], None
-        elif kind == "residual" and "diagonal" in self.kinds and isinstance(geometry, Conv2d):
+        elif kind == "residual" and "diagonals" in self.kinds and isinstance(geometry, Conv2d):
             shape, second = self._residual(shape)
             incoming = [(sources[-1], replace(geometry, groups=1)), *second]
         for other in sources[1:-1]:  # the input is not kept in gates
-            if self.rng.random() < 0.35 and len(incoming) < 3:
+            if self.rng.random() < 0.35 and len(incoming) < 3 and "several sources" in self.kinds:
                 incoming += [(other, second) for second in self._into(other, shape)[:1]]
-        if number > 1 and self.rng.random() < 0.1:  # the same source twice
+        if number > 1 and self.rng.random() < 0.1 and "several sources" in self.kinds:  # the same source twice
             incoming += [(sources[-1], second) for second in self._into(sources[-1], shape)[:1]]
         self._add(f"l{number}", shape, incoming, fires=True)
 
@@ -93,10 +115,8 @@ class Draft:
         geometry, shape = self._geometry("dense", source)
         incoming = [(item, geometry) for item in (source, self.beside) if item is not None]
         self._add("readout", shape, incoming, fires=False)
-        name = f"random_{self.seed}"
-        return Network(
-            name, (self.source,), tuple(self.populations), tuple(self.connections), (Readout("readout", 1.0),)
-        )
+        parts = (self.source,), tuple(self.populations), tuple(self.connections), (Readout("readout", 1.0),)
+        return Network(f"random_{self.seed}", *parts, self.schedule)
 
     def _last(self) -> Input | Population:
         return self.populations[-1] if self.populations else self.source
@@ -111,17 +131,19 @@ class Draft:
     def _line(self) -> Shape:
         return int(self.rng.integers(1, 9)), 1, int(self.rng.integers(2, 17))
 
-    def _code(self, kind: type, growth: float) -> dict[str, Any]:
-        """The code of a train: a minimal-weight one now and then."""
-        possible = "naf" in self.kinds and growth == 2.0 and any(item.name == "code" for item in fields(kind))
-        return {"code": "naf"} if possible and self.rng.random() < 0.3 else {}
+    def _own(self, what: int) -> np.random.Generator:
+        """A generator of its own for what not all networks have; the next population's."""
+        return np.random.default_rng((self.seed, len(self.populations), 1 << what))
 
     def _pool(self, source: Input | Population) -> dict[str, Any]:
         """Pooling on the way, of either kind."""
         pool = tuple(
             int(self.rng.integers(1, min(size, 3) + 1)) if self.rng.random() < 0.2 else 1 for size in source.shape[1:]
         )
-        most = source is not self.source and "max pooling" in self.kinds and pool != (1, 1) and self.rng.random() < 0.5
+        raced = source is not self.source and self.schedule == "two-phase" and "max pooling" in self.kinds
+        most = raced and pool != (1, 1) and self.rng.random() < 0.5
+        if not most and "pooling" not in self.kinds:
+            pool = (1, 1)
         return {"pool": pool} | ({"pool_kind": "max"} if most else {})
 
     def _geometry(self, kind: str, source: Input | Population) -> tuple[Geometry, Shape]:
@@ -152,7 +174,7 @@ class Draft:
         for vertical in range(1, 5):
             for horizontal in range(1, 5):
                 if (-(-height // vertical), -(-width // horizontal)) == target[1:]:
-                    if "diagonal" in self.kinds and channels <= target[0]:
+                    if "diagonals" in self.kinds and channels <= target[0]:
                         offset = int(self.rng.integers(0, target[0] - channels + 1))
                         found += [Diagonal((vertical, horizontal), offset)] * 3
                     found.append(Conv2d((1, 1), (vertical, horizontal)))
@@ -168,8 +190,8 @@ class Draft:
         """Border classes of what a population starts with: all there are, or one."""
         edges = [geometry.edges(source.shape, shape) for source, geometry in incoming]
         rows, columns = (border_classes([item[axis] for item in edges]) for axis in range(2))
-        own = np.random.default_rng((self.seed, len(self.populations), 1 << 21))
-        return int((rows.max() + 1) * (columns.max() + 1)) if own.random() < 0.4 else 1
+        drawn = "borders" in self.kinds and self._own(21).random() < 0.4
+        return int((rows.max() + 1) * (columns.max() + 1)) if drawn else 1
 
     def _add(self, name: str, shape: Shape, incoming: list[tuple[Any, Geometry]], *, fires: bool) -> None:
         """Add a population with its connections; thresholds are of the size of its potentials."""
@@ -180,102 +202,81 @@ class Draft:
             weights = rng.integers(-top, top + 1, geometry.weight_shape(source.shape, shape), dtype=np.int8)
             self.connections.append(Connection(f"{name}_{n}", source.name, name, geometry, weights, bits, shift))
             fan = 1 if isinstance(geometry, Diagonal) else weights[0].size * int(np.prod(geometry.pool))
-            reach += fan * (0.6 * top * _largest(source) * 0.5 * (1 << shift)) ** 2
+            reach += fan * (0.6 * top * self._largest(source) * 0.5 * (1 << shift)) ** 2
         reach = float(np.sqrt(reach))
         initial = rng.integers(-int(reach) // 2 - 1, int(reach) // 2 + 2, (self._classes(shape, incoming), shape[0]))
-        if not fires:
-            self.populations.append(Population(name, shape, Silent(initial)))
-            return
-        growth, steps = float(self._choose([1.0, 2.0, 2.0])), int(rng.integers(1, 7))
-        scale = reach / (1 if growth > 1 else steps)
-        theta = np.maximum(1, (rng.uniform(0.1, 1.5, (1, shape[0])) * scale).astype(np.int64))
-        if rng.random() < 0.3:
-            theta[:] = theta[0, 0]
-        self.populations.append(
-            Population(name, shape, Neuron(steps, growth, theta, initial, **self._code(Neuron, growth)))
-        )
+        together = self._together if self.schedule == "synchronous" else None
+        neurons = Neurons(rng, self._own(22), self.kinds, self.timesteps, together)
+        make = neurons.firing if fires else neurons.readout
+        self.populations.append(Population(name, shape, make(reach, initial)))
+
+    @property
+    def _together(self) -> int:
+        """Time steps of a synchronous network."""
+        return min(int(np.random.default_rng((self.seed, 1 << 24)).integers(1, 9)), self.timesteps)
+
+    def _largest(self, source: Input | Population) -> int:
+        """Largest code of what a source sends: in a sample, or in a time step."""
+        sender = source if isinstance(source, Input) else source.neuron
+        assert not isinstance(sender, Silent)
+        if self.schedule == "synchronous" and not isinstance(sender, Input):
+            return (1 << max(sender.step_bits, 1)) - 1
+        return largest_code(sender.growth, sender.timesteps)
 
 
-def _largest(source: Input | Population) -> int:
-    sender = source if isinstance(source, Input) else source.neuron
-    assert not isinstance(sender, Silent)
-    return largest_code(sender.growth, sender.timesteps)
-
-
-@cache
-def built_kinds() -> frozenset[str]:
-    """Those of `KINDS` that the golden model runs."""
-    found = set()
-    if any(item.name == "pool_kind" for item in fields(Conv2d)):
-        found.add("max pooling")
-    one = np.ones((1, 1), np.int64)
-    source, readout = Input("input", (1, 1, 1), 1, 0.5), (Readout("readout", 1.0),)
-    probes: list[tuple[str, Geometry, dict[str, Any]]] = [
-        ("diagonal", Diagonal(), {}),
-        ("naf", Dense(), {"code": "naf"}),
-    ]
-    for kind, geometry, options in probes:
-        shape = geometry.weight_shape((1, 1, 1), (1, 1, 1))
-        network = Network(
-            "probe",
-            (source,),
-            (
-                Population("l1", (1, 1, 1), Neuron(1, 2.0, one, one, **options)),
-                Population("readout", (1, 1, 1), Silent(one)),
-            ),
-            (
-                Connection("a", "input", "l1", geometry, np.ones(shape, np.int8), 2),
-                Connection("b", "l1", "readout", Dense(), np.ones((1, 1), np.int8), 2),
-            ),
-            readout,
-        )
-        try:
-            network.require_built()
-        except NotBuilt:
-            continue
-        found.add(kind)
-    return frozenset(found)
-
-
-def draw_network(seed: int, *, depth: int | None = None, kinds: frozenset[str] | None = None) -> Network:
+def draw_network(
+    seed: int,
+    *,
+    depth: int | None = None,
+    kinds: frozenset[str] = GATE_KINDS,
+    timesteps: int = LONGEST,
+    schedule: str = "two-phase",
+) -> Network:
     """The random network of a seed.
 
     Parameters
     ----------
     seed : of everything.
     depth : firing layers; drawn where None. A network of fewer layers starts as one of more does.
-    kinds : those of `KINDS` that may occur; None: whatever the golden model runs.
+    kinds : those of `KINDS` that may occur.
+    timesteps : of a train, at most.
+    schedule : one of `SCHEDULES`.
     """
-    draft = Draft(seed, built_kinds() if kinds is None else kinds)
+    draft = Draft(seed, kinds, timesteps, schedule)
     layers = int(np.random.default_rng((seed, 1 << 20)).integers(1, DEEPEST + 1)) if depth is None else depth
     for number in range(1, layers + 1):
         draft.layer(number)
     return draft.readout()
 
 
-def draw_program(seed: int, network: Network, *, cores: int | None = None) -> Program:
+def draw_program(seed: int, network: Network, *, cores: int | None = None, lanes: int = MOST_LANES) -> Program:
     """Random cores for a network: cuts, grids, widths, spreads, inboxes.
 
     Parameters
     ----------
     seed : of everything.
     network : Network
-    cores : at most so many; None: at most three.
+    cores : so many, or fewer where the network cannot be cut so often; None: one to three, as the seed says.
+    lanes : of a core, at most.
     """
     rng = np.random.default_rng((seed, 1 << 18))
     possible = cuts(network)
-    count = min(int(rng.integers(0, 3)), len(possible), DEEPEST if cores is None else cores - 1)
+    drawn = int(rng.integers(0, 3))
+    count = min(drawn if cores is None else cores - 1, len(possible))
+    grids = [grid for grid in GRIDS if grid[0] * grid[1] <= lanes]
     starts = [0, *sorted(int(start) for start in rng.choice(possible, count, replace=False))] if count else [0]
     plans = []
     for first, last in pairwise([*starts, len(network.populations)]):
-        grid = GRIDS[int(rng.integers(len(GRIDS)))]
-        width = int(rng.integers(1, max(2, 24 // (grid[0] * grid[1])) + 1))
+        grid = grids[int(rng.integers(len(grids)))]
+        cells = grid[0] * grid[1]
+        width = min(int(rng.integers(1, max(2, MOST_LANES // cells) + 1)), lanes // cells)
         spreads = None  # the best ones
         if rng.random() < 0.7:
             spreads = [
                 (int(rng.integers(1, grid[0] + 1)), int(rng.integers(1, grid[1] + 1))) for _ in range(first, last)
             ]
         plans.append(plan_core(network, first, last - first, grid=grid, width=width, spreads=spreads))
+    plans = list(agreed(network, plans))
     for number, plan in enumerate(plans):
         if plan.generate_width:
             keepers = [plan] if plan.stored else []
@@ -295,8 +296,11 @@ def _keeps(plan: CorePlan, source: str) -> bool:
 
 
 def draw_samples(seed: int, network: Network, count: int) -> np.ndarray:
-    """Samples for a network, uint8 [count, C, H, W]: silent, full, sparse and dense ones."""
+    """Samples for a network, uint8 [count, C, H, W]: silent, full, sparse and dense ones; float where it is signed."""
     rng = np.random.default_rng((seed, 1 << 17))
+    if network.inputs[0].signed:
+        scale = rng.choice([0.0, 0.2, 1.0, 4.0], (count, 1, 1, 1), p=[0.1, 0.3, 0.4, 0.2])
+        return (rng.uniform(-1, 1, (count, *network.inputs[0].shape)) * scale).clip(-1, 1)
     x = rng.integers(0, 256, (count, *network.inputs[0].shape), dtype=np.uint8)
     x *= rng.random(x.shape) < rng.choice([0.0, 0.2, 0.6, 1.0], (count, 1, 1, 1), p=[0.1, 0.4, 0.3, 0.2])
     x[rng.random(count) < 0.1] = 255

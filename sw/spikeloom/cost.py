@@ -155,13 +155,13 @@ def listed_steps(network: Network, source: str, population: str) -> tuple[Step, 
     Beside the stream a diagonal connection of another train is added; after it come events, then all other diagonals.
     """
     found = steps(network, source, population)
-    stream, *events = (step for step in found if step.kind != "rows")
+    streams, events = ([step for step in found if step.kind == kind] for kind in ("stream", "events"))
     rows = [step for step in found if step.kind == "rows"]
     rows.sort(key=lambda step: step.connection is not None and by_name(network, step.connection).source == source)
     beside = [
         step for step in rows[:1] if step.connection is not None and by_name(network, step.connection).source != source
     ]
-    return stream, *beside, *events, *rows[len(beside) :]
+    return *streams, *beside, *events, *rows[len(beside) :]
 
 
 def by_name(network: Network, name: str) -> Connection:

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from .cores import best_core
@@ -11,7 +11,7 @@ from .errors import DoesNotFit, listed
 from .gates import require_gates
 from .network import Network
 from .partition import Chain, Choice, Segment, chains, segments_of
-from .program import CorePlan, Program, store_plan
+from .program import CorePlan, Program, fires, store_plan
 from .resources import Capacity, core_blocks, core_luts, shortages
 
 MAX_LANES = 128
@@ -25,13 +25,16 @@ SLACK = 6  # steps of the ladder beyond the fewest lanes: a quick first phase sp
 
 
 def cuts(network: Network) -> list[int]:
-    """Populations (counted from 0) before which a new core may begin: one train crosses, the one before it sends."""
+    """Populations (counted from 0) before which a new core may begin: one train crosses, the one before it sends, and
+    all readouts are behind it.
+    """
     order = {item.name: number for number, item in enumerate(network.populations)}
     order[network.inputs[0].name] = -1
     return [
         number
         for number in range(1, len(network.populations))
         if all(order[item.source] >= number - 1 for item in network.connections if order[item.target] >= number)
+        and all(fires(network, item.name) for item in network.populations[:number])
     ]
 
 
@@ -44,7 +47,7 @@ def place(
     and whole codes are added it saves most of the lane's logic.
     """
     program = placed(network, lanes=lanes, cores=cores, capacity=capacity)
-    program = Program(network, _agreed(network, program.cores))
+    program = Program(network, agreed(network, program.cores))
     wanted = sum(core.lanes + OWN_MULTIPLIERS for core in program.cores if core.stored)
     if capacity is None or not 0 < wanted <= capacity.multipliers:
         return program
@@ -52,7 +55,7 @@ def place(
     return program if shortages(other, capacity) else other  # wide weights may take more rows than with shifters
 
 
-def _agreed(network: Network, cores: tuple[CorePlan, ...]) -> tuple[CorePlan, ...]:
+def agreed(network: Network, cores: Sequence[CorePlan]) -> tuple[CorePlan, ...]:
     """Cores whose stores get their words whole: a word lies in one row of the sender, a slot of it in one word."""
     found: list[CorePlan] = []
     for core in cores:

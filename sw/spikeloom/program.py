@@ -218,13 +218,15 @@ class Program:
 def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
     """The steps of a layer's accumulate phase while `source`, the layer or core before, generates its train.
 
-    The stream comes first. Diagonal connections from other sources are added by rows, all others by events.
+    The stream comes first, unless the layer before is a readout. Diagonal connections from other sources are added by
+    rows, all others by events.
     """
     incoming = network.incoming(population)
     streamed = [item for item in incoming if item.source == source and not max_pooled(item)]
     streamed.sort(key=lambda item: isinstance(item.geometry, Diagonal))  # a convolution rather than a diagonal
     first = streamed[0] if streamed else None
-    found = [Step("stream", first.name if first else None)]
+    sends = not isinstance(network.source(source), Population) or fires(network, source)
+    found = [Step("stream", first.name if first else None)] if sends else []
     for item in incoming:
         if item is not first:
             found.append(Step("rows" if isinstance(item.geometry, Diagonal) else "events", item.name))

@@ -17,6 +17,7 @@ from .float_network import INPUT, FloatNetwork
 from .prepare import Norm, prepare
 from .quantise import quantise
 from .quantise_layer import Settings
+from .relay import with_relay
 from .samples import Samples, check, code_input, codes_of, split, value_range
 from .selection import Candidate, Reference, choose, with_provenance
 from .threads import single_threaded
@@ -69,7 +70,8 @@ def convert(
     -------
     Network
         Its provenance tells model, method, notes, versions, agreement of both networks on the held-back samples, and
-        the accuracy of both there (ann, snn) where labels are given.
+        the accuracy of both there (ann, snn) where labels are given. Where not only the first population hears the
+        input, a population repeats it for all of them, see `relay.with_relay`.
 
     Raises
     ------
@@ -101,7 +103,7 @@ def convert(
             chosen = replace(settings, rule=rule)
             spiking = quantise(prepared.network, source, codes, seen, chosen, name=name, advance=advance)
             candidates.append(Candidate.measure(rule, spiking, reference))
-        return with_provenance(choose(candidates), reference, method, len(fit))
+        return with_relay(with_provenance(choose(candidates), reference, method, len(fit)))
 
 
 def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int, code: str) -> Input:

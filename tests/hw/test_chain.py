@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from hw.harness import chain, events, simulate
 from random_networks import RandomNetwork
-from spikeloom import Conv2d, Network, golden
+from spikeloom import Conv2d, DoesNotFit, Network, golden
+from spikeloom.cores import plan_core
+from spikeloom.place import agreed
+from spikeloom.program import Program
+from spikeloom_hw.chain import core_specs
+from spikeloom_sim.draw import draw_network
 
 SEEDS = (0, 1)
 
@@ -40,3 +45,15 @@ def test_chain_equals_golden_model_with_stalls_over_several_samples(name: str, l
     output = simulate(chain(network, lanes, cores), events(network, x, rng), rng, stalls=0.3)
     assert output.potentials == expected.tolist()
     assert output.classes == expected.argmax(1).tolist()
+
+
+def test_a_store_that_does_not_get_its_words_whole_is_refused() -> None:
+    network = draw_network(2097153, depth=2)
+    cores = [plan_core(network, 0, width=5), plan_core(network, 1, width=12), plan_core(network, 2, width=1)]
+    with pytest.raises(DoesNotFit) as error:
+        core_specs(Program(network, tuple(cores)))
+    assert str(error.value) == (
+        "Core 'l1_l1': 4 codes, a word of the next core's store, must be a part of its width and whole slots, "
+        "not of 5 lanes and 1 a slot; use `place.agreed`"
+    )
+    assert [spec.announce for spec in core_specs(Program(network, agreed(network, cores)))] == [1, 0, 0]

@@ -31,7 +31,7 @@ def described(program: Program, **more_fields: list[int]) -> Design:
         offset += width
     bits = potential_bits(network)[readout.name]
     manifest = {
-        "format": 2,
+        "format": 3,
         "top": "spikeloom",
         "memories": [],
         "input": {
@@ -40,8 +40,8 @@ def described(program: Program, **more_fields: list[int]) -> Design:
             "fields": port,
         },
         "readout": {
-            "population": readout.name,
-            "outputs": readout.shape[0],
+            "populations": [readout.name],
+            "outputs": [readout.shape[0]],
             "potential_bits": bits,
             "fields": {"potential": [0, bits], "last": [bits, 1]},
             "class_bits": max(1, (readout.shape[0] - 1).bit_length()),
@@ -133,7 +133,7 @@ def perfect(design: Design, want: Expected) -> Capture:
     port = design.ports["o"]
     low = want.potentials & ((1 << design.manifest["readout"]["potential_bits"]) - 1)
     seen["o"] = beats(port.pack({"potential": low, "last": np.broadcast_to(last, low.shape)}).ravel())
-    seen["o_class"] = beats(want.classes.astype(np.uint64))
+    seen["o_class"] = beats(want.classes.ravel().astype(np.uint64))
     return Capture(seen, swaps, retires, states=states)
 
 
