@@ -96,7 +96,9 @@ class Cell(wiring.Component):
         read = memory.read_port()
         write = memory.write_port()
         row_1, row_2 = (Signal.like(self.row, name=name) for name in ("row_1", "row_2"))
-        valid_1, valid_2, empty = Signal(), Signal(), Signal()
+        valid_1 = Signal()
+        valid_2 = Signal()
+        empty = Signal()
         near = Signal()  # the operation before has the same row
         far = Signal()  # so has the one before that
         again = Signal()
