@@ -96,7 +96,9 @@ class Cell(wiring.Component):
         read = memory.read_port()
         write = memory.write_port()
         row_1, row_2 = (Signal.like(self.row, name=name) for name in ("row_1", "row_2"))
-        valid_1, valid_2, empty = Signal(), Signal(), Signal()
+        valid_1 = Signal()
+        valid_2 = Signal()
+        empty = Signal()
         near = Signal()  # the operation before has the same row
         far = Signal()  # so has the one before that
         again = Signal()
@@ -223,7 +225,8 @@ class Cells(wiring.Component):
         if folds:
             m.d.sync += folded.eq(Cat(*(operation.rotation_x == code for code in folds)).any())
         valid_1, empty_1, bank_1 = Signal(), Signal(), Signal()
-        mask_y, mask_x = Signal(gy), Signal(gx)
+        mask_y = Signal(gy)
+        mask_x = Signal(gx)
         m.d.sync += [
             valid_1.eq(self.valid),
             empty_1.eq(self.empty),
@@ -244,11 +247,13 @@ class Cells(wiring.Component):
                 m.d.sync += own.eq(
                     Mux(up, Mux(right, higher[1, 1], higher[1, 0]), Mux(right, higher[0, 1], higher[0, 0]))
                 )
-                lands = mask_y[a] & mask_x[b]
-                if folds:
-                    banks = [mask_y[y] & mask_x[x] for y, x, _ in FOLD[a * gx + b :][:1]]
-                    lands = Mux(folded, Cat(*banks), lands)
-                m.d.sync += valid.eq(valid_1 & lands)
+                lands = valid_1 & mask_y[a] & mask_x[b]
+                if folds and (a, b) == (gy - 1, gx - 1):
+                    lands = lands & ~folded
+                elif folds:
+                    y, x, _ = FOLD[a * gx + b]
+                    lands = Mux(folded, valid_1 & mask_y[y] & mask_x[x], lands)
+                m.d.sync += valid.eq(lands)
                 late, late_valid = Signal.like(own, name=f"cell_read_{a}_{b}"), Signal(name=f"cell_reads_{a}_{b}")
                 m.d.sync += [late.eq(own), late_valid.eq(valid)]
                 found.append((Cat(bank_3, late), late_valid, empty_3))

@@ -10,7 +10,7 @@ import numpy as np
 from spikeloom import Network, Neuron, Population
 from spikeloom.bounds import potential_bits
 from spikeloom.golden.synapses import initial_potentials
-from spikeloom.program import CorePlan, LayerPlan, Program, fires
+from spikeloom.program import FOLD, CorePlan, LayerPlan, Program, fires
 from spikeloom_sim.capture import STATES, Capture, Recorder, Words, pieces_of
 from spikeloom_sim.design import Core, Design
 from spikeloom_sim.vectors import Expected, vectors
@@ -76,9 +76,8 @@ def _core(network: Network, core: CorePlan, fields: dict[str, list[int]]) -> dic
 def place_of(layer: LayerPlan, c: int, y: int, x: int) -> tuple[int, int, int, int]:
     """Row, cell along y, cell along x and lane of a neuron."""
     (gy, gx), (by, bx) = layer.grid, layer.spread
-    if layer.folded:  # positions and channels share eight cells
-        row, a, b, lane = np.argwhere(layer.neurons == (c * layer.shape[1] + y) * layer.shape[2] + x)[0].tolist()
-        return row, a, b, lane
+    if layer.folded:
+        return _folded_place(layer, c, y, x)
     share, lane = divmod(c, layer.width)
     group, share = divmod(share, (gy if by == 1 else 1) * (gx if bx == 1 else 1))
     block_y, block_x = y // by, x // bx
@@ -86,6 +85,16 @@ def place_of(layer: LayerPlan, c: int, y: int, x: int) -> tuple[int, int, int, i
     b = x % bx if bx > 1 else share % gx
     groups = -(-layer.shape[0] // (layer.width * (gy if by == 1 else 1) * (gx if bx == 1 else 1)))
     return (block_y * -(-layer.shape[2] // bx) + block_x) * groups + group, a, b, lane
+
+
+def _folded_place(layer: LayerPlan, c: int, y: int, x: int) -> tuple[int, int, int, int]:
+    (by, bx), banks = layer.spread, (y % layer.spread[0], x % layer.spread[1])
+    shares = 8 // (by * bx)
+    group, share = divmod(c // layer.width, shares)
+    half, rest = divmod(share, 2)  # the axis without positions holds the upper half of the channels
+    cell = FOLD.index((half if by == 1 else banks[0], half if bx == 1 else banks[1], rest))
+    row = (y // by * -(-layer.shape[2] // bx) + x // bx) * -(-layer.shape[0] // (layer.width * shares)) + group
+    return row, cell // 3, cell % 3, c % layer.width
 
 
 def placed(layer: LayerPlan, rows: int, neurons: np.ndarray, empty: int = 0) -> np.ndarray:
