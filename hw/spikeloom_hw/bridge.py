@@ -16,25 +16,26 @@ class ByteFormat:
     """How words travel as bytes: each in the fewest whole bytes, lowest first, one after the other, nothing between.
 
     To the device: the beats of the input stream (see the manifest's `input`), unused bits zero. A sample is any number
-    of events and one beat with `end`. Back, for every sample: its `outputs` potentials in order of address, two's
+    of events and one beat with `end`. Back, for every sample and readout: its potentials in order of address, two's
     complement and sign-extended to whole bytes, then its class, unsigned. There is no framing and no checksum.
 
     Members
     -------
     input_bits, potential_bits, class_bits : widths of the words.
-    outputs : potentials a sample.
+    outputs : potentials of each readout.
     """
 
     input_bits: int
     potential_bits: int
     class_bits: int
-    outputs: int
+    outputs: tuple[int, ...]
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "ByteFormat":
         """Format of a build, from its manifest."""
         readout = manifest["readout"]
-        return cls(manifest["input"]["width"], readout["potential_bits"], readout["class_bits"], readout["outputs"])
+        widths = manifest["input"]["width"], readout["potential_bits"], readout["class_bits"]
+        return cls(*widths, tuple(readout["outputs"]))
 
     @property
     def input_bytes(self) -> int:
@@ -54,20 +55,27 @@ class ByteFormat:
     @property
     def answer_bytes(self) -> int:
         """Bytes of the answer to one sample."""
-        return self.outputs * self.potential_bytes + self.class_bytes
+        return sum(self.outputs) * self.potential_bytes + len(self.outputs) * self.class_bytes
 
     def pack(self, beats: Iterable[int]) -> bytes:
         """Bytes for the device: input beats one after the other."""
         return b"".join(beat.to_bytes(self.input_bytes, "little") for beat in beats)
 
-    def unpack(self, answer: bytes) -> tuple[list[int], int]:
-        """Potentials and class in the answer to one sample; ValueError where its length is another."""
+    def unpack(self, answer: bytes) -> tuple[list[int], list[int]]:
+        """Potentials, and the class of each readout, in the answer to one sample; ValueError where its length is
+        another.
+        """
         if len(answer) != self.answer_bytes:
             raise ValueError(f"Answer: must have {self.answer_bytes} bytes, not {len(answer)}")
-        size = self.potential_bytes
-        words = [answer[index * size : (index + 1) * size] for index in range(self.outputs)]
-        potentials = [int.from_bytes(word, "little", signed=True) for word in words]
-        return potentials, int.from_bytes(answer[self.outputs * size :], "little")
+        size, place = self.potential_bytes, 0
+        potentials, classes = [], []
+        for outputs in self.outputs:
+            for _ in range(outputs):
+                potentials.append(int.from_bytes(answer[place : place + size], "little", signed=True))
+                place += size
+            classes.append(int.from_bytes(answer[place : place + self.class_bytes], "little"))
+            place += self.class_bytes
+        return potentials, classes
 
 
 def bytes_for(bits: int) -> int:

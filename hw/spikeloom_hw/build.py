@@ -19,7 +19,7 @@ from .chain import Chain
 from .core import Core
 from .export import TOP, verilog
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 NETWORK = "network.loom"
 VERILOG = "spikeloom.v"
@@ -154,6 +154,8 @@ def fields(layout: data.Layout) -> dict[str, list[int]]:
 def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
     """The manifest: everything a bench, a wrapper or a host needs to know, as plain JSON."""
     program = chain.program
+    last = chain.specs[-1]
+    readouts = [item for item in last.populations if item not in last.firing]  # in the order in which they are read
     event, potential = chain.i.payload.shape(), chain.o.payload.shape()
     manifest = {
         "format": FORMAT_VERSION,
@@ -167,8 +169,8 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
         "lanes_total": program.lanes,
         "input": {"population": program.network.inputs[0].name, "width": event.size, "fields": fields(event)},
         "readout": {
-            "population": program.cores[-1].layers[-1].population,
-            "outputs": chain.specs[-1].populations[-1].shape[0],
+            "populations": [item.name for item in readouts],
+            "outputs": [item.shape[0] for item in readouts],
             "potential_bits": program.cores[-1].bits,
             "fields": fields(potential),
             "class_bits": chain.o_class.payload.shape().width,
@@ -187,6 +189,8 @@ def describe_core(core: Core) -> dict[str, Any]:
     probes: dict[str, Any] = {flag: f"{name}.probe_{flag}" for flag in flags}
     probes["bank_kind"] = "register" if spec.in_registers else "memory"
     probes["banks"] = [f"{name}.probe_potentials"] if spec.in_registers else banks
+    if spec.integrates:
+        probes |= {"visit_valid": f"{name}.probe_visit", "visited": f"{name}.probe_visited"}
     if spec.firing:
         output = core.queued_layout
         probes |= {
@@ -208,6 +212,7 @@ def describe_core(core: Core) -> dict[str, Any]:
         "grid": list(plan.grid),
         "width": plan.width,
         "bits": plan.bits,
+        "inverts": spec.inverts,
         "generate_width": plan.generate_width,
         "queue_depth": plan.queue_depth,
         "rows": plan.rows,

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from spikeloom.program import FOLD
 
 from .layouts import row_layout
 from .spec import CoreSpec
@@ -12,12 +13,54 @@ from .tables import WalkTables
 from .words import operation_layout, potentials_layout
 
 
+class Adders(wiring.Component):
+    """The adders of a cell: what is forwarded or what was read, plus the addends; combinational.
+
+    A component of its own, so that synthesis can map it by its name: on ECP5 the choice between the two costs nothing,
+    since a look-up table of a carry chain has inputs left for it (see `primitives`).
+
+    Parameters
+    ----------
+    spec : CoreSpec
+
+    Members
+    -------
+    again : In(1), add to `last_sums` rather than to `potentials`.
+    last_sums, potentials : In
+    addends, negative : In, what to add; inverted addends of a negative spike need one more.
+    sums : Out
+    """
+
+    def __init__(self, *, spec: CoreSpec) -> None:
+        self.spec = spec
+        layout = row_layout(spec.plan.bits, spec.plan.width)
+        super().__init__(
+            {
+                "again": In(1),
+                "last_sums": In(layout),
+                "potentials": In(layout),
+                "addends": In(layout),
+                "negative": In(1),
+                "sums": Out(layout),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        negative = self.negative if self.spec.inverts else None
+        for lane in range(self.spec.plan.width):
+            potential = Mux(self.again, self.last_sums[lane], self.potentials[lane])
+            m.d.comb += self.sums[lane].eq(add(potential, self.addends[lane], negative))
+        return m
+
+
 class Cell(wiring.Component):
     """A block RAM with both banks of a cell, and a read-modify-write pipeline with bypass.
 
-    Stage 0 reads the row, stage 1 adds and writes: a row a cycle with no bubble, even for the same row again and again,
-    since the sum that is being written is forwarded. A row read while it is written may come out as anything and is
-    never used: `no_rw_check` says so to Yosys, which otherwise adds a bypass as wide as the row.
+    Stage 0 reads the row, stage 1 registers it (a block RAM's output comes late in its cycle), stage 2 adds and
+    writes: a row a cycle with no bubble, even for the same row again and again. The sum of the operation before is
+    forwarded to the adders, that of the one before that to the register. A row read while it is written may come out
+    as anything and is never used: `no_rw_check` says so to Yosys, which otherwise adds a bypass as wide as the row.
 
     Parameters
     ----------
@@ -28,7 +71,7 @@ class Cell(wiring.Component):
     valid, row : In, a row to add to; its lowest bit is the bank (stage 0).
     empty : In(1), leave zeros there instead (stage 0).
     potentials : Out, the row that was read (stage 1).
-    addends, negative : In, what to add; inverted addends of a negative spike need one more (stage 1).
+    addends, negative : In, what to add; inverted addends of a negative spike need one more (stage 2).
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
@@ -49,32 +92,42 @@ class Cell(wiring.Component):
         m = Module()
         plan = self.spec.plan
         m.submodules.data = memory = Memory(shape=self.layout, depth=2 * plan.rows, init=[], attrs={"no_rw_check": 1})
+        m.submodules.adders = adders = Adders(spec=self.spec)
         read = memory.read_port()
         write = memory.write_port()
-        written = Signal.like(self.row)
-        valid = Signal()
-        empty = Signal()
-        again = Signal()  # the row that is read is the one that was being written
-        sums, last_sums = (Signal(self.layout, name=name, reset_less=True) for name in ("sums", "last_sums"))
+        row_1, row_2 = (Signal.like(self.row, name=name) for name in ("row_1", "row_2"))
+        valid_1, valid_2, empty = Signal(), Signal(), Signal()
+        near = Signal()  # the operation before has the same row
+        far = Signal()  # so has the one before that
+        again = Signal()
+        held, last_sums = (Signal(self.layout, name=name, reset_less=True) for name in ("held", "last_sums"))
         m.d.sync += [
-            written.eq(self.row),
-            valid.eq(self.valid),
+            row_1.eq(self.row),
+            row_2.eq(row_1),
+            valid_1.eq(self.valid),
+            valid_2.eq(valid_1),
             empty.eq(self.empty),
-            again.eq(valid & (written == self.row)),
-            last_sums.eq(sums),
+            near.eq(valid_1 & (row_1 == self.row)),
+            far.eq(valid_2 & (row_2 == self.row)),
+            again.eq(near & ~empty),
+            last_sums.eq(adders.sums),
         ]
+        for lane in range(plan.width):
+            potential = Mux(far, last_sums[lane], read.data[lane]).as_unsigned()
+            m.d.sync += held[lane].eq((potential & ~empty.replicate(plan.bits)).as_signed())
         m.d.comb += [
             read.addr.eq(self.row),
             read.en.eq(self.valid),
             self.potentials.eq(read.data),
-            write.addr.eq(written),
-            write.en.eq(valid),
-            write.data.eq(sums),
+            adders.again.eq(again),
+            adders.last_sums.eq(last_sums),
+            adders.potentials.eq(held),
+            adders.addends.eq(self.addends),
+            adders.negative.eq(self.negative),
+            write.addr.eq(row_2),
+            write.en.eq(valid_2),
+            write.data.eq(adders.sums),
         ]
-        for lane in range(plan.width):
-            potential = Mux(again, last_sums[lane], read.data[lane]).as_unsigned() & ~empty.replicate(plan.bits)
-            inverts = self.negative if self.spec.inverts else None
-            m.d.comb += sums[lane].eq(add(potential.as_signed(), self.addends[lane], inverts))
         return m
 
 
@@ -88,7 +141,8 @@ def add(potential: Value, addend: Value, negative: Value | None) -> Value:
 class Cells(wiring.Component):
     """All cells of a core: finds each cell's row from the operation's, adds, and reads whole rows for the generator.
 
-    Operations are taken at any rate; addends, and the row that was read, come `spec.weight_latency` cycles later.
+    Operations are taken at any rate; addends come `spec.weight_latency` cycles later, the row that was read one cycle
+    before them.
 
     Parameters
     ----------
@@ -107,7 +161,7 @@ class Cells(wiring.Component):
 
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
         self.spec, self.tables = spec, tables
-        self.row_latency = spec.weight_latency
+        self.row_latency = spec.weight_latency - 1
         row = ceil_log2(spec.plan.rows)
         super().__init__(
             {
@@ -150,11 +204,9 @@ class Cells(wiring.Component):
         operation = self.operation
         row, bank, empty = Signal.like(operation.row), Signal(), Signal()
         if (gy, gx) == (1, 1):
-            early, valid = Signal(), Signal()
-            early_row, early_bank, early_empty = Signal.like(row), Signal(), Signal()
-            m.d.sync += [early_row.eq(operation.row), early_bank.eq(self.bank), early_empty.eq(self.empty)]
-            m.d.sync += early.eq(self.valid & (operation.mask_y & operation.mask_x | self.empty))
-            m.d.sync += [row.eq(early_row), bank.eq(early_bank), empty.eq(early_empty), valid.eq(early)]
+            valid = Signal()
+            m.d.sync += [row.eq(operation.row), bank.eq(self.bank), empty.eq(self.empty)]
+            m.d.sync += valid.eq(self.valid & (operation.mask_y & operation.mask_x | self.empty))
             return [(Cat(bank, row), valid, empty)]
         # the four rows that an operation may touch, then each cell takes its own
         higher = {}
@@ -164,9 +216,12 @@ class Cells(wiring.Component):
                 m.d.sync += higher[up, right].eq(
                     operation.row + (self.stride_y if up else 0) + (self.stride_x if right else 0)
                 )
-        rotations_y, rotations_x = self.tables.rotations
-        ups = self._flags(m, "up", operation.rotation_y, [higher for _, higher in rotations_y], gy)
-        rights = self._flags(m, "right", operation.rotation_x, [higher for _, higher in rotations_x], gx)
+        ups = self._flags(m, "up", operation.rotation_y, self.tables.higher(0))
+        rights = self._flags(m, "right", operation.rotation_x, self.tables.higher(1))
+        folds = self.tables.folds(1)
+        folded = Signal()
+        if folds:
+            m.d.sync += folded.eq(Cat(*(operation.rotation_x == code for code in folds)).any())
         valid_1, empty_1, bank_1 = Signal(), Signal(), Signal()
         mask_y, mask_x = Signal(gy), Signal(gx)
         m.d.sync += [
@@ -185,24 +240,25 @@ class Cells(wiring.Component):
             for b in range(gx):
                 own = Signal.like(operation.row, name=f"cell_row_{a}_{b}")
                 valid = Signal(name=f"cell_valid_{a}_{b}")
+                up, right = ups[a][b], rights[a][b]
                 m.d.sync += own.eq(
-                    Mux(ups[a], Mux(rights[b], higher[1, 1], higher[1, 0]), Mux(rights[b], higher[0, 1], higher[0, 0]))
+                    Mux(up, Mux(right, higher[1, 1], higher[1, 0]), Mux(right, higher[0, 1], higher[0, 0]))
                 )
-                m.d.sync += valid.eq(valid_1 & mask_y[a] & mask_x[b])
+                lands = mask_y[a] & mask_x[b]
+                if folds:
+                    banks = [mask_y[y] & mask_x[x] for y, x, _ in FOLD[a * gx + b :][:1]]
+                    lands = Mux(folded, Cat(*banks), lands)
+                m.d.sync += valid.eq(valid_1 & lands)
                 late, late_valid = Signal.like(own, name=f"cell_read_{a}_{b}"), Signal(name=f"cell_reads_{a}_{b}")
                 m.d.sync += [late.eq(own), late_valid.eq(valid)]
                 found.append((Cat(bank_3, late), late_valid, empty_3))
         return found
 
-    def _flags(self, m: Module, name: str, code: Value, flags: list[tuple[int, ...]], cells: int) -> list[Value]:
-        """A flag a cell, chosen by a rotation's code, registered."""
-        found: list[Value] = []
-        for cell in range(cells):
-            numbers = [number for number, row in enumerate(flags) if row[cell]]
-            if not numbers:
-                found.append(Const(0, 1))
-                continue
-            held = Signal(name=f"{name}_{cell}")
-            m.d.sync += held.eq(Cat(*(code == number for number in numbers)).any())
-            found.append(held)
-        return found
+    def _flags(self, m: Module, name: str, code: Value, wanted: list[list[tuple[int, ...]]]) -> list[list[Value]]:
+        """A flag a cell, at the rotation codes that are wanted, registered; equal ones are shared."""
+        flags: dict[tuple[int, ...], Value] = {(): Const(0, 1)}
+        for numbers in (numbers for line in wanted for numbers in line):
+            if numbers not in flags:
+                flags[numbers] = Signal(name=f"{name}_{len(flags)}")
+                m.d.sync += flags[numbers].eq(Cat(*(code == number for number in numbers)).any())
+        return [[flags[numbers] for numbers in line] for line in wanted]

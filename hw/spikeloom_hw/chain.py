@@ -8,6 +8,7 @@ from spikeloom.program import Program
 
 from .core import Core, input_layout
 from .decoder import EventDecoder
+from .inbox import Inbox
 from .layouts import event_layout
 from .spec import CoreSpec
 
@@ -40,7 +41,7 @@ def core_specs(program: Program) -> tuple[CoreSpec, ...]:
 class Chain(wiring.Component):
     """A whole network: events of samples in, readout potentials and classes out.
 
-    Every core works on another sample, so the busiest one sets the pace.
+    Every core works on another sample, so the busiest one sets the pace. Where it pays, a train waits before a core.
 
     Parameters
     ----------
@@ -78,11 +79,16 @@ class Chain(wiring.Component):
             shape=first.source_shape, timesteps=self.timesteps, negative=self.negative
         )
         connect(m, wiring.flipped(self.i), decoder.i)
-        events = decoder.o
+        events: stream.Interface = decoder.o
         for spec, core in zip(self.specs, self.cores, strict=True):
             m.submodules[spec.plan.name] = core
-            m.d.comb += [core.i.valid.eq(events.valid), events.ready.eq(core.i.ready)]
-            m.d.comb += [core.i.payload[name].eq(events.payload[name]) for name, _ in input_layout(spec)]
+            taken = core.i
+            if spec.plan.inbox:
+                m.submodules[f"{spec.plan.name}_inbox"] = inbox = Inbox(spec=spec)
+                connect(m, inbox.o, core.i)
+                taken = inbox.i
+            m.d.comb += [taken.valid.eq(events.valid), events.ready.eq(taken.ready)]
+            m.d.comb += [taken.payload[name].eq(events.payload[name]) for name, _ in input_layout(spec)]
             events = core.o
         connect(m, events, wiring.flipped(self.o))
         connect(m, self.cores[-1].o_class, wiring.flipped(self.o_class))

@@ -1,6 +1,6 @@
 """One core: the lanes accumulate a layer into one bank while the generator empties the other into events."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import ceil_log2
@@ -9,6 +9,7 @@ from .cells import Cells
 from .drain import Accumulators, Drain, RegisterDrain
 from .fetch import Fetch
 from .generator import Generator
+from .integrate import Integrate
 from .lanes import Lanes
 from .layouts import class_bits, potential_layout, spike_layout
 from .queue import EventQueue
@@ -21,7 +22,7 @@ from .spec import CoreSpec
 from .store import Store
 from .tables import WalkTables
 from .walker import Walker
-from .words import operation_layout, scan_layout
+from .words import INTEGRATE, operation_layout, scan_layout, visit_layout
 
 
 class Core(wiring.Component):
@@ -40,8 +41,8 @@ class Core(wiring.Component):
     Members
     -------
     i : In(stream), events of the source, see `spike_layout`.
-    o : Out(stream), events of the last layer; a readout sends potentials (`potential_layout`) instead.
-    o_class : Out(stream), readouts only: index of the largest potential.
+    o : Out(stream), events of the last layer; a core with readouts sends their potentials (`potential_layout`) instead.
+    o_class : Out(stream), readouts only: index of the largest potential, behind the last one of each.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
@@ -50,7 +51,7 @@ class Core(wiring.Component):
         ports = {"i": In(stream.Signature(input_layout(spec)))}
         if spec.reads_out:
             ports["o"] = Out(stream.Signature(potential_layout(spec.plan.bits)))
-            ports["o_class"] = Out(stream.Signature(class_bits(spec.populations[-1].shape[0])))
+            ports["o_class"] = Out(stream.Signature(class_bits(max(spec.outputs))))
         else:
             ports["o"] = Out(stream.Signature(output_layout(spec)))
         super().__init__(ports)
@@ -114,6 +115,11 @@ class Core(wiring.Component):
         m.submodules.potentials = potentials = Accumulators(spec=self.spec)
         layout = scan_layout(self.step.shape(), "drain_scan_")
         m.submodules.drain = drain = RegisterDrain(spec=self.spec, scan=layout)
+        if len(self.spec.steps) > 1:  # what the generator has to do is in the next word
+            with m.If(sequencer.swap):
+                m.d.sync += drain.wait.eq(1)
+            with m.Elif(sequencer.begin):
+                m.d.sync += drain.wait.eq(0)
         operation = Signal(operation_layout(self.spec, self.tables))
         valid = Signal()
         m.d.comb += [
@@ -206,12 +212,12 @@ class Core(wiring.Component):
         ]
         return drain.o
 
-    def _generate(self, m: Module, slots: stream.Interface) -> Value:
+    def _generate(self, m: Module, drained: stream.Interface) -> Value:
         """From slots to events or readout potentials; returns a flag that the layer has left the generator."""
         spec, step = self.spec, self.step
         m.submodules.fetch = fetch = Fetch(spec=spec)
         m.submodules.skid = skid = Skid(layout=fetch.i.payload.shape())
-        connect(m, slots, skid.i)
+        connect(m, drained, skid.i)
         connect(m, skid.o, fetch.i)
         m.d.comb += [
             fetch.base.eq(step.drain_neuron),
@@ -219,16 +225,24 @@ class Core(wiring.Component):
             fetch.border_y.eq(step.drain_border_y),
             fetch.border_x.eq(step.drain_border_x),
         ]
+        slots, left = fetch.o, Const(0, 1)
+        if spec.integrates:
+            m.submodules.integrate = integrate = Integrate(spec=spec, visit=visit_layout(step.shape()))
+            connect(m, fetch.o, integrate.i)
+            m.d.comb += [integrate.visit[name].eq(step[f"drain_{name}"]) for name in INTEGRATE]
+            slots, left = integrate.o, integrate.over
+            self._probe(m, "visit", integrate.retire)
+            self._probe(m, "visited", Cat(integrate.remainder, integrate.integrated))
         reads = step.drain_reads if spec.reads_out else Const(0, 1)
-        left: Value = Const(0, 1)
         taken: Value = Const(0, 1)
         if spec.reads_out:
             m.submodules.readout = readout = ReadoutUnit(spec=spec)
             connect(m, readout.o, wiring.flipped(self.o))
             connect(m, readout.o_class, wiring.flipped(self.o_class))
-            m.d.comb += [readout.i.valid.eq(fetch.o.valid & reads), readout.i.payload.eq(fetch.o.payload)]
+            m.d.comb += [readout.i.valid.eq(slots.valid & reads), readout.last.eq(step.drain_outputs)]
+            _copy(m, readout.i.payload, slots.payload)
             taken = reads & readout.i.ready
-            left = readout.i.valid & readout.i.ready & readout.i.payload.last
+            left = left | (readout.i.valid & readout.i.ready & readout.i.payload.last)
         queue = None
         if spec.queued:
             m.submodules.queue = queue = EventQueue(spec=spec)
@@ -236,12 +250,12 @@ class Core(wiring.Component):
         if spec.firing:
             m.submodules.generator = generator = Generator(spec=spec)
             m.d.comb += [
-                generator.i.valid.eq(fetch.o.valid & ~reads),
-                generator.i.payload.eq(fetch.o.payload),
+                generator.i.valid.eq(slots.valid & ~reads),
+                generator.i.payload.eq(slots.payload),
                 generator.digits.eq(step.drain_digits),
                 generator.binary.eq(step.drain_binary),
                 generator.announce.eq(step.drain_announce),
-                generator.signed.eq(step.drain_signed),
+                generator.minimal.eq(step.drain_minimal),
             ]
             taken = taken | (~reads & generator.i.ready)
             assert queue is not None  # what fires is queued
@@ -251,7 +265,7 @@ class Core(wiring.Component):
             self._replay(m, queue, generator.o.valid if generator else Const(0, 1))
         self._store_ports(m)
         self._receive(m, queue)
-        m.d.comb += fetch.o.ready.eq(taken)
+        m.d.comb += slots.ready.eq(taken)
         return left
 
     def _send(self, m: Module, generator: Generator, queue: EventQueue) -> Value:

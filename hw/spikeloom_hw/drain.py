@@ -1,6 +1,9 @@
 """The drain: reads a bank row by row and hands its potentials on slot by slot."""
 
-from amaranth.hdl import Module, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -12,10 +15,10 @@ from .words import potentials_layout
 
 
 class Drain(wiring.Component):
-    """Empties a bank: asks for a row whenever it has room, and shifts the row before it out meanwhile.
+    """Empties a bank: asks for a row whenever it has room, and picks its slots one by one.
 
-    One slot a cycle; places without a neuron cost a cycle and are dropped. The next row is fetched while the present
-    one is handed out.
+    One slot a cycle, two cycles later; places without a neuron cost a cycle and are dropped. Only the last cell has a
+    second register: when its turn comes the next row is fetched into all the others.
 
     Parameters
     ----------
@@ -54,22 +57,20 @@ class Drain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.scan = scan = Scan(spec=self.spec, slot=self.spec.slot, layout=self.scan)
-        step = self.spec.plan.bits * self.spec.slot
-        asking = Signal()  # rows are left to be asked for
-        awaited = Signal()
         fetched = Signal(self.potentials.shape(), reset_less=True)
-        ready = Signal()  # a fetched row waits
-        held = Signal(self.potentials.shape(), reset_less=True)
-        full = Signal()
-        moves = Signal()
-        take = Signal()
+        tail = Signal(self.spec.plan.width * self.spec.plan.bits, reset_less=True)  # of the row that is handed out
+        asking, awaited, ready = Signal(), Signal(), Signal()  # rows are left; one is asked for; one is fetched
+        full = Signal()  # a row is handed out
+        late = Signal()  # its last cell is
+        moves, take = Signal(), Signal()
+        places = self.spec.plan.lanes // self.spec.slot
+        before_tail = places - self.spec.plan.width // self.spec.slot
+        place = Signal(places)  # a bit for every slot of a row
+        free = late if before_tail else Const(1, 1)
+        advance = self._pick(m, fetched, tail, place, full & scan.live, Cat(scan.last, scan.neuron))
         m.d.comb += [
-            self.request.eq(asking & ~awaited & ~ready),
-            self.o.valid.eq(full & scan.live),
-            self.o.payload.potentials.eq(held.as_value()[:step]),
-            self.o.payload.neuron.eq(scan.neuron),
-            self.o.payload.last.eq(scan.last),
-            moves.eq(full & (self.o.ready | ~scan.live)),
+            self.request.eq(asking & ~awaited & ~ready & (~full | free)),
+            moves.eq(full & advance),
             take.eq(ready & (~full | (moves & scan.row_end))),
             scan.layer.eq(self.layer),
             scan.start.eq(self.start),
@@ -84,9 +85,9 @@ class Drain(wiring.Component):
         with m.Elif(take):
             m.d.sync += ready.eq(0)
         with m.If(take):
-            m.d.sync += [held.eq(fetched), full.eq(1)]
+            m.d.sync += [tail.eq(fetched.as_value()[-len(tail) :]), place.eq(1), late.eq(0), full.eq(1)]
         with m.Elif(moves):
-            m.d.sync += held.eq(held.as_value() >> step)
+            m.d.sync += [place.eq(place << 1), late.eq(late | place[before_tail - 1])]
             with m.If(scan.row_end | scan.last):
                 m.d.sync += full.eq(0)
         with m.If(moves & scan.last):
@@ -94,6 +95,33 @@ class Drain(wiring.Component):
         with m.If(self.start):
             m.d.sync += [asking.eq(1), self.row.eq(0), self.busy.eq(1)]
         return m
+
+    def _pick(self, m: Module, fetched: Value, tail: Value, place: Value, valid: Value, tag: Value) -> Value:
+        """From a row to the slot whose bit is set, first within cells, then among them; true while it moves."""
+        plan, size = self.spec.plan, self.spec.plan.bits * self.spec.slot
+        row = Cat(Value.cast(fetched)[: -len(tail)], tail)
+        starts = zip(range(0, len(row), size), place, strict=False)
+        slots = [row[start : start + size] & bit.replicate(size) for start, bit in starts]
+        advance = Signal()
+        picked_valid, picked_tag = Signal(), Signal(len(tag))
+        potentials: Value = Const(0, size)
+        each = plan.width // self.spec.slot
+        for cell in range(plan.lanes // plan.width):
+            picked = Signal(size, name=f"picked_{cell}", reset_less=True)
+            with m.If(advance):
+                m.d.sync += picked.eq(reduce(or_, slots[cell * each : (cell + 1) * each]))
+            potentials = potentials | picked
+        payload = self.o.payload
+        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+        with m.If(advance):
+            m.d.sync += [
+                picked_valid.eq(valid),
+                picked_tag.eq(tag),
+                self.o.valid.eq(picked_valid),
+                payload.potentials.eq(potentials),
+                Cat(payload.last, payload.neuron).eq(picked_tag),
+            ]
+        return advance
 
 
 class RegisterDrain(wiring.Component):
@@ -107,6 +135,7 @@ class RegisterDrain(wiring.Component):
     Members
     -------
     start : In(1), `potentials` is full; only while `busy` is low.
+    wait : In(1), do not hand it out yet.
     layer : In, its layer's places.
     busy : Out(1), the row is not yet handed out.
     potentials : In, the row.
@@ -118,6 +147,7 @@ class RegisterDrain(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
+                "wait": In(1),
                 "layer": In(scan),
                 "busy": Out(1),
                 "potentials": In(potentials_layout(spec)),
@@ -132,11 +162,11 @@ class RegisterDrain(wiring.Component):
         step = self.spec.plan.bits * self.spec.slot
         moves = Signal()
         m.d.comb += [
-            self.o.valid.eq(self.busy & scan.live),
+            self.o.valid.eq(self.busy & scan.live & ~self.wait),
             self.o.payload.potentials.eq(held.as_value()[:step]),
             self.o.payload.neuron.eq(scan.neuron),
             self.o.payload.last.eq(scan.last),
-            moves.eq(self.busy & (self.o.ready | ~scan.live)),
+            moves.eq(self.busy & ~self.wait & (self.o.ready | ~scan.live)),
             scan.layer.eq(self.layer),
             scan.start.eq(self.start),
             scan.advance.eq(moves),

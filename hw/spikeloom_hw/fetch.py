@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from spikeloom.levels import SWEPT
 
 from .layouts import biased_layout, slot_layout
 from .rom import rom, width_of
@@ -21,7 +22,7 @@ class Fetch(wiring.Component):
     Members
     -------
     i : In(stream), see `slot_layout`.
-    base : In, first thresholds of the layer.
+    base : In, first levels of the layer.
     borders : In(1), they depend on the position.
     border_y, border_x : In, first entries of the layer's rows and columns in the tables of borders.
     o : Out(stream), see `biased_layout`.
@@ -37,7 +38,11 @@ class Fetch(wiring.Component):
                 "borders": In(1),
                 "border_y": In(max(1, (len(spec.border_tables[0]) - 1).bit_length())),
                 "border_x": In(max(1, (len(spec.border_tables[1]) - 1).bit_length())),
-                "o": Out(stream.Signature(biased_layout(spec.plan.bits, spec.slot, spec.scanned_shape))),
+                "o": Out(
+                    stream.Signature(
+                        biased_layout(spec.plan.bits, spec.slot, spec.scanned_shape, levels=spec.integrates)
+                    )
+                ),
             }
         )
 
@@ -66,6 +71,8 @@ class Fetch(wiring.Component):
                     held.potentials[n] + _signed(found[f"initial{n}"], spec.plan.bits)
                 )
                 m.d.sync += o.payload.thetas[n].eq(found[f"theta{n}"])
+                for level in SWEPT if spec.integrates else ():
+                    m.d.sync += o.payload[f"{level}s"][n].eq(_signed(found[f"{level}{n}"], spec.plan.bits))
         return m
 
     def _skip(self, m: Module, advance: Value, address: Value) -> tuple[data.View, Value, Value]:

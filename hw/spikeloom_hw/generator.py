@@ -28,11 +28,11 @@ class Generator(wiring.Component):
 
     Members
     -------
-    i : In(stream), see `biased_layout`.
+    i : In(stream), see `biased_layout`; where potentials have signs, their spikes and remainders have them too.
     digits : In, time steps of the layer, less one; constant while a layer is generated, as are the next ones.
     binary : In(1), it has growth 2.
     announce : In(1), a silent slot at the start of a word of `announced_channels` is not dropped.
-    signed : In(1), the layer's trains are sent in minimal-weight code.
+    minimal : In(1), the layer's trains are sent in minimal-weight code.
     o : Out(stream), trains, see `train_layout`.
     retire : Out(1), a slot leaves the pipeline, silent ones too.
     remainder : Out, its potentials after the last reset.
@@ -42,14 +42,18 @@ class Generator(wiring.Component):
         self.spec = spec
         plan = spec.plan
         self.steps = spec.fired_steps
-        self.layers = [item.neuron for item in spec.firing if isinstance(item.neuron, Neuron)]
+        self.layers = sorted({spec.generated(item) for item in spec.firing})  # time steps, growth 2 or not
         super().__init__(
             {
-                "i": In(stream.Signature(biased_layout(plan.bits, plan.generate_width, spec.scanned_shape))),
+                "i": In(
+                    stream.Signature(
+                        biased_layout(plan.bits, plan.generate_width, spec.scanned_shape, signs=spec.integrates)
+                    )
+                ),
                 "digits": In(max(1, (self.steps - 1).bit_length())),
                 "binary": In(1),
                 "announce": In(1),
-                "signed": In(1),
+                "minimal": In(1),
                 "o": Out(
                     stream.Signature(
                         train_layout(
@@ -77,7 +81,9 @@ class Generator(wiring.Component):
         thetas: list[Value] = [payload.thetas[n] for n in range(plan.generate_width)]
         (valid,) = register("clamp_valid", [self.i.valid])
         tag: Value
-        tag, *thetas = register("clamp_theta", [Cat(payload.last, payload.neuron.as_value()), *thetas], reset_less=True)
+        signs = payload.signs if spec.integrates else Const(0, plan.generate_width)
+        tag = Cat(payload.last, payload.neuron.as_value(), signs)
+        tag, *thetas = register("clamp_theta", [tag, *thetas], reset_less=True)
         clamped = [self._clamp(payload.potentials[n], payload.thetas[n]) for n in range(plan.generate_width)]
         potentials = register("clamp", clamped, reset_less=True)
         trains: list[Value] = []
@@ -101,23 +107,26 @@ class Generator(wiring.Component):
             thetas = [] if last else register(f"theta{step}", thetas, reset_less=True)
             trains = [train]
         o = self.o.payload
-        neuron = Signal(payload.neuron.shape())
+        neuron, came = Signal(payload.neuron.shape()), Signal(plan.generate_width)
         m.d.comb += [
             self.o.valid.eq(speaks),
-            o.spikes.eq(trains[0] if not spec.queues_signed else self._send(m, trains[0])),
-            Cat(o.last, neuron.as_value()).eq(tag),
+            o.spikes.eq(trains[0] if not spec.queues_signed else self._send(m, trains[0], came)),
+            Cat(o.last, neuron.as_value(), came).eq(tag),
             o.neuron.c.eq(neuron.c),
             o.neuron.y.eq(neuron.y),
             o.neuron.x.eq(neuron.x),
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),
             self.retire.eq(valid & advance),
-            *(self.remainder[n].eq(potential) for n, potential in enumerate(potentials)),
+            *(
+                self.remainder[n].eq(Mux(came[n], -left, left) if spec.integrates else left)
+                for n, left in enumerate(potentials)
+            ),
         ]
         return m
 
-    def _send(self, m: Module, train: Value) -> Value:
-        """Spikes of the train that is sent where some layer sends minimal-weight code; drives the signs."""
+    def _send(self, m: Module, train: Value, came: Value) -> Value:
+        """Spikes of the train that is sent where some of them are negative; drives the signs."""
         width, digits = self.spec.plan.generate_width, self.spec.queued_digits
         spikes: list[list[Value]] = []
         signs: list[list[Value]] = []
@@ -128,8 +137,9 @@ class Generator(wiring.Component):
             none = [Const(0, 1)] * digits
             both = [*((plus | minus)[bit] for bit in reversed(range(self.steps + 1))), *none]
             down = [*(minus[bit] for bit in reversed(range(self.steps + 1))), *none]
-            spikes.append([Mux(self.signed, both[t], [*fired, *none][t]) for t in range(digits)])
-            signs.append([self.signed & down[t] for t in range(digits)])
+            plain = [*fired, *none]
+            spikes.append([Mux(self.minimal, both[t], plain[t]) for t in range(digits)])
+            signs.append([Mux(self.minimal, down[t], plain[t] & came[n]) for t in range(digits)])
         m.d.comb += self.o.payload.negatives.eq(Cat(*(sign[t] for t in range(digits) for sign in signs)))
         return Cat(*(spike[t] for t in range(digits) for spike in spikes))
 
@@ -142,14 +152,14 @@ class Generator(wiring.Component):
 
     def _active(self, step: int) -> Value:
         """Whether the present layer still fires at this time step."""
-        return Const(1, 1) if all(step < neuron.timesteps for neuron in self.layers) else self.digits >= step
+        return Const(1, 1) if all(step < digits for digits, _ in self.layers) else self.digits >= step
 
     def _clamp(self, potential: Value, theta: Value) -> Value:
         """Clamp to [0, ceiling*theta]; the upper end only where the proven bound can reach it."""
         bits = self.spec.plan.bits
         positive = Mux(potential.as_signed()[-1], 0, potential.as_unsigned()[: bits - 1])
         bounds = potential_bounds(self.spec.network)
-        if all(
+        if not self.spec.integrates and all(
             (bounds[item.name][1] <= item.neuron.ceiling * item.neuron.theta[0]).all()
             for item in self.spec.firing
             if isinstance(item.neuron, Neuron)
@@ -161,7 +171,7 @@ class Generator(wiring.Component):
 
     def _ceiling(self, theta: Value) -> Value:
         bits = self.spec.plan.bits
-        factors = {neuron.ceiling for neuron in self.layers if neuron.growth == 1.0}
+        factors = {max(2, digits) for digits, doubles in self.layers if not doubles}
         ceiling = (theta << 1)[: bits - 1]
         for factor in factors:  # of growth 1: as many thresholds as time steps
             chosen = ~self.binary & (self.digits == factor - 1) if factor > 2 else Const(0, 1)
@@ -170,7 +180,7 @@ class Generator(wiring.Component):
 
     def _grow(self, potential: Value, step: int) -> Value:
         """Growth after a time step: doubled, but not after the layer's last step."""
-        grows = [neuron.growth == 2.0 and step < neuron.timesteps - 1 for neuron in self.layers]
+        grows = [doubles and step < digits - 1 for digits, doubles in self.layers]
         if not any(grows):
             return potential
         doubled = (potential << 1)[: self.spec.plan.bits]

@@ -104,15 +104,8 @@ class Rows:
         channel[inside] = np.arange(len(connection.weights))
         placed = np.append(values, np.zeros((len(values), 1), np.int64), 1)[:, channel]
         placed = placed.reshape(len(values), layer.groups, layer.channel_cells, layer.width)
-        rows = placed[:, :, _shares(layer), :].transpose(1, 0, 2, 3, 4)
+        rows = placed[:, :, np.maximum(layer.cells[2], 0), :].transpose(1, 0, 2, 3, 4)
         return cls(connection, layer, shifts, rows.reshape(-1, *layer.grid, layer.width))
-
-
-def _shares(layer: LayerPlan) -> np.ndarray:
-    """Which part of a position's channels each cell holds, int64 [gy, gx]."""
-    (gy, gx), (by, bx) = layer.grid, layer.spread
-    a, b = np.arange(gy)[:, None], np.arange(gx)
-    return np.broadcast_to((a if by == 1 else 0) * (gx if bx == 1 else 1) + (b if bx == 1 else 0), (gy, gx))
 
 
 def _synapses(connection: Connection, source: Shape, outputs: int) -> np.ndarray:
@@ -141,22 +134,15 @@ def _slots(
     reach: int,
 ) -> np.ndarray:
     """Weights in slots, int64 [C, Qy, Qx, reach, gy, gx, width]: slot m of an axis holds the m-th lowest output."""
-    kernels = [_by_cell(axis.kernel, size) for axis, size in zip(landing, layer.grid, strict=True)]
+    bank_y, bank_x, shares = layer.cells
+    kernels = [
+        np.where(shares < 0, -1, axis.kernel[:, bank]) for axis, bank in zip(landing, (bank_y, bank_x), strict=True)
+    ]
     group = first_group[:, None] + np.arange(reach)
-    shares = _shares(layer)
     outputs = synapses.shape[3] - 1
-    output = (group[:, :, None, None, None] * layer.channel_cells + shares[:, :, None]) * layer.width
+    output = (group[:, :, None, None, None] * layer.channel_cells + np.maximum(shares, 0)[:, :, None]) * layer.width
     output = np.minimum(output + np.arange(layer.width), outputs)
     c = np.arange(len(synapses))[:, None, None, None, None, None, None]
-    ky = kernels[0][None, :, None, None, :, None, None]
-    kx = kernels[1][None, None, :, None, None, :, None]
+    ky = kernels[0][None, :, None, None, :, :, None]
+    kx = kernels[1][None, None, :, None, :, :, None]
     return synapses[c, ky, kx, output[:, None, None]]
-
-
-def _by_cell(kernel: np.ndarray, cells: int) -> np.ndarray:
-    """Kernel index of every pass and cell of one axis of the grid, [Q, cells]: -1 (absent) in cells without a bank."""
-    if kernel.shape[1] == 1:
-        return np.repeat(kernel, cells, 1)
-    spread = np.full((len(kernel), cells), -1)
-    spread[:, : kernel.shape[1]] = kernel
-    return spread

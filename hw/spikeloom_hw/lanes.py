@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .layouts import row_layout
 from .rom import rom_image
 from .spec import CoreSpec
-from .tables import WalkTables
+from .tables import Codes, WalkTables
 from .words import operation_layout, potentials_layout
 
 
@@ -20,8 +20,10 @@ class Lanes(wiring.Component):
     any order (the potentials are sums). Shifters invert a negative spike's addends bit by bit, and the cells add the
     one. Multipliers, where the device has one for every lane, do all this at once, and add whole codes by rows.
 
-    Rotation takes two multiplexers, first along the rows of the grid, then along its columns. The weights are
-    registered before: a block RAM's output comes late in its cycle.
+    Rotation takes two steps, first along the rows of the grid, then along its columns. In each, every cell has a
+    register for each place its weights may come from, and all but one of them are reset: what is left for look-up
+    tables is an OR, half of a multiplexer. The first registers are also those that a block RAM wants behind it, whose
+    output comes late in its cycle. A multiplier has registers before and behind it.
 
     Parameters
     ----------
@@ -33,7 +35,8 @@ class Lanes(wiring.Component):
     operation : In, what to read and how to move it.
     empty : In(1), add nothing.
     by_rows : In(1), lanes add only where `plane` has a one.
-    plane : In, a bit a lane; codes : In, a code a lane, which multipliers take whole; one cycle before the addends.
+    plane : In, a bit a lane, one cycle before the addends; codes : In, a code a lane, which multipliers take whole, two
+        cycles before the addends.
     digit : In, which digit of a row's weights this is.
     addends : Out, a row of what to add.
     """
@@ -60,12 +63,13 @@ class Lanes(wiring.Component):
             shape=layout, depth=len(spec.weight_rows), init=rom_image(spec.weight_rows)
         )
         read = memory.read_port()
-        row = Signal(layout, reset_less=True)
         m.d.comb += read.addr.eq(self.operation.weight)
-        m.d.sync += row.eq(read.data)
-        weights: list[Value] = [row[lane].as_unsigned() for lane in range(plan.lanes)]
-        if plan.grid != (1, 1):
-            weights = self._rotate(m, weights)
+        if plan.grid == (1, 1):
+            row = Signal(layout, reset_less=True)
+            m.d.sync += row.eq(read.data)
+            weights: list[Value] = [row[lane].as_unsigned() for lane in range(plan.lanes)]
+        else:
+            weights = self._rotate(m, [read.data[lane].as_unsigned() for lane in range(plan.lanes)])
         products = self._multiply(m, weights) if plan.multiply else self._shift(m, weights)
         m.d.comb += [self.addends[lane].eq(product) for lane, product in enumerate(products)]
         return m
@@ -86,25 +90,27 @@ class Lanes(wiring.Component):
             else:
                 shifted = weight.as_signed() << shift
             product = Signal(signed(spec.plan.weight_bits + spec.shifts - 1), name=f"product_{lane}", reset_less=True)
-            m.d.sync += product.eq(Mux(~silent & (self.plane[lane] | ~masked), shifted, 0))
+            # what a negative operation leaves out comes to nothing once the cells have added one
+            nothing = (negative & masked).replicate(len(product)).as_signed() if spec.adds_signed_rows else 0
+            m.d.sync += product.eq(Mux(~silent & (self.plane[lane] | ~masked), shifted, nothing))
             products.append(product)
         return products
 
     def _multiply(self, m: Module, weights: list[Value]) -> list[Value]:
-        """Weights times a power of two, or minus that, or times the codes of a row."""
+        """Weights times a power of two, or minus that, or times the codes of a row; factors registered."""
         spec, bits = self.spec, self.spec.plan.weight_bits
         digits = len(spec.digit_range)
         power = Signal(spec.shifts, name="power")
         factor = Signal(signed(spec.shifts + 1), name="factor")
-        by_rows = self._delay(m, "by_rows", self.by_rows, last=False)
-        m.d.comb += power.eq(1 << self._delay(m, "shift", self.operation.shift, last=False))
-        negative = self._delay(m, "negative", self.operation.negative, last=False)
-        with m.If(self._delay(m, "empty", self.empty, last=False) | by_rows):
+        by_rows = self._delay(m, "by_rows", self.by_rows, ahead=2)
+        m.d.comb += power.eq(1 << self._delay(m, "shift", self.operation.shift, ahead=2))
+        negative = self._delay(m, "negative", self.operation.negative, ahead=2)
+        with m.If(self._delay(m, "empty", self.empty, ahead=2) | by_rows):
             m.d.sync += factor.eq(0)
         with m.Else():
             m.d.sync += factor.eq(Mux(negative, -power, power))
         used = []  # which digit of a row's weights
-        number = self._delay(m, "digit", self.digit, last=False)
+        number = self._delay(m, "digit", self.digit, ahead=2)
         for digit in range(digits if spec.adds_rows else 0):
             flag = Signal(name=f"digit_{digit}")
             m.d.sync += flag.eq(by_rows & (number == digit))
@@ -112,75 +118,76 @@ class Lanes(wiring.Component):
         products = []
         for lane, weight in enumerate(weights):
             product = Signal(signed(bits + spec.factor_bits), name=f"product_{lane}", reset_less=True)
-            own: Value = factor
-            if used:
-                code = self.codes[lane * spec.code_bits : (lane + 1) * spec.code_bits]
-                placed = [Cat(Const(0, bits * n), code & flag.replicate(len(code))) for n, flag in enumerate(used)]
-                own = Cat(factor, factor[-1].replicate(spec.factor_bits))[: spec.factor_bits]
-                for value in placed:
-                    own = own | value
-                own = own[: spec.factor_bits].as_signed()
+            own = Signal(signed(spec.factor_bits), name=f"factor_{lane}", reset_less=True)
+            code = self.codes[lane * spec.code_bits : (lane + 1) * spec.code_bits]
+            value: Value = Cat(factor, factor[-1].replicate(spec.factor_bits))[: spec.factor_bits]
+            for n, flag in enumerate(used):
+                value = value | Cat(Const(0, bits * n), code & flag.replicate(len(code)))
+            m.d.sync += own.eq(value[: spec.factor_bits].as_signed())
             m.d.sync += product.eq(weight.as_signed() * own)
             products.append(product)
         return products
 
-    def _delay(self, m: Module, name: str, value: Value, *, last: bool = True) -> Value:
-        """A value of the operation as it is one cycle before the addends, or a cycle earlier still."""
-        for stage in range(1, self.spec.weight_latency - (not last)):
+    def _delay(self, m: Module, name: str, value: Value, *, ahead: int = 0) -> Value:
+        """A value of the operation as it is one cycle before the addends, or so many cycles earlier still."""
+        for stage in range(1, self.spec.weight_latency - ahead):
             held = Signal(value.shape(), name=f"{name}_{stage}")
             m.d.sync += held.eq(value)
             value = held
         return value
 
     def _rotate(self, m: Module, weights: list[Value]) -> list[Value]:
-        """Move the weights of every cell from its slot, registered."""
+        """Move the weights of every cell from its slot as it leaves the memory; registered."""
         gy, gx = self.spec.plan.grid
         width = self.spec.plan.width
         cells = [[Cat(*weights[(a * gx + b) * width :][:width]) for b in range(gx)] for a in range(gy)]
-        # what each cell takes is decided a cycle before it is needed
-        picks_x = self._picks(m, 1, self.operation.rotation_x)
-        picks_y = self._picks(m, 0, self.operation.rotation_y)
-        bits = len(weights[0])
+        now = self.operation.rotation_y, self.operation.rotation_x
+        late = Signal.like(now[0], name="rotation_y_1"), Signal.like(now[1], name="rotation_x_1")
+        m.d.sync += [held.eq(code) for held, code in zip(late, now, strict=True)]
+        picks_x, picks_y = self._picks(m, 1, now), self._picks(m, 0, late)
+        along_x = [
+            [self._pick(m, f"x_{a}_{b}", [(cells[a][at], flag) for at, flag in picks_x[a][b]]) for b in range(gx)]
+            for a in range(gy)
+        ]
         found: list[Value] = []
         for a in range(gy):
             for b in range(gx):
-                along_x = []
-                for source, _ in picks_y[a][b]:
-                    along_x.append((source, _choose([(cells[source][at], flag) for at, flag in picks_x[0][b]])))
-                flags = dict(picks_y[a][b])
-                rotated = Signal(width * bits, name=f"rotated_{a}_{b}", reset_less=True)
-                m.d.sync += rotated.eq(_choose([(value, flags[source]) for source, value in along_x]))
+                moved = self._pick(m, f"y_{a}_{b}", [(along_x[at][b], flag) for at, flag in picks_y[a][b]])
+                rotated = Signal(len(moved), name=f"rotated_{a}_{b}", reset_less=True)
+                m.d.sync += rotated.eq(moved)
+                bits = len(moved) // width
                 found += [rotated[lane * bits : (lane + 1) * bits] for lane in range(width)]
         return found
 
-    def _picks(self, m: Module, axis: int, code: Value) -> list[list[list[tuple[int, Value]]]]:
+    def _pick(self, m: Module, name: str, options: list[tuple[Value, Value]]) -> Value:
+        """The value whose flag is set, a cycle later."""
+        found: Value = Const(0, len(options[0][0]))
+        for number, (value, flag) in enumerate(options):
+            held = Signal(len(value), name=f"{name}_{number}", reset_less=True)
+            m.d.sync += held.eq(Mux(flag, value, 0) if len(options) > 1 else value)
+            found = found | held
+        return found
+
+    def _picks(self, m: Module, axis: int, now: tuple[Value, Value]) -> list[list[list[tuple[int, Value]]]]:
         """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says so in
-        the rotation's cycle. Columns are the same for all rows.
+        the cycle after the codes.
         """
-        gy, gx = self.spec.plan.grid
-        rotations = self.tables.rotations[axis]
-        early = Signal.like(code, name=f"rotation_{axis}_1")
-        m.d.sync += early.eq(code)
-        flags: dict[tuple[int, ...], Value] = {}
+        flags: dict[tuple[Codes, ...], Value] = {}
         found = []
-        for a in range(gy if axis == 0 else 1):
+        for cells in self.tables.sources(axis):
             line = []
-            for b in range(gx):
+            for sources in cells:
                 picks: list[tuple[int, Value]] = []
-                for source in sorted({moved[a][b] for moved, _ in rotations}):
-                    chosen = tuple(number for number, (moved, _) in enumerate(rotations) if moved[a][b] == source)
-                    if chosen not in flags:
-                        flags[chosen] = Signal(name=f"pick_{axis}_{len(flags)}")
-                        m.d.sync += flags[chosen].eq(Cat(*(early == number for number in chosen)).any())
-                    picks.append((source, flags[chosen]))
+                for source, codes in sorted(sources.items()):
+                    if codes not in flags:
+                        flags[codes] = Signal(name=f"pick_{axis}_{len(flags)}")
+                        m.d.sync += flags[codes].eq(Cat(*(_meets(now, pair) for pair in codes)).any())
+                    picks.append((source, flags[codes]))
                 line.append(picks)
             found.append(line)
         return found
 
 
-def _choose(options: list[tuple[Value, Value]]) -> Value:
-    """The value whose flag is set; the last one where none is."""
-    chosen = options[-1][0]
-    for value, flag in reversed(options[:-1]):
-        chosen = Mux(flag, value, chosen)
-    return chosen
+def _meets(codes: tuple[Value, Value], wanted: Codes) -> Value:
+    """Whether the codes along y and x are these; None: any."""
+    return Cat(*(code == value for code, value in zip(codes, wanted, strict=True) if value is not None)).all()

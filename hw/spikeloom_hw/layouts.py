@@ -53,12 +53,21 @@ def slot_layout(bits: int, width: int, shape: Shape) -> data.StructLayout:
     return data.StructLayout({"potentials": row_layout(bits, width), "neuron": neuron_layout(shape), "last": 1})
 
 
-def biased_layout(bits: int, width: int, shape: Shape) -> data.StructLayout:
-    """Neighbouring potentials with what their neurons start a sample with, and their thresholds."""
+def biased_layout(
+    bits: int, width: int, shape: Shape, *, levels: bool = False, signs: bool = False
+) -> data.StructLayout:
+    """Neighbouring potentials with what their neurons start a sample with, and their thresholds.
+
+    `levels` adds where they fire, `positives` and `negatives`, what is subtracted then, `amounts`, and the ends of the
+    clamp, `mosts`. `signs` makes potentials sizes with a sign each.
+    """
+    names = ("positives", "negatives", "amounts", "mosts") if levels else ()
     return data.StructLayout(
         {
             "potentials": row_layout(bits, width),
             "thetas": data.ArrayLayout(unsigned(bits - 1), width),
+            **{name: row_layout(bits, width) for name in names},
+            **({"signs": width} if signs else {}),
             "neuron": neuron_layout(shape),
             "last": 1,
         }

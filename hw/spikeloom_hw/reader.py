@@ -70,7 +70,7 @@ class Reader(wiring.Component):
         m.d.sync += [arrives.eq(self.read), late_fresh.eq(fresh)]
         with m.If(arrives):
             for n in range(plan.store_width):
-                larger = late_fresh | (self.word[n] > best[n])
+                larger = late_fresh | self._above(self.word[n], best[n])
                 with m.If(larger):
                     m.d.sync += best[n].eq(self.word[n])
         with m.FSM():
@@ -139,25 +139,44 @@ class Reader(wiring.Component):
         if spec.queues_signed:
             m.d.comb += o.negatives.eq(Cat(*(train[1][t] for t in range(spec.queued_digits) for train in trains)))
 
+    def _above(self, code: Value, other: Value) -> Value:
+        """Whether a code is larger than another."""
+        above = code > other
+        return Mux(self.step.read_signed, code.as_signed() > other.as_signed(), above) if self._signs else above
+
+    @property
+    def _signs(self) -> bool:
+        """Whether some codes that are read have a sign."""
+        network = self.spec.network
+        return any(network.sender(item.train).signed for item in self.spec.steps if item.replayed and item.train)
+
     def _train(self, code: Value) -> tuple[list[Value], list[Value]]:
         """(spikes, signs) of a code at every time step, in the code of the train that is read."""
         spec, step = self.spec, self.step
+        negative: Value = Const(0, 1)
+        if self._signs:
+            negative = step.read_signed & code[-1]
+            code = Mux(negative, -code, code)[: len(code)]
         read = [item.train for item in spec.steps if item.replayed and item.train]
         found: list[tuple[Value, tuple[list[Value], list[Value]]]] = []
-        for signed in (False, True):
+        for coded in (False, True):
             lengths = sorted(
-                {spec.digits(name) for name in read if spec.binary(name) and spec.signed_train(name) == signed}
+                {
+                    spec.digits(name)
+                    for name in read
+                    if spec.binary(name) and (spec.network.sender(name).code == "naf") == coded
+                }
             )
             if lengths:
                 found.append(
                     (
-                        step.binary & (step.read_signed == int(signed)),
+                        step.binary & (step.read_minimal == int(coded)),
                         train_of(
                             code,
                             lengths=lengths,
                             length=step.read_digits,
                             digits=spec.queued_digits,
-                            minimal_weight=signed,
+                            minimal_weight=coded,
                         ),
                     )
                 )
@@ -165,7 +184,7 @@ class Reader(wiring.Component):
             none = [Const(0, 1)] * spec.queued_digits
             found.append((~step.binary, ([code > t for t in range(spec.queued_digits)], none)))
         spikes, signs = found[0][1]
-        for flag, (more, negative) in found[1:]:
+        for flag, (more, minus) in found[1:]:
             spikes = [Mux(flag, a, b) for a, b in zip(more, spikes, strict=True)]
-            signs = [Mux(flag, a, b) for a, b in zip(negative, signs, strict=True)]
-        return spikes, signs
+            signs = [Mux(flag, a, b) for a, b in zip(minus, signs, strict=True)]
+        return spikes, [sign | (negative & spike) for sign, spike in zip(signs, spikes, strict=True)]

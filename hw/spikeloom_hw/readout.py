@@ -9,7 +9,8 @@ from .spec import CoreSpec
 
 
 class ReadoutUnit(wiring.Component):
-    """Passes potentials on in order of address and remembers the largest; ties go to the lowest index.
+    """Passes potentials on in order of address and remembers the largest; ties go to the lowest index. Several
+    readouts take turns.
 
     One potential a cycle; the class follows in the cycle after the last potential was taken, and the next sample
     waits until the class was taken.
@@ -21,16 +22,18 @@ class ReadoutUnit(wiring.Component):
     Members
     -------
     i : In(stream), potentials in scan order.
+    last : In, outputs of the readout, less one.
     o : Out(stream), potentials, see `potential_layout`.
     o_class : Out(stream), index of the largest.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
         self.spec = spec
-        bits, self.outputs = spec.plan.bits, spec.populations[-1].shape[0]
+        bits, self.outputs = spec.plan.bits, max(spec.outputs)
         super().__init__(
             {
                 "i": In(stream.Signature(biased_layout(bits, spec.slot, spec.scanned_shape))),
+                "last": In(range(self.outputs)),
                 "o": Out(stream.Signature(potential_layout(bits))),
                 "o_class": Out(stream.Signature(class_bits(self.outputs))),
             }
@@ -48,7 +51,7 @@ class ReadoutUnit(wiring.Component):
         last = Signal()
         deciding = Signal()
         m.d.comb += [
-            last.eq(index == self.outputs - 1),
+            last.eq(index == self.last),
             self.o.valid.eq(self.i.valid & ~deciding),
             self.o.payload.potential.eq(potential),
             self.o.payload.last.eq(last),

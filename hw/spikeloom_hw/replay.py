@@ -31,7 +31,7 @@ class RowReplay(wiring.Component):
     read, address : Out, read the store; `word` In, in the next cycle.
     valid, operation : Out, an operation; `ready` In(1) takes it.
     digit : Out, the operation's digit of the weights.
-    plane, codes : Out, a bit and a code a lane, one cycle before the operation's addends.
+    plane, codes : Out, a bit a lane one cycle before the operation's addends, and a code a lane two cycles before.
     """
 
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
@@ -130,6 +130,8 @@ class RowReplay(wiring.Component):
             operation.mask_y.eq(~0),
             operation.mask_x.eq(~0),
             operation.shift.eq(shifts[digit] + bit),
+            # the first bit of a signed code counts against the others
+            operation.negative.eq(step.rows_signed & (bit == step.rows_bit)),
             done.eq(self.valid & self.ready & (bit == 0) & (digit == step.rows_digit)),
         ]
         with m.If(self.start):

@@ -1,10 +1,11 @@
 """The scan: names the neurons of a bank in the order in which its rows hold them."""
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from spikeloom.program import CorePlan, LayerPlan
+from amaranth.utils import ceil_log2
+from spikeloom.program import FOLD, CorePlan, LayerPlan
 
 from .layouts import neuron_layout
 from .spec import CoreSpec
@@ -20,6 +21,7 @@ def scan_fields(layer: LayerPlan, slot: int) -> dict[str, int]:
         "width": layer.shape[2],
         "across_y": int(by > 1),
         "across_x": int(bx > 1),
+        "folded": int(layer.folded),
         "step_y": by,
         "step_x": bx,
         "step_c": layer.channels,
@@ -55,6 +57,7 @@ class Scan(wiring.Component):
     def __init__(self, *, spec: CoreSpec, slot: int, layout: data.StructLayout) -> None:
         self.plan: CorePlan = spec.plan
         self.slot = slot
+        self.folds = any(item.folded for item in spec.plan.layers)
         super().__init__(
             {
                 "layer": In(layout),
@@ -112,6 +115,9 @@ class Scan(wiring.Component):
             m.d.comb += [b_after.eq(0), a_after.eq(a + 1), after.x.eq(origin.x), line_after.eq(neuron.c + self.slot)]
             with m.If(layer.across_y):
                 m.d.comb += [after.y.eq(neuron.y + 1), after.c.eq(origin.c), line_after.eq(origin.c)]
+        if self.folds:
+            with m.If(layer.folded & cell_end & ~self.start & ~self.row_end):
+                self._fold(m, Cat(b, a), origin, after)
         real = (after.c < layer.channels) & (after.y < layer.height) & (after.x < layer.width)
         with m.If(self.start | self.advance):
             m.d.sync += [neuron.eq(after), slot.eq(slot_after), a.eq(a_after), b.eq(b_after), line_c.eq(line_after)]
@@ -126,7 +132,23 @@ class Scan(wiring.Component):
                 m.d.sync += origin.eq(next_row)
         return m
 
+    def _fold(self, m: Module, cell: Value, origin: data.View, after: data.View) -> None:
+        """The first slot of the cell behind `cell` in a folded layer."""
+        layer, gx, width = self.layer, self.plan.grid[1], self.plan.width
+        with m.Switch(cell):
+            for number, (y, x, share) in enumerate(FOLD[1:]):
+                both, along_x, along_y = (part * width for part in (share, 2 * y + share, 2 * x + share))
+                with m.Case(number % gx | number // gx << ceil_log2(gx)):
+                    m.d.comb += [
+                        after.y.eq(origin.y + (layer.across_y & y)),
+                        after.x.eq(origin.x + (layer.across_x & x)),
+                        after.c.eq(origin.c + Mux(layer.across_y, Mux(layer.across_x, both, along_y), along_x)),
+                    ]
+
     def _held(self, a: Signal, b: Signal) -> Value:
         """Whether the cell belongs to the layer's spread; further cells of the grid lie idle."""
         layer = self.layer
-        return (~layer.across_y | (a < layer.step_y)) & (~layer.across_x | (b < layer.step_x))
+        held = (~layer.across_y | (a < layer.step_y)) & (~layer.across_x | (b < layer.step_x))
+        if not self.folds:
+            return held
+        return Mux(layer.folded, (a != self.plan.grid[0] - 1) | (b != self.plan.grid[1] - 1), held)

@@ -15,7 +15,8 @@ class Sequencer(wiring.Component):
     """Fetches the words of the program in turn. A step is over when its events have been walked and its rows added; a
     phase is over when, besides, the lanes' pipeline is empty and the other bank is emptied; then the banks swap.
 
-    A program of one word is always there; else the fetch takes three cycles a step.
+    A program of one word is always there; else the fetch takes three cycles a step. Some words in the middle may be
+    repeated: the time steps of a synchronous network that are alike.
 
     Parameters
     ----------
@@ -75,6 +76,8 @@ class Sequencer(wiring.Component):
             m.d.comb += self.begin.eq(0)
             return m
         number = Signal(ceil_log2(steps))
+        first, last, times = self.spec.loop
+        turns = Signal(range(times), init=times - 1)  # of the loop that are left
         fetch = Signal()
         word = rom(m, "program", image, number, fetch)
         with m.FSM():
@@ -84,7 +87,10 @@ class Sequencer(wiring.Component):
                 m.d.comb += fetch.eq(1)
                 m.d.sync += number.eq(number + 1)
                 with m.If(number == steps - 1):
-                    m.d.sync += number.eq(0)
+                    m.d.sync += [number.eq(0), turns.eq(times - 1)]
+                if times > 1:
+                    with m.If((number == last) & (turns != 0)):
+                        m.d.sync += [number.eq(first), turns.eq(turns - 1)]
                 m.next = "Load"
             with m.State("Load"):
                 m.d.sync += [field(step, key).eq(value) for key, value in word.items()]

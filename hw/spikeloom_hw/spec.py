@@ -6,34 +6,12 @@ from functools import cached_property
 import numpy as np
 from spikeloom import Connection, Network, Neuron
 from spikeloom.geometry import Shape
+from spikeloom.levels import border_count, border_words, core_visits, integrates, kept_words, neuron_words
 from spikeloom.network import Population
-from spikeloom.program import CorePlan, LayerPlan, Stored, steps
+from spikeloom.program import CorePlan, Stored
+from spikeloom.visits import Visit, sent_binary, sent_digits, stored_bits, unrolled
 
-from .images import Events, Rows
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One word of a core's program: what the lanes do until the next word.
-
-    Parameters
-    ----------
-    phase : position of the layer that is being filled.
-    train : whose events are walked or stored; None where there are none.
-    replayed : the events come from the store, not from the generator or the port.
-    events : images of the connection they go through; None where they are only stored.
-    stored : region of the store that keeps them; None where nothing does.
-    rows : images of a diagonal connection that is added row by row meanwhile; None where there is none.
-    last : the banks swap after it.
-    """
-
-    phase: int
-    train: str | None
-    replayed: bool
-    events: Events | None
-    stored: Stored | None
-    rows: Rows | None
-    last: bool
+from .phases import Step, phases
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +44,13 @@ class CoreSpec:
 
     @property
     def reads_out(self) -> bool:
-        """Whether the last layer is a readout."""
-        return len(self.firing) < len(self.populations)
+        """Whether it holds the readouts."""
+        return bool(self.outputs)
+
+    @cached_property
+    def outputs(self) -> tuple[int, ...]:
+        """Outputs of each readout."""
+        return tuple(item.shape[0] for item in self.populations if item not in self.firing)
 
     def shape(self, train: str) -> Shape:
         """(C, H, W) of a train as its events name neurons."""
@@ -80,17 +63,17 @@ class CoreSpec:
         return self.shape(self.plan.source)
 
     def digits(self, train: str) -> int:
-        """Time steps of a train."""
-        return self.network.train(train)[1]
+        """Time steps of a train up to its end mark."""
+        return sent_digits(self.network, train)
 
     def binary(self, train: str) -> bool:
         """Whether a train's spikes weigh 2^(T-t) (growth 2) rather than 1."""
-        return self.network.train(train)[0] == 2.0
+        return sent_binary(self.network, train)
 
     @cached_property
     def trains(self) -> tuple[str, ...]:
         """Trains that enter the walker: the core's source and the populations that other layers of it listen to."""
-        inner = [item.name for item in self.populations[:-1]]
+        inner = [item.name for item in self.populations[:-1] if item in self.firing]
         return (self.plan.source, *inner)
 
     @cached_property
@@ -102,7 +85,7 @@ class CoreSpec:
     def queued(self) -> tuple[tuple[str, Shape], ...]:
         """Trains that pass the queue, fired or replayed, with the shape in which their events name neurons."""
         replayed = [
-            (step.train, self._heard(step.events.connection, replayed=True) if step.events else self.shape(step.train))
+            (step.train, self.heard(step.events.connection, replayed=True) if step.events else self.shape(step.train))
             for step in self.steps
             if step.replayed and step.train
         ]
@@ -143,21 +126,34 @@ class CoreSpec:
         """Time steps of the longest train that passes the queue."""
         return max(self.digits(name) for name, _ in self.queued)
 
+    def generated(self, population: Population) -> tuple[int, bool]:
+        """Time steps that the generator makes of a population in a visit, and whether potentials double in between."""
+        neuron = population.neuron
+        assert isinstance(neuron, Neuron)  # a readout generates nothing
+        if neuron.step_bits:
+            return neuron.step_bits, True
+        return (neuron.timesteps, neuron.growth == 2.0) if self._whole(population) else (1, True)
+
+    def _whole(self, population: Population) -> bool:
+        """Whether a population generates all its time steps in one visit."""
+        neuron = population.neuron
+        return self.network.schedule == "two-phase" and isinstance(neuron, Neuron) and neuron.divides
+
     @cached_property
     def fired_steps(self) -> int:
         """Time steps of the longest generate phase."""
-        return max(item.neuron.timesteps for item in self.firing if isinstance(item.neuron, Neuron))
+        return max(self.generated(item)[0] for item in self.firing)
 
     @property
     def queues_signed(self) -> bool:
         """Whether some train that passes the queue has negative spikes."""
         return any(self.signed_train(name) for name, _ in self.queued)
 
-    def announces(self, phase: int) -> bool:
-        """Whether silent words of the train that the layer before `phase` fires are announced."""
-        if phase == 0:
+    def announces(self, layer: int) -> bool:
+        """Whether silent words of the train that a layer fires are announced."""
+        if layer == len(self.plan.layers) - 1:
             return self.announce > 0
-        return any(item.source == self.plan.layers[phase - 1].population for item in self.plan.stored)
+        return any(item.source == self.plan.layers[layer].population for item in self.plan.stored)
 
     @property
     def announced_channels(self) -> int:
@@ -177,7 +173,7 @@ class CoreSpec:
     @property
     def announces_any(self) -> bool:
         """Whether some event that leaves the queue may be an announcement."""
-        return any(self.announces(phase) for phase in range(len(self.plan.layers)))
+        return any(self.announces(layer) for layer in range(len(self.plan.layers)))
 
     @cached_property
     def signed(self) -> bool:
@@ -185,9 +181,14 @@ class CoreSpec:
         return any(self.signed_train(train) for train in self.trains)
 
     def signed_train(self, train: str) -> bool:
-        """Whether a train has negative spikes: minimal-weight code."""
-        source = self.network.source(train)
-        return getattr(source, "code", getattr(getattr(source, "neuron", None), "code", "plain")) == "naf"
+        """Whether a train has negative spikes: of signed neurons, or in minimal-weight code."""
+        sender = self.network.sender(train)
+        return sender.signed or sender.code == "naf"
+
+    @cached_property
+    def integrates(self) -> bool:
+        """Whether potentials are kept between visits, or taken apart into sign and size."""
+        return integrates(self.network, self.plan)
 
     @property
     def inverts(self) -> bool:
@@ -215,11 +216,16 @@ class CoreSpec:
         return any(step.rows for step in self.steps)
 
     @property
+    def adds_signed_rows(self) -> bool:
+        """Whether some of their codes have a sign."""
+        return any(self.network.sender(step.rows.connection.source).signed for step in self.steps if step.rows)
+
+    @property
     def weight_latency(self) -> int:
-        """Cycles from an operation to its addends: the weights are read, registered, rotated (where there are cells),
-        shifted.
+        """Cycles from an operation to its addends: the weights are read, registered, rotated in two steps (where there
+        are cells), shifted.
         """
-        return 3 if self.plan.grid == (1, 1) else 4
+        return 3 if self.plan.grid == (1, 1) else 5
 
     @property
     def slot(self) -> int:
@@ -232,61 +238,38 @@ class CoreSpec:
         return max((self.code_bits_of(item.source) for item in self.plan.stored), default=0)
 
     def code_bits_of(self, train: str) -> int:
-        """Bits of the largest value a train carries."""
-        return self.network.largest_code(train).bit_length()
+        """Bits of a value that a train carries, with its sign."""
+        return stored_bits(self.network, train)
 
     def region(self, train: str) -> Stored:
         """Where a train's codes are stored."""
         return next(item for item in self.plan.stored if item.source == train)
 
     @cached_property
+    def visits(self) -> tuple[Visit, ...]:
+        """What the generator does in a sample, one visit after the other."""
+        return core_visits(self.network, self.plan)
+
+    @cached_property
+    def _phases(self) -> tuple[tuple[Step, ...], ...]:
+        return phases(self, unrolled(self.network, self.visits)[0])
+
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The program."""
-        before, program = self.plan.source, []
-        for phase, layer in enumerate(self.plan.layers):
-            program += self._phase(phase, before, layer)
-            before = layer.population
-        return tuple(program)
+        return tuple(step for phase in self._phases for step in phase)
 
-    def _phase(self, phase: int, before: str, layer: LayerPlan) -> list[Step]:
-        listed = steps(self.network, before, layer.population)
-        stored = next((item for item in self.plan.stored if item.source == before), None)
-        rows = [self._rows(step.connection, layer) for step in listed if step.kind == "rows"]
-        # what is stored in this very phase can be added only afterwards
-        rows.sort(key=lambda item: item.connection.source == before)
-        events = [step for step in listed if step.kind != "rows"]
-        found: list[Step] = []
-        while rows or len(found) < len(events):
-            position = len(found)
-            free = position >= len(events) or (
-                events[position].kind == "stream" and rows and rows[0].connection.source != before
-            )
-            now = rows.pop(0) if rows and free else None
-            if position < len(events):
-                connection = self._connection(events[position].connection)
-                replayed = events[position].kind == "events"
-                shape = connection and self._heard(connection, replayed=replayed)
-                image = Events.of(connection, layer, shape) if connection and shape else None
-                train = connection.source if connection and replayed else before
-                found.append(Step(phase, train, replayed, image, None if replayed else stored, now, False))
-            else:
-                found.append(Step(phase, None, False, None, None, now, False))
-        final = found[-1]
-        found[-1] = Step(phase, final.train, final.replayed, final.events, final.stored, final.rows, True)
-        return found
+    @cached_property
+    def loop(self) -> tuple[int, int, int]:
+        """First and last word of the program that are repeated, and how often they run; once where nothing is."""
+        _, (first, count, times) = unrolled(self.network, self.visits)
+        ends = np.cumsum([0, *(len(phase) for phase in self._phases)])
+        return int(ends[first]), int(ends[first + count]) - 1, times
 
-    def _heard(self, connection: Connection, *, replayed: bool) -> Shape:
+    def heard(self, connection: Connection, *, replayed: bool) -> Shape:
         """Shape of the train that a connection's events are named in; max pooling happens in the replay."""
         shape = self.shape(connection.source)
         return connection.geometry.heard(shape) if replayed else shape
-
-    def _connection(self, name: str | None) -> Connection | None:
-        return next((item for item in self.network.connections if item.name == name), None)
-
-    def _rows(self, name: str | None, layer: LayerPlan) -> Rows:
-        connection = self._connection(name)
-        assert connection is not None  # a step by rows has a connection
-        return Rows.of(connection, layer, self.plan.weight_bits, multiply=self.plan.multiply)
 
     @cached_property
     def event_bases(self) -> tuple[int, ...]:
@@ -300,20 +283,25 @@ class CoreSpec:
 
     @cached_property
     def _weight_starts(self) -> tuple[tuple[int, int], ...]:
-        found, place = [], 0
+        found = []
+        starts, place = {}, 0
         for step in self.steps:
-            starts = [place, place]
+            pair = [place, place]
             for kind, image in enumerate((step.events, step.rows)):
-                starts[kind] = place
-                place += len(image.weights) if image else 0
-            found.append((starts[0], starts[1]))
+                if image and image.connection.name not in starts:
+                    starts[image.connection.name] = place
+                    place += len(image.weights)
+                pair[kind] = starts[image.connection.name] if image else place
+            found.append((pair[0], pair[1]))
         return tuple(found)
 
     @cached_property
     def weight_rows(self) -> np.ndarray:
         """Image of the weight memory, int64 [rows, P]: one weight a lane, cells row-major."""
-        images = [image.weights for step in self.steps for image in (step.events, step.rows) if image]
-        return np.concatenate([image.reshape(len(image), -1) for image in images])
+        images = {
+            image.connection.name: image.weights for step in self.steps for image in (step.events, step.rows) if image
+        }
+        return np.concatenate([image.reshape(len(image), -1) for image in images.values()])
 
     @cached_property
     def shifts(self) -> int:
@@ -340,54 +328,45 @@ class CoreSpec:
         return self.digits(train) - 1 if self.binary(train) else 0
 
     @cached_property
+    def growths(self) -> tuple[float, ...]:
+        """What potentials that are recalled are multiplied by."""
+        return tuple(sorted({visit.growth for visit in self.visits if visit.recalls}))
+
+    def state_base(self, layer: int) -> int:
+        """First word of what is kept of a layer's potentials."""
+        return kept_words(self.network, self.plan)[0][layer]
+
+    def input_base(self, layer: int) -> int:
+        """First word of what is kept of a layer's input."""
+        return kept_words(self.network, self.plan)[1][layer]
+
+    @property
+    def kept_words(self) -> tuple[int, int]:
+        """Words of all that is kept: potentials, inputs."""
+        states, inputs = kept_words(self.network, self.plan)
+        return states[-1], inputs[-1]
+
+    @property
     def neuron_rows(self) -> dict[str, np.ndarray]:
-        """Thresholds and initial potentials of all layers, a word for each slot of channels: `theta<n>`, `initial<n>`.
+        """Levels and constants of all layers, a word for each slot of channels; see `spikeloom.levels`."""
+        return neuron_words(self.network, self.plan)[0]
 
-        Initial potentials are wrapped to `bits` bits. The words of layer p start at `neuron_bases[p]`; those of its
-        next border class follow `neuron_words(p)` later.
-        """
-        width = self.slot
-        fields: dict[str, list[np.ndarray]] = {}
-        for population in self.populations:
-            neuron = population.neuron
-            initial = neuron.initial
-            theta = neuron.theta if isinstance(neuron, Neuron) else np.ones_like(initial)
-            theta = np.broadcast_to(theta, initial.shape)
-            for kind, vector, fill in (("theta", theta, 1), ("initial", initial, 0)):
-                padded = np.full((len(vector), -(-vector.shape[1] // width) * width), fill, np.int64)
-                padded[:, : vector.shape[1]] = vector
-                for n in range(width):
-                    fields.setdefault(f"{kind}{n}", []).append(padded[:, n::width].reshape(-1))
-        wrap = (1 << self.plan.bits) - 1
-        return {name: np.concatenate(parts) & wrap for name, parts in fields.items()}
-
-    def neuron_words(self, phase: int) -> int:
-        """Words of `neuron_rows` that a border class of a layer takes."""
-        return -(-self.populations[phase].shape[0] // self.slot)
-
-    @cached_property
-    def neuron_bases(self) -> tuple[int, ...]:
-        """First word of each layer in `neuron_rows`."""
-        sizes = [len(item.neuron.initial) * self.neuron_words(phase) for phase, item in enumerate(self.populations)]
-        return tuple(int(start) for start in np.cumsum([0, *sizes[:-1]]))
+    def neuron_base(self, visit: Visit) -> int:
+        """First word of a visit's layer in `neuron_rows`."""
+        return neuron_words(self.network, self.plan)[1][visit.layer, visit.constant]
 
     @cached_property
     def border_tables(self) -> tuple[np.ndarray, np.ndarray]:
         """Words to skip in `neuron_rows` for every row and column of the layers with border classes, one behind the
         other.
         """
-        tables: tuple[list[np.ndarray], list[np.ndarray]] = [], []
-        for phase, population in enumerate(self.populations):
-            if self.has_borders(phase):
-                rows, columns = self.network.border_classes(population.name)
-                tables[0].append(rows * (int(columns.max()) + 1) * self.neuron_words(phase))
-                tables[1].append(columns * self.neuron_words(phase))
+        tables = border_words(self.network, self.plan)
         none = np.zeros(1, np.int64)
         return np.concatenate(tables[0] or [none]), np.concatenate(tables[1] or [none])
 
     def has_borders(self, phase: int) -> bool:
-        """Whether a layer's initial potentials depend on the position."""
-        return len(self.populations[phase].neuron.initial) > 1
+        """Whether what a layer starts with depends on the position."""
+        return border_count(self.populations[phase]) > 1
 
     def border_bases(self, phase: int) -> tuple[int, int]:
         """First entries of a layer in `border_tables`."""

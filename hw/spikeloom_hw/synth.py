@@ -13,7 +13,7 @@ from typing import Any
 
 from spikeloom.errors import DoesNotFit, SpikeloomError, ToolError, listed
 
-from . import toolchain
+from . import primitives, toolchain
 from .board_top import BAUD, BoardTop
 from .boards import DEVICES, Board, find
 from .build import Build
@@ -165,13 +165,15 @@ def block_rams(build_dir: str | Path) -> int:
 
 def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
     """Write the files and the script that Amaranth's platform makes of the top."""
+    mapped = primitives.passes(build.manifest) if board.family == "ecp5" else []
     plan = board.platform().prepare(
         BoardTop(folder=build.folder, manifest=build.manifest),
         "top",
         verbose=True,  # the log shows where the tools are
-        script_after_read=HIDE_BRACKETS,
+        script_after_read="\n".join([*mapped, HIDE_BRACKETS]),
         nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail",  # we judge, and say it better
     )
+    (folder / primitives.MAP).write_text(primitives.ECP5)
     for name, content in plan.files.items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 

@@ -3,18 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from amaranth.utils import ceil_log2
 from spikeloom.geometry import Shape
 from spikeloom.landing import Landing
+from spikeloom.program import FOLD, FOLD_GRID, LayerPlan
 from spikeloom.weights import used_cells
 
 from .images import Events
-from .spec import CoreSpec, Step
+from .phases import Step
+from .spec import CoreSpec
 
 Fields = dict[str, np.ndarray]
 Rotation = tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]
+Codes = tuple[int | None, int | None]  # of the moves along y and x; None: any
+
+
+class Fold(NamedTuple):
+    """Rotation of a folded layer by so many of its two banks along an axis."""
+
+    by: int
 
 
 @dataclass(eq=False)
@@ -59,17 +69,19 @@ class WalkTables:
         return tuple(step for step in self.spec.steps if step.train)
 
     @cached_property
-    def rotations(self) -> tuple[tuple[Rotation, ...], tuple[Rotation, ...]]:
+    def rotations(self) -> tuple[tuple[Rotation | Fold, ...], tuple[Rotation | Fold, ...]]:
         """Moves along both axes of the grid that some event needs: for every cell (a, b) the row, or column, of the
-        grid that its weights come from; and for every row, or column, whether its blocks lie one higher.
+        grid that its weights come from; and for every row, or column, whether its blocks lie one higher. Those of
+        folded layers depend on each other, see `sources`.
         """
-        known: tuple[dict[Rotation, None], ...] = tuple({self._rotation(axis, 1, 0): None} for axis in range(2))
+        first: list[Rotation | Fold] = [self._rotation(axis, 1, 0) for axis in range(2)]
+        known = tuple({move: None} for move in first)
         for step in self.walks:
             if step.events is None:
                 continue
             for axis, landing in enumerate(step.events.landing):
                 for rotation in np.unique(landing.rotation):
-                    known[axis][self._rotation(axis, landing.banks, int(rotation))] = None
+                    known[axis][self._turned(axis, step.events.layer, landing.banks, int(rotation))] = None
                 for place in range(step.events.pack):
                     known[axis][self._packed(axis, step.events, place)] = None
         return tuple(known[0]), tuple(known[1])
@@ -80,6 +92,53 @@ class WalkTables:
         slots = [(at - rotation) % banks if at < banks > 1 else at for at in range(grid[axis])]
         moved = tuple(tuple(slots[(a, b)[axis]] for b in range(grid[1])) for a in range(grid[0]))
         return moved, tuple(int(at < rotation) for at in range(grid[axis]))
+
+    def _turned(self, axis: int, layer: LayerPlan, banks: int, rotation: int) -> Rotation | Fold:
+        """Rotation of a layer's weights along an axis with so many banks."""
+        return Fold(rotation) if layer.folded else self._rotation(axis, banks, rotation)
+
+    def folds(self, axis: int) -> dict[int, int]:
+        """Codes of the rotations of folded layers, with how far they turn."""
+        return {code: move.by for code, move in enumerate(self.rotations[axis]) if isinstance(move, Fold)}
+
+    def sources(self, axis: int) -> list[list[dict[int, tuple[Codes, ...]]]]:
+        """How weights move along an axis, in two steps: first every cell takes those of a cell in its row, then those
+        that another cell in its column has taken. For every cell (a, b) the columns (axis 1: the first step) or rows
+        it may take them from, and at which codes.
+        """
+        gy, gx = self.spec.plan.grid
+        found: list[list[dict[int, tuple[Codes, ...]]]] = [[{} for _ in range(gx)] for _ in range(gy)]
+
+        def add(a: int, b: int, source: int, codes: Codes) -> None:
+            found[a][b][source] = (*found[a][b].get(source, ()), codes)
+
+        for code, move in enumerate(self.rotations[axis]):
+            if not isinstance(move, Fold):
+                for a, b in np.ndindex(gy, gx):
+                    add(a, b, move[0][a][b], (None, code) if axis else (code, None))
+        cells = [divmod(number, FOLD_GRID[1]) for number in range(len(FOLD))]
+        for code_y, by in self.folds(0).items():
+            for code_x, bx in self.folds(1).items():
+                for (a, b), (y, x, share) in zip(cells, FOLD, strict=True):
+                    row, column = cells[FOLD.index((y ^ by, x ^ bx, share))]
+                    if axis:
+                        add(row, b, column, (code_y, code_x))
+                    else:
+                        add(a, b, row, (code_y, code_x))
+        return found
+
+    def higher(self, axis: int) -> list[list[tuple[int, ...]]]:
+        """For every cell (a, b) the codes at which its block lies one higher along an axis."""
+        gy, gx = self.spec.plan.grid
+
+        def raised(move: Rotation | Fold, a: int, b: int) -> bool:
+            if isinstance(move, Fold):
+                number = a * gx + b
+                return number < len(FOLD) and FOLD[number][axis] < move.by
+            return bool(move[1][(a, b)[axis]])
+
+        moves = self.rotations[axis]
+        return [[tuple(n for n, move in enumerate(moves) if raised(move, a, b)) for b in range(gx)] for a in range(gy)]
 
     def _packed(self, axis: int, events: Events, place: int) -> Rotation:
         """Move to the first cells from those where the `place`-th channel of a row begins."""
@@ -151,7 +210,8 @@ class WalkTables:
             return dict.fromkeys(("lands", "last", "row", "rotation", "weight", "masks"), zero) | {"place": place}
         events, landing = step.events, step.events.landing[axis]
         known = self.rotations[axis]
-        codes = np.array([known.index(self._rotation(axis, landing.banks, int(at))) for at in landing.rotation])
+        turns = [self._turned(axis, events.layer, landing.banks, int(at)) for at in landing.rotation]
+        codes = np.array([known.index(turn) for turn in turns])
         wrap = (1 << ceil_log2(spec.plan.rows)) - 1
         return {
             "lands": (landing.passes > 0).astype(np.int64),

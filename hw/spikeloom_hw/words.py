@@ -7,15 +7,21 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2
 from spikeloom import Conv2d, Dense, Neuron
 from spikeloom.geometry import Diagonal
+from spikeloom.visits import Visit
 
 from .layouts import row_layout
+from .phases import Step
 from .rom import width_of
 from .scan import scan_fields
-from .spec import CoreSpec, Step
+from .spec import CoreSpec
 from .tables import WalkTables
 
 Image = dict[str, np.ndarray]
-_ROWS = ("active", "base", "y", "x", "offset", "channels", "weight", "group", "digit", "bit")
+INTEGRATE = (
+    "recalls", "growth", "stays", "state", "keeps_input", "adds_input", "input", "clamps", "signed", "fires", "hard",
+    "graded", "keeps",
+)  # fmt: skip
+_ROWS = ("active", "base", "y", "x", "offset", "channels", "weight", "group", "digit", "bit", "signed")
 
 
 def program_image(spec: CoreSpec, tables: WalkTables) -> Image:
@@ -74,8 +80,8 @@ def _rows(spec: CoreSpec, step: Step, number: int) -> dict[str, int]:
     """A diagonal connection by rows: `rows_active`; `rows_base` of the source's codes; store words between source
     positions that target neighbours hear: `rows_y`, `rows_x`; `rows_offset`: channel offset; `rows_channels` of the
     source; `rows_weight`: first weight row; `rows_group`: rows of channels, less one; `rows_digit`, `rows_bit`:
-    digits of a weight and bits of a code that are added one by one, less one; `rows_shift<d>`: shift of the last bit
-    with digit d; `rows_scan_...`: the target.
+    digits of a weight and bits of a code that are added one by one, less one; `rows_signed`: the first of these bits
+    is subtracted; `rows_shift<d>`: shift of the last bit with digit d; `rows_scan_...`: the target.
     """
     rows = step.rows
     digits = len(spec.digit_range)
@@ -97,6 +103,7 @@ def _rows(spec: CoreSpec, step: Step, number: int) -> dict[str, int]:
             "weight": spec.row_bases[number],
             "digit": len(rows.shifts) - 1,
             "bit": 0 if spec.plan.multiply else spec.code_bits_of(rows.connection.source) - 1,
+            "signed": int(spec.network.sender(rows.connection.source).signed),
         }
         shifts = [*rows.shifts, *[0] * (digits - len(rows.shifts))]
         scan = scan_fields(rows.layer, spec.plan.store_width)
@@ -112,7 +119,8 @@ def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
     """A stored train as events: `read_active`; `read_base`; `read_words` a position, less one; `read_line`: words of
     a source row; `read_last_y`, `read_last_x`: positions less one; `read_pool_y`, `read_pool_x`: max pooling window,
     less one; `read_beside`, `read_below`: words from the last word of a position to the window beside it, from a line
-    to the window below; `read_digits`: of the train, less one; `read_signed`: in minimal-weight code.
+    to the window below; `read_digits`: of the train, less one; `read_minimal`: in minimal-weight code; `read_signed`:
+    codes have a sign.
     """
     keys = (
         "active",
@@ -126,6 +134,7 @@ def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
         "beside",
         "below",
         "digits",
+        "minimal",
         "signed",
     )
     if not step.replayed or step.train is None:
@@ -146,37 +155,66 @@ def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
         "beside": (pool[1] - 1) * words + 1,
         "below": pool[0] * width * words,
         "digits": spec.digits(step.train) - 1,
-        "signed": int(spec.signed_train(step.train)),
+        "minimal": int(spec.network.sender(step.train).code == "naf"),
+        "signed": int(spec.network.sender(step.train).signed),
     }
     return {f"read_{key}": value for key, value in values.items()}
 
 
 def _drain(spec: CoreSpec, step: Step) -> dict[str, int]:
-    """The layer that the generator empties meanwhile: `drain_scan_...`; `drain_row`: its rows, less one;
-    `drain_neuron`: its first thresholds; `drain_borders`: these depend on the position, by way of tables from
-    `drain_border_y` and `drain_border_x` on; `drain_digits` of its codes, less one; `drain_signed`: sent in minimal-
-    weight code; `drain_binary`: growth 2; `drain_out`: to the port rather than to the lanes; `drain_reads`: a
-    readout; `drain_announce`: silent words too.
+    """The layer that the generator visits meanwhile: `drain_scan_...`; `drain_row`: its rows, less one;
+    `drain_neuron`: its first levels; `drain_borders`: these depend on the position, by way of tables from
+    `drain_border_y` and `drain_border_x` on; `drain_digits` of its codes, less one; `drain_minimal`: sent in minimal-
+    weight code; `drain_binary`: growth 2; `drain_out`: to the port rather than to the lanes; `drain_reads`: a readout
+    with `drain_outputs`, less one; `drain_announce`: silent words too. More where potentials are integrated: see
+    `_integrate`.
     """
-    phase = step.phase
-    before = (phase - 1) % len(spec.plan.layers)
-    population = spec.populations[before]
+    visit = step.drained
+    layer = spec.plan.layers[visit.layer]
+    population = spec.populations[visit.layer]
     fires = population in spec.firing
+    digits, binary = spec.generated(population) if fires else (1, False)
     values = {
-        "row": spec.plan.layers[before].rows - 1,
-        "neuron": spec.neuron_bases[before],
-        "borders": int(spec.has_borders(before)),
-        "border_y": spec.border_bases(before)[0],
-        "border_x": spec.border_bases(before)[1],
-        "digits": population.neuron.timesteps - 1 if isinstance(population.neuron, Neuron) else 0,
-        "signed": int(fires and spec.signed_train(population.name)),
-        "binary": int(fires and spec.binary(population.name)),
-        "out": int(phase == 0),
+        "row": layer.rows - 1,
+        "neuron": spec.neuron_base(visit),
+        "borders": int(spec.has_borders(visit.layer)),
+        "border_y": spec.border_bases(visit.layer)[0],
+        "border_x": spec.border_bases(visit.layer)[1],
+        "digits": digits - 1,
+        "minimal": int(fires and spec.network.sender(population.name).code == "naf"),
+        "binary": int(binary),
+        "out": int(visit.layer == len(spec.plan.layers) - 1),
         "reads": int(not fires),
-        "announce": int(spec.announces(phase)),
-        **{f"scan_{key}": value for key, value in scan_fields(spec.plan.layers[before], spec.slot).items()},
+        "outputs": 0 if fires else population.shape[0] - 1,
+        "announce": int(spec.announces(visit.layer)),
+        **{f"scan_{key}": value for key, value in scan_fields(layer, spec.slot).items()},
     }
+    if spec.integrates:
+        values |= _integrate(spec, visit)
     return {f"drain_{key}": value for key, value in values.items()}
+
+
+def _integrate(spec: CoreSpec, visit: Visit) -> dict[str, int]:
+    """What a visit does with a potential, see `Integrate`: `recalls`, `growth` (which of the core's), `state`: first
+    word of what `stays`; `keeps_input`, `adds_input`, `input`: likewise; `clamps`; `signed`: negative ones fire too;
+    `fires` one time step, `hard`: which leaves 0, `graded`: and sends what lies above a level; `keeps`: nothing leaves.
+    """
+    neuron = spec.populations[visit.layer].neuron
+    return {
+        "recalls": int(visit.recalls),
+        "growth": spec.growths.index(visit.growth) if visit.recalls else 0,
+        "stays": int(spec.state_base(visit.layer + 1) > spec.state_base(visit.layer)),
+        "state": spec.state_base(visit.layer),
+        "keeps_input": int(visit.keeps_input),
+        "adds_input": int(visit.adds_input),
+        "input": spec.input_base(visit.layer),
+        "clamps": int(visit.clamps),
+        "signed": int(isinstance(neuron, Neuron) and neuron.signed),
+        "fires": int(visit.action == "fire"),
+        "hard": int(isinstance(neuron, Neuron) and neuron.reset_kind == "hard"),
+        "graded": int(isinstance(neuron, Neuron) and neuron.step_bits > 0),
+        "keeps": int(visit.action == "keep"),
+    }
 
 
 def scan_layout(layout: data.StructLayout, prefix: str) -> data.StructLayout:
@@ -221,6 +259,11 @@ def record_layout(spec: CoreSpec) -> data.StructLayout:
             "weighs": ceil_log2(max(spec.walked_digits, 2)),
         }
     )
+
+
+def visit_layout(layout: data.StructLayout) -> data.StructLayout:
+    """Layout of the fields that say what a visit does with potentials, taken from the program's."""
+    return data.StructLayout({name: layout[f"drain_{name}"].width for name in INTEGRATE})
 
 
 def potentials_layout(spec: CoreSpec) -> data.ArrayLayout:

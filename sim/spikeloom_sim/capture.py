@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 STATES = ("accumulating", "waiting", "draining", "program")  # what a core is at in a cycle
+KINDS = ("beats", "swaps", "retires", "visits")  # of words
 STATE_BITS = 32  # of a counter of cycles
 
 
@@ -29,6 +30,8 @@ class Capture:
     beats : transfers of each stream (i, o, o_class, and each firing core's spikes by core name), uint64 [n].
     swaps : the bank of each core that was filled up to each swap, uint32 [n, memories, rows, pieces].
     retires : remainders of each firing core, uint32 [n, pieces].
+    visits : of cores that integrate: what is left of the potentials of each slot that is visited, then these, uint32
+        [n, pieces].
     states : cycles that each core spent in each of `STATES` up to each swap, int64 [n, states]; not every design
         shows them.
     cycles : length of the run.
@@ -41,11 +44,12 @@ class Capture:
     cycles: int = 0
     fault: str | None = None
     states: dict[str, np.ndarray] = field(default_factory=dict)
+    visits: dict[str, Words] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write as .npz."""
         arrays: dict[str, np.ndarray] = {"cycles": np.array(self.cycles), "fault": np.array(self.fault or "")}
-        for kind in ("beats", "swaps", "retires"):
+        for kind in KINDS:
             for name, record in getattr(self, kind).items():
                 arrays |= {f"{kind}/{name}/words": record.words, f"{kind}/{name}/cycles": record.cycles}
         arrays |= {f"states/{name}": counts for name, counts in self.states.items()}
@@ -54,7 +58,7 @@ class Capture:
     @classmethod
     def load(cls, path: Path) -> "Capture":
         """Read what `save` wrote."""
-        kinds: dict[str, dict[str, Words]] = {"beats": {}, "swaps": {}, "retires": {}}
+        kinds: dict[str, dict[str, Words]] = {kind: {} for kind in KINDS}
         states: dict[str, np.ndarray] = {}
         with np.load(path) as arrays:
             for key in arrays.files:
@@ -63,7 +67,8 @@ class Capture:
                     states[rest[0]] = arrays[key]
                 elif len(rest) == 2 and rest[1] == "words":
                     kinds[kind][rest[0]] = Words(arrays[key], arrays[f"{kind}/{rest[0]}/cycles"])
-            return cls(**kinds, cycles=int(arrays["cycles"]), fault=str(arrays["fault"]) or None, states=states)
+            cycles, fault = int(arrays["cycles"]), str(arrays["fault"]) or None
+            return cls(**kinds, cycles=cycles, fault=fault, states=states)
 
 
 @dataclass(eq=False)

@@ -119,12 +119,15 @@ def run(
 def layout(design: Design, bench: Harness) -> dict[str, Any]:
     """What the bench must know of the harness, as plain JSON."""
     return {
+        "readouts": len(design.readouts),
         "streams": [{"name": slot.name, "offset": slot.offset, "width": slot.width} for slot in bench.streams],
         "cores": [
             {
                 "name": slot.name, "offset": slot.offset, "width": slot.width, "bank": bank_name(index),
-                "memories": core.memories, "rows": core.rows, "layer_rows": [layer.rows for layer in core.layers],
+                "memories": core.memories, "rows": core.rows,
+                "layer_rows": [core.layers[visit.layer].rows for visit in core.visits],
                 "row_pieces": pieces_of(core.row_bits), "retire_pieces": pieces_of(core.retire_bits),
+                "visit_width": slot.visit_width, "visit_pieces": pieces_of(slot.visit_width),
                 "states": states_name(index) if core.states else None,
             }
             for index, (slot, core) in enumerate(zip(bench.cores, design.cores, strict=True))

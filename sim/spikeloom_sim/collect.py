@@ -1,12 +1,14 @@
 """From raw captures back to integers by population and neuron; events that are no spikes of it are named."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from spikeloom import Network, Population, Trace
 from spikeloom.program import LayerPlan
+from spikeloom.trace import FIELDS
+from spikeloom.visits import Visit, sent_digits
 
 from .capture import Capture, lanes_of
 from .design import Core, Design, Stream
@@ -30,8 +32,8 @@ class Fault:
 class Observation:
     """What the gates said, in the golden model's words.
 
-    `trace` of all populations behind the input; `potentials` int64 [N, O] and `classes` int64 [N] at the ports;
-    `faults` in order.
+    `trace` of all populations behind the input; `potentials` int64 [N, O] of all readouts and their `classes` int64
+    [N, readouts] at the ports; `faults` in order.
     """
 
     trace: Trace
@@ -58,13 +60,13 @@ def collect(design: Design, capture: Capture, samples: int, *, cut: bool = False
         rank += len(core.layers)
     ports = _Where([""], [rank], samples, cut, faults)
     potentials = _potentials(design, capture.beats["o"].words, ports)
-    (classes,) = ports.exactly(capture.beats["o_class"].words, "class beats", [1])
+    (classes,) = ports.exactly(capture.beats["o_class"].words, "class beats", [len(design.readouts)])
     trace = Trace(
         {name: train for part in parts for name, train in part.spikes.items()},
         {name: values for part in parts for name, values in part.accumulated.items()},
         {name: values for part in parts for name, values in part.remainder.items()},
     )
-    return Observation(trace, potentials, classes[:, 0].astype(np.int64), tuple(sorted(faults)))
+    return Observation(trace, potentials, classes.astype(np.int64), tuple(sorted(faults)))
 
 
 def _collect_core(
@@ -75,25 +77,60 @@ def _collect_core(
     where_of: Callable[[list[str], list[int]], "_Where"],
 ) -> Trace:
     """What was seen of a core; `rank` is that of its first layer."""
-    populations = [network.source(layer.population) for layer in core.layers]
-    where = where_of([item.name for item in populations], [rank + n for n in range(len(populations))])
-    banks = where.exactly(capture.swaps[core.name].words, "swaps", [1] * len(populations))
-    accumulated, remainder = {}, {}
-    for layer, population, bank in zip(core.layers, populations, banks, strict=True):
+    names = [layer.population for layer in core.layers]
+
+    def turns(visits: Sequence[Visit]) -> _Where:
+        return where_of([names[visit.layer] for visit in visits], [rank + visit.layer for visit in visits])
+
+    found: dict[str, dict[str, list[np.ndarray]]] = {kind: {} for kind in FIELDS}
+    banks = turns(core.visits).exactly(capture.swaps[core.name].words, "swaps", [1] * len(core.visits))
+    if core.visited:
+        _visited(core, capture.visits[core.name].words, turns(core.visits), found)
+    for visit, bank in zip([] if core.visited else core.visits, banks, strict=not core.visited):
+        layer, population = core.layers[visit.layer], network.source(names[visit.layer])
         assert isinstance(population, Population)  # a core holds no input
         potentials = neurons_of(layer, places_of(core, layer, bank[:, 0]), layer.neurons)
-        accumulated[layer.population] = potentials + initial_of(network, population)
-    if core.spike is None:
-        return Trace({}, accumulated, {})
-    firing = {populations[n].name: (network.train(populations[n].name)[1], *populations[n].shape) for n in core.firing}
-    where = where_of(list(firing), [rank + n for n in core.firing])
-    scans = [core.layers[n].scan(core.generate_width) for n in core.firing]
+        found["accumulated"][layer.population] = [potentials + initial_of(network, population)]
+    if core.spike is not None:
+        _sent(network, core, capture, turns(core.sends), found)
+    synchronous = network.schedule == "synchronous"
+    return Trace(
+        {name: np.concatenate(parts, 1) for name, parts in found["spikes"].items()},
+        {name: np.stack(parts, 1) if synchronous else parts[0] for name, parts in found["accumulated"].items()},
+        {name: parts[0] for name, parts in found["remainder"].items()},
+    )
+
+
+def _visited(core: Core, words: np.ndarray, where: "_Where", found: dict[str, dict[str, list[np.ndarray]]]) -> None:
+    """Potentials of a core that integrates: in each visit what was there, and what is left of it."""
+    scans = [core.layers[visit.layer].scan(core.slot) for visit in core.visits]
+    parts = where.exactly(words, "visited words", [len(scan) for scan in scans])
+    for visit, scan, part in zip(core.visits, scans, parts, strict=True):
+        layer = core.layers[visit.layer]
+        values = lanes_of(part, 2 * core.slot, core.bits)
+        left, integrated = (neurons_of(layer, half, scan) for half in np.split(values, 2, axis=2))
+        if visit.complete:
+            found["accumulated"].setdefault(layer.population, []).append(integrated)
+        if visit.action == "fire" and visit.final:
+            found["remainder"][layer.population] = [left]
+
+
+def _sent(
+    network: Network, core: Core, capture: Capture, where: "_Where", found: dict[str, dict[str, list[np.ndarray]]]
+) -> None:
+    """Trains that left the generator, and what it left of the potentials that it divided."""
+    assert core.spike is not None
+    layers = [core.layers[visit.layer] for visit in core.sends]
+    scans = [layer.scan(core.generate_width) for layer in layers]
     words = where.exactly(capture.retires[core.name].words, "words of remainders", [len(scan) for scan in scans])
-    for n, scan, part in zip(core.firing, scans, words, strict=True):
-        layer = core.layers[n]
-        remainder[layer.population] = neurons_of(layer, lanes_of(part, core.generate_width, core.bits), scan)
-    spikes = _spikes(core.spike, firing, capture.beats[core.name].words, where)
-    return Trace(spikes, accumulated, remainder)
+    for visit, layer, scan, part in zip(core.sends, layers, scans, words, strict=True):
+        if visit.action == "generate":
+            values = lanes_of(part, core.generate_width, core.bits)
+            found["remainder"][layer.population] = [neurons_of(layer, values, scan)]
+    shapes = [(sent_digits(network, layer.population), *layer.shape) for layer in layers]
+    trains = _spikes(core.spike, shapes, capture.beats[core.name].words, where)
+    for layer, train in zip(layers, trains, strict=True):
+        found["spikes"].setdefault(layer.population, []).append(train)
 
 
 def places_of(core: Core, layer: LayerPlan, banks: np.ndarray) -> np.ndarray:
@@ -149,8 +186,8 @@ class _Where:
         return np.split(filled.reshape(self.samples, whole, *words.shape[1:]), np.cumsum(each)[:-1], axis=1)
 
 
-def _spikes(stream: Stream, shapes: Mapping[str, _Train], words: np.ndarray, where: _Where) -> dict[str, np.ndarray]:
-    """Trains int8 [N, T, C, H, W] by name, of the events of populations that take turns; their shapes are given."""
+def _spikes(stream: Stream, shapes: Sequence[_Train], words: np.ndarray, where: _Where) -> list[np.ndarray]:
+    """Trains int8 [N, T, C, H, W] of the events of populations that take turns; their shapes are given."""
     if "none" in stream.fields:  # closes a word that has no event
         words = words[(stream.field(words, "none") == 0) | (stream.field(words, "end") != 0)]
     ends = stream.field(words, "end") != 0
@@ -161,10 +198,10 @@ def _spikes(stream: Stream, shapes: Mapping[str, _Train], words: np.ndarray, whe
     if len(late) and not where.cut:
         sample, turn = divmod(int(late[0]), len(shapes))
         where.fault(sample, turn, "spikes: an event after the last end mark")
-    found = {}
-    for turn, (name, shape) in enumerate(shapes.items()):
+    found = []
+    for turn, shape in enumerate(shapes):
         mine = ~ends & (closed % len(shapes) == turn) & (closed < where.samples * len(shapes))
-        found[name] = _train(stream, shape, words[mine], closed[mine] // len(shapes), where, turn)
+        found.append(_train(stream, shape, words[mine], closed[mine] // len(shapes), where, turn))
     return found
 
 
@@ -201,14 +238,15 @@ def _train(
 
 def _potentials(design: Design, words: np.ndarray, where: _Where) -> np.ndarray:
     """Potentials int64 [N, O] at the readout port, in order of address."""
-    outputs, port = design.manifest["readout"]["outputs"], design.ports["o"]
-    (beats,) = where.exactly(words, "potentials", [outputs])
+    ends, port = np.cumsum(list(design.readouts.values())) - 1, design.ports["o"]
+    (beats,) = where.exactly(words, "potentials", [int(ends[-1]) + 1])
     last = port.field(beats, "last") != 0
-    for n in np.flatnonzero((last != (np.arange(outputs) == outputs - 1)).any(1))[:1]:
+    for n in np.flatnonzero((last != np.isin(np.arange(ends[-1] + 1), ends)).any(1))[:1]:
         where.fault(
             int(n),
             0,
-            f"port 'o': 'last' must mark output {outputs - 1} alone, not outputs {np.flatnonzero(last[n]).tolist()}",
+            f"port 'o': 'last' must mark output {', '.join(map(str, ends))} alone, not outputs "
+            f"{np.flatnonzero(last[n]).tolist()}",
         )
     bits = design.manifest["readout"]["potential_bits"]
     low = port.field(beats, "potential").astype(np.uint64)

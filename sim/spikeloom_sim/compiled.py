@@ -138,7 +138,8 @@ def flat_design(design: Design) -> list[str]:
     """Yosys passes from `spikeloom.v` to one flat module that keeps the probes."""
     cores = design.cores
     probes = [path for core in cores for path in (core.swap, core.filled, core.retire_valid, core.retire_remainder)]
-    probes += [path for core in cores for path in (*core.states, *([] if core.filled else core.banks))]
+    probes += [path for core in cores for path in (core.visit_valid, core.visited, *core.states)]
+    probes += [path for core in cores if not core.filled for path in core.banks]
     probes += [path for core in cores if (s := core.spike) for path in (s.valid, s.ready, s.payload)]
     return [
         "read_verilog spikeloom.v",

@@ -130,28 +130,31 @@ class Model:
         self.stall(0 if seed is None else seed + 1)
         self.reset()
         if abort_cycles is not None:
-            self.send(stimulus.beats, classes=len(stimulus), limit=abort_cycles)
+            self.send(stimulus.beats, classes=len(self.design.readouts) * len(stimulus), limit=abort_cycles)
             self.reset()
-        started = self.cycle
+        started, each = self.cycle, len(self.design.readouts)
         for n in range(min(alone, len(stimulus))):
-            self.send(stimulus.sample(n), classes=n + 1)
+            self.send(stimulus.sample(n), classes=each * (n + 1))
         if alone < len(stimulus):
-            self.send(stimulus.sample(alone, len(stimulus)), classes=len(stimulus), on_slice=on_samples)
-        self.send(NOTHING, classes=len(stimulus) + 1, limit=SETTLE_CYCLES)  # for beats that should not be there
+            told = None if on_samples is None else lambda beats: on_samples(beats // each)
+            self.send(stimulus.sample(alone, len(stimulus)), classes=each * len(stimulus), on_slice=told)
+        self.send(NOTHING, classes=each * len(stimulus) + 1, limit=SETTLE_CYCLES)  # for beats that should not be there
         return replace(self.capture(), cycles=self.cycle - started)
 
     def capture(self) -> Capture:
         """What was seen since the last clear; copies."""
         names = [stream.name for stream in self.design.streams]
         beats = {name: self._beats(index) for index, name in enumerate(names)}
-        swaps, retires, states = {}, {}, {}
+        swaps, retires, states, visits = {}, {}, {}, {}
         for index, core in enumerate(self.design.cores):
             swaps[core.name] = self._words(index, 0, (core.memories, core.rows, pieces_of(core.row_bits)))
             if core.spike:
                 retires[core.name] = self._words(index, 1, (pieces_of(core.retire_bits),))
+            if core.visited:
+                visits[core.name] = self._words(index, 2, (pieces_of(core.visit_bits),))
             if core.states:
                 states[core.name] = self._states(index)
-        return Capture(beats, swaps, retires, self.cycle, self._hang or self._broken_rule(names), states)
+        return Capture(beats, swaps, retires, self.cycle, self._hang or self._broken_rule(names), states, visits)
 
     def _text(self, function: str) -> str:
         return bytes(getattr(self._library, function)(self._handle)).decode()
@@ -231,7 +234,7 @@ def _probes(design: Design) -> list[str]:
             line(
                 "core",
                 str(core.rows if core.filled else 0),
-                *(core.swap, core.filled, core.retire_valid, core.retire_remainder),
+                *(core.swap, core.filled, core.retire_valid, core.retire_remainder, core.visit_valid, core.visited),
                 *(core.states or [None] * len(STATES)),
                 *core.banks,
             )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from spikeloom import Network
 from spikeloom.program import LayerPlan, fires
+from spikeloom.visits import Visit, visits
 from spikeloom_hw.build import Build
 
 from .capture import STATES
@@ -51,7 +52,8 @@ class Stream:
 class Core:
     """A core: its sizes (see `spikeloom.program.CorePlan`) and its probes, by path.
 
-    `firing` are the positions of the layers that fire. `banks` are a memory for each cell, in which row r of bank b has
+    `firing` are the positions of the layers that fire, `visits` all that the generator does in a sample; the visit
+    probes are None where it keeps no potentials. `banks` are a memory for each cell, in which row r of bank b has
     address 2r + b, and `filled` says which bank is being filled; or, where that is None, one register. `spike` and
     the retire probes are None where no layer fires, `states` empty where the design has no such flags.
     """
@@ -73,6 +75,9 @@ class Core:
     retire_remainder: str | None
     spike: Stream | None
     states: tuple[str, ...]
+    visits: tuple[Visit, ...]
+    visit_valid: str | None = None
+    visited: str | None = None
 
     @property
     def cells(self) -> int:
@@ -98,6 +103,21 @@ class Core:
     def retire_bits(self) -> int:
         """Width of a word of remainders."""
         return self.generate_width * self.bits
+
+    @property
+    def slot(self) -> int:
+        """Neurons that are visited at once."""
+        return self.generate_width or 1
+
+    @property
+    def visit_bits(self) -> int:
+        """Width of a word of what is left of the potentials of a slot, and of these."""
+        return 2 * self.slot * self.bits
+
+    @property
+    def sends(self) -> tuple[Visit, ...]:
+        """The visits that send trains."""
+        return tuple(visit for visit in self.visits if visit.sends)
 
     @property
     def title(self) -> str:
@@ -141,6 +161,12 @@ class Design:
             "o_class": _port("o_class", readout["class_bits"], {"class": [0, readout["class_bits"]]}),
         }
         return cls(folder, network, manifest, ports, tuple(_core(network, core) for core in manifest["cores"]))
+
+    @property
+    def readouts(self) -> dict[str, int]:
+        """Outputs of the readouts by population, in the order in which they answer."""
+        readout = self.manifest["readout"]
+        return dict(zip(readout["populations"], readout["outputs"], strict=True))
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -207,4 +233,7 @@ def _core(network: Network, core: dict[str, Any]) -> Core:
             core["name"], spike["valid"], spike["ready"], spike["payload"], spike["width"], _fields(spike["fields"])
         ),
         states=tuple(probes[name] for name in STATES) if all(name in probes for name in STATES) else (),
+        visits=visits(network, core["source"], tuple(layer.population for layer in layers)),
+        visit_valid=probes.get("visit_valid"),
+        visited=probes.get("visited"),
     )

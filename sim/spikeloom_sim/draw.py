@@ -250,7 +250,7 @@ def draw_network(
 
 
 def draw_program(seed: int, network: Network, *, cores: int | None = None, lanes: int = MOST_LANES) -> Program:
-    """Random cores for a network: cuts, grids, widths, spreads.
+    """Random cores for a network: cuts, grids, widths, spreads, inboxes.
 
     Parameters
     ----------
@@ -284,6 +284,9 @@ def draw_program(seed: int, network: Network, *, cores: int | None = None, lanes
             whole = [plan.width, *(keeper.store_width for keeper in keepers)]  # what a slot must be a part of
             slots = [slot for slot in (1, 2, 4) if not any(size % slot for size in whole)]
             plans[number] = replace(plan, generate_width=slots[int(rng.integers(len(slots)))])
+    for number in range(1, len(plans)):
+        if rng.random() < 0.5:
+            plans[number] = replace(plans[number], inbox=int(rng.integers(2, 40)))
     return Program(network, tuple(plans))
 
 

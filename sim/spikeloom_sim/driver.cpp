@@ -47,9 +47,9 @@ struct Words {
 // A core: its bank lies in some memories, one row of two banks after the other, or in a register (no rows).
 struct Core {
     size_t rows;
-    Probe swap, filled, retire_valid, retire_remainder, states[4];
+    Probe swap, filled, retire_valid, retire_remainder, visit_valid, visited, states[4];
     std::vector<Probe> banks;
-    Words swaps, retires;
+    Words swaps, retires, visits;
     int64_t spent[4];
     std::vector<int64_t> spent_at_swaps;
 
@@ -123,14 +123,15 @@ struct Simulation {
             while (std::getline(fields, path, '\t')) found.push_back(path == "-" ? Probe() : find(path));
             if (kind == "stream" && found.size() == 3)
                 streams.push_back(Stream{found[0], found[1], found[2], {}, {}, false, 0});
-            else if (kind == "core" && found.size() >= 9)
+            else if (kind == "core" && found.size() >= 11)
                 add_core(std::stoul(rows), found);
         }
     }
 
     void add_core(size_t rows, const std::vector<Probe> &found) {
-        Core core{rows, found[0], found[1], found[2], found[3], {found[4], found[5], found[6], found[7]}, {}, {}, {}, {}, {}};
-        core.banks.assign(found.begin() + 8, found.end());
+        Core core{rows,     found[0], found[1], found[2], found[3], found[4], found[5], {found[6], found[7], found[8], found[9]},
+                  {},       {},       {},       {},       {},       {}};
+        core.banks.assign(found.begin() + 10, found.end());
         for (const Probe &memory : core.banks)
             if (memory.depth < 2 * rows && fault.empty()) fault = "memory of " + std::to_string(2 * rows) + " words";
         cores.push_back(core);
@@ -173,6 +174,7 @@ struct Simulation {
             for (int state = 0; state < 4; state++) core.spent[state] += core.states[state].high();
             if (core.swap.high()) core.swapped(cycle), moved = advanced = cycle;
             if (core.retire_valid.high()) core.retires.add(core.retire_remainder, cycle), moved = cycle;
+            if (core.visit_valid.high()) core.visits.add(core.visited, cycle), moved = cycle;
         }
     }
 
@@ -191,7 +193,8 @@ extern "C" {
 
 // `probes` holds a line for each object, names separated by tabs; a hierarchical name has spaces for dots, `-` is none:
 //   stream VALID READY PAYLOAD
-//   core ROWS SWAP FILLED RETIRE_VALID RETIRE_REMAINDER STATE STATE STATE STATE BANK [BANK ...]   (0 rows: a register)
+//   core ROWS SWAP FILLED RETIRE_VALID RETIRE_REMAINDER VISIT_VALID VISITED STATE STATE STATE STATE BANK [BANK ...]
+// with 0 rows for a register.
 void *sim_new(const char *probes) { return new Simulation(probes); }
 void sim_free(void *handle) { delete simulation(handle); }
 
@@ -265,7 +268,7 @@ void sim_clear(void *handle) {
     auto s = simulation(handle);
     for (Stream &stream : s->streams) stream.beats.clear(), stream.cycles.clear();
     for (Core &core : s->cores) {
-        core.swaps = core.retires = Words();
+        core.swaps = core.retires = core.visits = Words();
         std::fill_n(core.spent, 4, 0), core.spent_at_swaps.clear();
     }
     s->fault.clear();
@@ -279,10 +282,10 @@ int64_t sim_beats(void *handle, int64_t stream, const uint64_t **beats, const in
     return (int64_t)found.beats.size();
 }
 
-// Words of a core, kind 0 banks at swaps, 1 remainders: number of records; *size pieces in all.
+// Words of a core, kind 0 banks at swaps, 1 remainders, 2 visits: number of records; *size pieces in all.
 int64_t sim_words(void *handle, int64_t core, int kind, const uint32_t **words, const int64_t **cycles, int64_t *size) {
     Core &found = simulation(handle)->cores[core];
-    Words &record = kind ? found.retires : found.swaps;
+    Words &record = kind == 2 ? found.visits : kind ? found.retires : found.swaps;
     *words = record.words.data(), *cycles = record.cycles.data(), *size = (int64_t)record.words.size();
     return (int64_t)record.cycles.size();
 }

@@ -21,11 +21,13 @@ class Slot:
     """Where a stream or core sits in the word: offset of its flags, and of its payload of `width` bits.
 
     A stream has two flags: taken, waits. A core has swap, and retire where it fires; its payload is the remainders.
+    Where it integrates, another flag and `visit_width` bits of what it visits follow.
     """
 
     name: str
     offset: int
     width: int
+    visit_width: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,18 @@ def harness(design: Design) -> Harness:
         parts += [f"{payload} & {{{stream.width}{{{valid}}}}}"] if stream.width else []  # idle ones may be unknown
         offset += 2 + stream.width
     for core in design.cores:
-        cores.append(Slot(core.name, offset, core.retire_bits))
+        firing = core.retire_bits if core.retire_valid else 0
+        cores.append(Slot(core.name, offset, firing, core.visit_bits if core.visited else 0))
         parts.append(f"{_path(core.swap)} & ~rst")
         offset += 1
         if core.retire_valid and core.retire_remainder:
             retire = _path(core.retire_valid)
             parts += [f"{retire} & ~rst", f"{_path(core.retire_remainder)} & {{{core.retire_bits}{{{retire}}}}}"]
             offset += 1 + core.retire_bits
+        if core.visit_valid and core.visited:
+            visit = _path(core.visit_valid)
+            parts += [f"{visit} & ~rst", f"{_path(core.visited)} & {{{core.visit_bits}{{{visit}}}}}"]
+            offset += 1 + core.visit_bits
     lines = [
         "// Written by spikeloom_sim.harness for one simulation.",
         f"module {TOP}(clk, rst, i__valid, i__payload, o__ready, o_class__ready, seen);",

@@ -6,7 +6,8 @@ import numpy as np
 from spikeloom import Network
 from spikeloom.landing import landings
 from spikeloom.network import Connection
-from spikeloom.program import LayerPlan, steps
+from spikeloom.program import LayerPlan
+from spikeloom.visits import sent_digits, visits
 
 
 def busy_cycles(network: Network, source: str, layers: Sequence[LayerPlan]) -> int:
@@ -20,17 +21,17 @@ def silent_cycles(network: Network, source: str, layers: Sequence[LayerPlan]) ->
 
 
 def _phases(network: Network, source: str, layers: Sequence[LayerPlan]) -> list[tuple[int, int, int]]:
-    """Cycles of each layer's phase: the scan of a bank, its stream, and what is replayed from the store."""
-    found, before = [], source
+    """Cycles before each visit: the scan of a bank, its stream, and what is replayed from the store."""
+    found = []
     deepest = max(layer.rows * layer.grid[0] * layer.grid[1] * layer.width for layer in layers)
-    for layer in layers:
-        stream = replayed = 0
-        for step in steps(network, before, layer.population):
+    for visit in visits(network, source, tuple(layer.population for layer in layers)):
+        layer, stream, replayed = layers[visit.layer], 0, 0
+        for step in visit.steps:
             connection = next((item for item in network.connections if item.name == step.connection), None)
             if connection is None:
                 continue
             if step.kind == "rows":
-                _, timesteps = network.train(connection.source)
+                timesteps = sent_digits(network, connection.source)
                 lanes = layer.grid[0] * layer.grid[1] * layer.width
                 replayed += layer.rows * (2 * timesteps + lanes + 8)
             elif step.kind == "events":
@@ -38,13 +39,12 @@ def _phases(network: Network, source: str, layers: Sequence[LayerPlan]) -> list[
             else:
                 stream += _cycles(network, connection, layer)
         found.append((deepest + 64, stream, replayed))
-        before = layer.population
     return found
 
 
 def _cycles(network: Network, connection: Connection, layer: LayerPlan) -> int:
     """Cycles of all events that a train can hold, one a neuron and time step."""
-    source, (_, timesteps) = network.source(connection.source), network.train(connection.source)
+    source, timesteps = network.source(connection.source), sent_digits(network, connection.source)
     vertical, horizontal = landings(connection.geometry, source.shape, layer.shape, layer.spread)
     rows = int(vertical.passes.max()) * int(horizontal.passes.max()) * layer.groups
     return int(np.prod(source.shape)) * (timesteps + 1) * (rows + 2)

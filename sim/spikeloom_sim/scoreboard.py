@@ -26,7 +26,7 @@ def judge(design: Design, expected: Expected, capture: Capture) -> Verdict:
     samples = len(expected.classes)
     if capture.fault is None:
         return compare(design, expected, collect(design, capture, samples))
-    complete = min(samples, len(capture.beats["o_class"].words))
+    complete = min(samples, len(capture.beats["o_class"].words) // len(design.readouts))
     verdict = compare(design, _head(expected, complete), collect(design, capture, complete, cut=True))
     hang = f"sample {complete}: {capture.fault} ({_progress(design, capture, samples)})"
     return Verdict(verdict.mismatches + 1, verdict.first or hang)
@@ -43,8 +43,8 @@ def compare(design: Design, expected: Expected, got: Observation) -> Verdict:
     for n, output in np.argwhere(wrong)[:1]:
         have, want = got.potentials[n, output], expected.potentials[n, output]
         faults.append(Fault(int(n), rank, f"sample {n}, port 'o', output {output}: expected {want}, got {have}"))
-    for n in np.flatnonzero(wrong_class)[:1]:
-        have, want = got.classes[n], expected.classes[n]
+    for n, readout in np.argwhere(wrong_class)[:1]:
+        have, want = got.classes[n, readout], expected.classes[n, readout]
         faults.append(Fault(int(n), rank + 1, f"sample {n}, port 'o_class': expected {want}, got {have}"))
     return Verdict(count, _first(design, expected.trace, got.trace, sorted(faults)))
 
@@ -83,10 +83,10 @@ def _progress(design: Design, capture: Capture, samples: int) -> str:
     parts = [f"of {samples} samples the input took {int((sent != 0).sum())}"]
     for core in design.cores:
         swaps = len(capture.swaps[core.name].cycles)
-        text = f"'{core.title}' accumulated {_turns(swaps, len(core.layers))}"
+        text = f"'{core.title}' accumulated {_turns(swaps, len(core.visits))}"
         if core.spike:
             closed = int((core.spike.field(capture.beats[core.name].words, "end") != 0).sum())
-            text += f" and closed {_turns(closed, len(core.firing))}"
+            text += f" and closed {_turns(closed, len(core.sends))}"
         parts.append(text)
     return "; ".join(parts)
 

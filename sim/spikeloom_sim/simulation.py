@@ -47,12 +47,13 @@ class Runner(Protocol):
 class SimulationResult:
     """What a simulation found; plain values, ready for JSON.
 
-    `mismatches` integers that differ, in all passes, and `first_divergence`, a sentence. `accuracy` None without
-    labels. `latency_cycles` of a sample that meets an idle design; `initiation_interval_cycles` between samples back to
-    back; `lower_bound_cycles` the mean SOPs over physical lanes of the core with the largest, `busiest`; `utilisation`
-    that over the interval; `cycles_by_layer` the mean cycles from swap to swap of each population; `breakdown` how many
-    cycles a sample each core spends in what (see `capture.STATES`), where a design shows it; all None where a pass
-    without stalls has mismatches. `cycles` in all passes.
+    `mismatches` integers that differ, in all passes, and `first_divergence`, a sentence. `accuracy` of the first
+    readout, None without labels. `latency_cycles` of a sample that meets an idle design; `initiation_interval_cycles`
+    between samples back to back; `lower_bound_cycles` the mean SOPs over physical lanes of the core with the largest,
+    `busiest`; `utilisation` that over the interval; `cycles_by_layer` the mean cycles from swap to swap of each
+    population (of all its swaps together); `breakdown` how many cycles a sample each core spends in what (see
+    `capture.STATES`), where a design shows it; all None where a pass without stalls has mismatches. `cycles` in all
+    passes.
     """
 
     samples: int
@@ -125,7 +126,7 @@ def simulate(
 
 def chunk_samples(design: Design) -> int:
     """Samples that are captured and compared at once: few where a sample fills large banks many times."""
-    sizes = (4 * pieces_of(core.row_bits) * core.memories * core.rows * len(core.layers) for core in design.cores)
+    sizes = (4 * pieces_of(core.row_bits) * core.memories * core.rows * len(core.visits) for core in design.cores)
     return max(2 * ALONE_SAMPLES, min(CHUNK_SAMPLES, CHUNK_BYTES // sum(sizes)))
 
 
@@ -202,7 +203,8 @@ class _Session:
             if not stalls and not self.hangs and verdict.mismatches == 0:
                 found = timing(self.design, stimulus, capture, want.trace, alone)
                 self.timing = found if self.timing is None else self.timing + found
-            classes.append(capture.beats["o_class"].words[alone : alone + size].astype(np.int64))
+            first = capture.beats["o_class"].words[:: len(self.design.readouts)]  # readout
+            classes.append(first[alone : alone + size].astype(np.int64))
             self.done += size
             self.tell(0, what)
         seen = np.concatenate([*classes, np.zeros(0, np.int64)])

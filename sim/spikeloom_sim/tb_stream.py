@@ -132,6 +132,7 @@ class Bench:
         }
         self.swaps: dict[str, BankMonitor] = {}
         self.retires: dict[str, Monitor] = {}
+        self.visits: dict[str, Monitor] = {}
         for core in self.job["cores"]:
             flag, name = core["offset"], core["name"]
             self.swaps[name] = BankMonitor(self.dut, core)
@@ -139,11 +140,17 @@ class Bench:
                 self.retires[name] = Monitor(
                     flag=flag + 1, offset=flag + 2, width=core["width"], pieces=core["retire_pieces"]
                 )
+                flag += 1 + core["width"]
+            if core["visit_width"]:
+                self.visits[name] = Monitor(
+                    flag=flag + 1, offset=flag + 2, width=core["visit_width"], pieces=core["visit_pieces"]
+                )
         self.slow: list[Monitor | BankMonitor] = [*self.swaps.values(), self.beats_seen["o_class"]]
         self.watched: list[Monitor | BankMonitor] = [
             *self.beats_seen.values(),
             *self.swaps.values(),
             *self.retires.values(),
+            *self.visits.values(),
         ]
         self.any_flag = sum(monitor.flag for monitor in self.watched)
         self.any_slow = sum(monitor.flag for monitor in self.slow)
@@ -151,6 +158,11 @@ class Bench:
         self.sent, self.offered, self.told = 0, False, 0
         self.taken = self.beats_seen["i"].flag
         self.classes = self.beats_seen["o_class"].recorder.cycles
+
+    @property
+    def answered(self) -> int:
+        """Samples of which every readout has answered."""
+        return len(self.classes) // int(self.job["readouts"])
 
     async def run(self) -> None:
         """The whole job; ends early, with `fault` set, where the design hangs or breaks a stream's rule."""
@@ -160,7 +172,7 @@ class Bench:
             await self.cycles(until=lambda: False, limit=self.job["abort_cycles"])
             self.start()
             await self.reset(1)
-        await self.cycles(until=lambda: len(self.classes) >= len(self.stops))
+        await self.cycles(until=lambda: self.answered >= len(self.stops))
         if self.fault is None:
             await self.cycles(until=lambda: False, limit=SETTLE_CYCLES)
 
@@ -187,8 +199,8 @@ class Bench:
                 self.fault = f"{self.unknown(str(seen.value))} unknown (X) in cycle {self.cycle}"
             if self.fault:
                 return
-            if len(self.classes) != self.told:
-                self.told = len(self.classes)
+            if self.answered != self.told:
+                self.told = self.answered
                 print(f"samples {self.told}", flush=True)
             self.drive()
             limit = None if limit is None else limit - 1
@@ -206,7 +218,7 @@ class Bench:
             self.fault = f"nothing moved for {self.job['patience_cycles']} cycles up to cycle {self.cycle}"
         if self.cycle - self.advanced > self.job["sample_cycles"]:
             self.fault = f"no sample moved on for {self.job['sample_cycles']} cycles up to cycle {self.cycle}"
-        if len(self.classes) > len(self.stops):
+        if len(self.classes) > self.job["readouts"] * len(self.stops):
             self.fault = f"more classes than samples up to cycle {self.cycle}"
         if word & self.taken:
             self.sent, self.offered = self.sent + 1, False
@@ -226,8 +238,8 @@ class Bench:
     def drive(self) -> None:
         """Set the inputs for the next rising edge."""
         pause, pause_o, pause_class = (next(port) for port in self.pauses)
-        alone = len(self.classes) < min(self.job["alone"], len(self.stops))
-        allowed = self.stops[len(self.classes)] if alone else len(self.beats)
+        alone = self.answered < min(self.job["alone"], len(self.stops))
+        allowed = self.stops[self.answered] if alone else len(self.beats)
         self.offered = self.sent < allowed and (self.offered or not pause)
         if self.offered:
             self.set(i__payload=self.beats[self.sent])
@@ -249,6 +261,7 @@ class Bench:
             self.cycle,
             self.fault,
             {name: np.array(one.spent, np.int64) for name, one in self.swaps.items() if one.states is not None},
+            {name: monitor.recorder.done() for name, monitor in self.visits.items()},
         )
 
 

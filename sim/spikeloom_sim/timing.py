@@ -88,7 +88,8 @@ def timing(design: Design, stimulus: Vectors, capture: Capture, trace: Trace, al
     """Timing of a complete run of a `round_trip` without stalls whose first `alone` samples were sent one by one."""
     starts = np.concatenate([[0], stimulus.stops[:-1]])
     taken = capture.beats["i"].cycles
-    latencies = capture.beats["o_class"].cycles[:alone] - taken[starts[:alone]]
+    answered = capture.beats["o_class"].cycles[len(design.readouts) - 1 :: len(design.readouts)]
+    latencies = answered[:alone] - taken[starts[:alone]]
     lead = _lead(design)
     intervals = np.diff(taken[stimulus.stops - 1][alone + lead - 1 :])
     work = sops(design.network, trace)
@@ -97,8 +98,10 @@ def timing(design: Design, stimulus: Vectors, capture: Capture, trace: Trace, al
         names = {layer.population for layer in core.layers}
         incoming = (work[item.name] for item in design.network.connections if item.target in names)
         bounds.append(sum(incoming) / core.lanes)
-        swaps, layers = capture.swaps[core.name].cycles, len(core.layers)
-        phases.append(np.diff(swaps, prepend=0).reshape(-1, layers)[alone + lead :])
+        swaps, layers = capture.swaps[core.name].cycles, len(core.visits)
+        each = np.diff(swaps, prepend=0).reshape(-1, layers)[alone + lead :]
+        mine = np.equal.outer([visit.layer for visit in core.visits], np.arange(len(core.layers)))
+        phases.append(each @ mine.astype(np.int64))
         counts = capture.states.get(core.name, np.zeros((len(swaps), len(STATES)), np.int64))
         spent = np.diff(counts[layers - 1 :: layers], axis=0)[alone + lead - 1 :]  # a sample ends at its last layer
         states.append(spent if core.states else np.full_like(spent, -1))

@@ -77,7 +77,8 @@ def input_train(design: Design, x: np.ndarray) -> np.ndarray:
 class Expected:
     """What the golden model says.
 
-    `trace` of all populations; `potentials` int64 [N, O] and `classes` int64 [N] at the ports (lowest on ties).
+    `trace` of all populations; `potentials` int64 [N, O] of all readouts and their `classes` int64 [N, readouts] at the
+    ports (lowest on ties).
     """
 
     trace: Trace
@@ -88,5 +89,6 @@ class Expected:
 def expected(design: Design, x: np.ndarray) -> Expected:
     """Run the golden model, value domain, on samples."""
     trace = golden.run_values(design.network, x)
-    potentials = trace.accumulated[design.manifest["readout"]["population"]].reshape(len(x), -1)
-    return Expected(trace, potentials, potentials.argmax(1))
+    read = [trace.accumulated[name] for name in design.readouts]
+    parts = [(part[:, -1] if part.ndim == 5 else part).reshape(len(x), -1) for part in read]
+    return Expected(trace, np.concatenate(parts, 1), np.stack([part.argmax(1) for part in parts], 1))

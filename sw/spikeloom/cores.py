@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
-from .bounds import potential_bits
+from .bounds import potential_bits, signed_bits
 from .cost import accumulated, by_name, cycles, listed_steps, outputs
 from .geometry import Conv2d, Diagonal, Pair
+from .levels import level_limits
 from .network import Network
 from .program import QUEUE_DEPTH, CorePlan, LayerPlan, fires, store_plan
+from .visits import stored_bits
 from .weights import weight_rows
 
 STORE_BITS = 96  # widest word of the store
@@ -157,7 +159,9 @@ def _options(
 
 @lru_cache(maxsize=64)
 def _bits(network: Network) -> dict[str, int]:
-    return potential_bits(network)
+    """Width of each population's potentials, and of the levels that they are compared with."""
+    levels = {item.name: signed_bits(*level_limits(network, item.name)) for item in network.populations}
+    return {name: max(bits, levels[name]) for name, bits in potential_bits(network).items()}
 
 
 @lru_cache(maxsize=4096)
@@ -180,7 +184,7 @@ def _store_width(network: Network, source: str, names: tuple[str, ...], width: i
     if not stored:
         return 1
     kept = {item.source for item in stored}
-    codes = max(network.largest_code(name).bit_length() for name in kept)
+    codes = max(stored_bits(network, name) for name in kept)
     offsets = [
         item.geometry.channel_offset
         for item in network.connections

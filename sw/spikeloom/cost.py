@@ -19,6 +19,7 @@ PORT_CYCLES, PHASE_CYCLES, CHAIN_CYCLES = 10, 28, 45
 PIPELINE_CYCLES = 20  # from a phase's first slot until its first event reaches the lanes
 EVENTS_OF_A_TRAIN = 2.2  # that is not silent
 GATHER_CYCLES = 5  # of a row of codes, besides its words
+INBOX_STEP = 512  # events: a block RAM or two
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,26 @@ def interval(network: Network, cores: Sequence[CorePlan]) -> float:
     """Expected cycles between samples: those of the busiest core.
 
     A core sends its last layer's train while it accumulates its first layer, and the next core takes it in its own
-    first phase: both last as long as the longer one.
+    first phase: both last as long as the longer one, unless the events may wait in between.
     """
-    parts = [[phase.cycles for phase in phases(network, core)] for core in cores]
-    nexts = [*(part[0] for part in parts[1:]), 0.0]
-    return max(sum(part[1:]) + max(part[0], other) for part, other in zip(parts, nexts, strict=True))
+    parts = [phases(network, core) for core in cores]
+    nexts = [*(sending(part[0], core.inbox) for part, core in zip(parts[1:], cores[1:], strict=True)), 0.0]
+    return max(
+        sum(phase.cycles for phase in part[1:]) + max(part[0].cycles, other)
+        for part, other in zip(parts, nexts, strict=True)
+    )
+
+
+def sending(phase: Phase, inbox: int) -> float:
+    """Cycles that the core before needs to send the train of a core's first phase, of which `inbox` events may wait."""
+    if not inbox:
+        return phase.cycles
+    return max(phase.front, phase.cycles * (1 - inbox / phase.front)) + PORT_CYCLES
+
+
+def inbox_for(phase: Phase) -> int:
+    """Events that have to wait for the core before to send one a cycle, rounded up."""
+    return -(-round(phase.front * (1 - phase.front / phase.cycles)) // INBOX_STEP) * INBOX_STEP
 
 
 @lru_cache(maxsize=4096)
@@ -139,13 +155,13 @@ def listed_steps(network: Network, source: str, population: str) -> tuple[Step, 
     Beside the stream a diagonal connection of another train is added; after it come events, then all other diagonals.
     """
     found = steps(network, source, population)
-    stream, *events = (step for step in found if step.kind != "rows")
+    streams, events = ([step for step in found if step.kind == kind] for kind in ("stream", "events"))
     rows = [step for step in found if step.kind == "rows"]
     rows.sort(key=lambda step: step.connection is not None and by_name(network, step.connection).source == source)
     beside = [
         step for step in rows[:1] if step.connection is not None and by_name(network, step.connection).source != source
     ]
-    return stream, *beside, *events, *rows[len(beside) :]
+    return *streams, *beside, *events, *rows[len(beside) :]
 
 
 def by_name(network: Network, name: str) -> Connection:

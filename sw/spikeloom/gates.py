@@ -2,20 +2,28 @@
 
 from .errors import NotBuilt, listed
 from .network import Network, Population
-from .neuron import OPTIONAL_VECTORS, Neuron, Silent
-from .program import max_pooled
+from .program import fires, max_pooled
+from .visits import swept
 
 
 def require_gates(network: Network) -> None:
     """Raise `NotBuilt` listing what this version's gates cannot do, although a network can say it."""
     network.require_built()
-    found = [] if network.schedule == "two-phase" else [f"schedule '{network.schedule}'"]
-    found += [f"input '{item.name}': signed" for item in network.inputs if item.signed]
+    found: list[str] = []
     names = [network.inputs[0].name, *(item.name for item in network.populations)]
-    for number, population in enumerate(network.populations):
-        found += [f"population '{population.name}': {what}" for what in _unbuilt(population)]
-        if not any(item.source == names[number] for item in network.connections):
-            found.append(f"population '{names[number]}': nobody hears it")
+    for number, name in enumerate(names):
+        heard = [item for item in network.connections if item.source == name]
+        if not heard and not isinstance(network.source(name), Population):
+            found.append(f"input '{name}': nobody hears it")
+        elif not heard and fires(network, name):
+            found.append(f"population '{name}': nobody hears it")
+        if (
+            number
+            and heard
+            and swept(network, name)
+            and (len(heard) > 1 or heard[0].target != names[number + 1] or max_pooled(heard[0]))
+        ):
+            found.append(f"population '{name}': fires step by step, and more than the next one hears it, once")
     for connection in network.connections:
         if connection.source == names[0] and (connection.target != names[1] or len(network.incoming(names[1])) > 1):
             found.append(f"connection '{connection.name}': the train of the network's input cannot be kept")
@@ -24,22 +32,5 @@ def require_gates(network: Network) -> None:
     for readout in network.readouts:
         if network.source(readout.population).shape[1:] != (1, 1):
             found.append(f"readout '{readout.population}': shape must be (O, 1, 1) in gates")
-    silent = [item.name for item in network.populations if isinstance(item.neuron, Silent)]
-    if silent != names[-1:]:
-        found.append(f"population '{names[-1]}': the last one must be the readout, and the only one")
     if found:
         raise NotBuilt(f"Network '{network.name}': not built in gates yet: {listed(found)}")
-
-
-def _unbuilt(population: Population) -> list[str]:
-    neuron = population.neuron
-    found: list[str] = []
-    if isinstance(neuron, Neuron):
-        found += [name for name in OPTIONAL_VECTORS if getattr(neuron, name) is not None]
-        if neuron.signed:
-            found.append("signed")
-        if neuron.reset_kind != "soft":
-            found.append(f"reset_kind '{neuron.reset_kind}'")
-        if neuron.growth not in (1.0, 2.0):
-            found.append(f"growth {neuron.growth} needs a sweep a time step")
-    return found

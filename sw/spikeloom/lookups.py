@@ -6,8 +6,8 @@ import numpy as np
 
 from .cost import by_name, channel_starts, kept_landings, listed_steps, reach, walked
 from .landing import Landing
-from .network import Connection, Network, Population
-from .neuron import Neuron
+from .levels import border_words, neuron_words
+from .network import Connection, Network
 from .program import CorePlan, LayerPlan
 from .weights import pack, used_cells, weight_rows
 
@@ -27,7 +27,7 @@ def table_sizes(network: Network, core: CorePlan) -> dict[str, Size]:
 
 def tables(network: Network, core: CorePlan) -> dict[str, Fields]:
     """Contents of all tables: thresholds and initial potentials, border classes, and where events land."""
-    return {"neurons": _neurons(network, core), **_borders(network, core), **_walks(network, core)}
+    return {"neurons": neuron_words(network, core)[0], **_borders(network, core), **_walks(network, core)}
 
 
 def _size(fields: Mapping[str, np.ndarray]) -> Size:
@@ -39,40 +39,11 @@ def _size(fields: Mapping[str, np.ndarray]) -> Size:
     return len(next(iter(fields.values()))), width
 
 
-def _neurons(network: Network, core: CorePlan) -> Fields:
-    """A word for each slot of channels of every layer and border class."""
-    slot, wrap = core.generate_width or 1, (1 << core.bits) - 1
-    parts: dict[str, list[np.ndarray]] = {}
-    for layer in core.layers:
-        initial, theta = _vectors(network, layer)
-        for kind, vector, fill in (("theta", theta, 1), ("initial", initial, 0)):
-            padded = np.full((len(vector), -(-layer.shape[0] // slot) * slot), fill, np.int64)
-            padded[:, : layer.shape[0]] = vector
-            for n in range(slot):
-                parts.setdefault(f"{kind}{n}", []).append(padded[:, n::slot].reshape(-1) & wrap)
-    return {name: np.concatenate(part) for name, part in parts.items()}
-
-
-def _vectors(network: Network, layer: LayerPlan) -> tuple[np.ndarray, np.ndarray]:
-    """Initial potentials and thresholds of a layer, int64 [B, C]; a readout's thresholds are 1."""
-    population = network.source(layer.population)
-    assert isinstance(population, Population)
-    initial = population.neuron.initial
-    theta = population.neuron.theta if isinstance(population.neuron, Neuron) else np.ones_like(initial)
-    return initial, np.broadcast_to(theta, initial.shape)
-
-
 def _borders(network: Network, core: CorePlan) -> dict[str, Fields]:
     """Words to skip among the neurons for every row and column of the layers with border classes."""
-    skips: tuple[list[np.ndarray], list[np.ndarray]] = [], []
-    for layer in core.layers:
-        if len(_vectors(network, layer)[0]) > 1:
-            rows, columns = network.border_classes(layer.population)
-            words = -(-layer.shape[0] // (core.generate_width or 1))
-            skips[0].append(rows * (int(columns.max()) + 1) * words)
-            skips[1].append(columns * words)
     names = ("border_y", "border_x")
-    return {name: {"skip": np.concatenate(part)} for name, part in zip(names, skips, strict=True) if part}
+    skips = zip(names, border_words(network, core), strict=True)
+    return {name: {"skip": np.concatenate(part)} for name, part in skips if part}
 
 
 class _Moves:
@@ -89,6 +60,10 @@ class _Moves:
         slots = tuple((at - rotation) % banks if at < banks > 1 else at for at in range(size))
         moved = tuple((slot,) * other for slot in slots)
         return self._number(moved, tuple(int(at < rotation) for at in range(size)))
+
+    def turned(self, layer: LayerPlan, banks: int, rotation: int) -> int:
+        """Rotation of a layer's weights along an axis with so many banks."""
+        return self._number("folded", rotation) if layer.folded else self.rotation(banks, rotation)
 
     def packed(self, layer: LayerPlan, place: int) -> int:
         """Move to the first cells from those where the `place`-th channel of a row begins."""
@@ -157,8 +132,8 @@ def _entries(
     turns = []
     for axis, found in enumerate(landing):
         for rotation in np.unique(found.rotation):
-            moves[axis].rotation(found.banks, int(rotation))
-        turns.append(np.array([moves[axis].rotation(found.banks, int(at)) for at in found.rotation]))
+            moves[axis].turned(layer, found.banks, int(rotation))
+        turns.append(np.array([moves[axis].turned(layer, found.banks, int(at)) for at in found.rotation]))
         codes = np.array([moves[axis].packed(layer, n) for n in range(together)])
         channel["rotation_y" if axis == 0 else "rotation_x"] = codes[number % together]
     wrap = (1 << (core.rows - 1).bit_length()) - 1

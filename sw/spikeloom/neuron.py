@@ -1,10 +1,15 @@
 """Neurons: the integer parameters and the growth of integrate-and-fire, iLIF and silent populations."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import torch
+
 Vector = np.ndarray
+Potentials = TypeVar("Potentials", np.ndarray, "torch.Tensor")
 OPTIONAL_VECTORS = ("fire_pos", "fire_neg", "reset", "drive", "step_gamma")
 
 
@@ -128,6 +133,14 @@ class Silent:
     def __post_init__(self) -> None:
         for name in ("initial", "drive"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
+
+
+def grow(potential: Potentials, growth: float) -> Potentials:
+    """One time step of growth, int64: V + (V >> s) or V - (V >> s), arithmetic shift; growth 1 leaves V as it is."""
+    shift = growth_shift(growth)
+    if shift is None:
+        return potential
+    return potential + (potential >> shift) if growth > 1 else potential - (potential >> shift)
 
 
 def sent_steps(timesteps: int, code: str) -> int:

@@ -15,11 +15,16 @@ KEPT = 32  # partial chains that are pursued
 
 @dataclass(frozen=True)
 class Choice:
-    """A core for a segment: cycles a sample, those of its first phase, block RAMs, look-up tables."""
+    """A core for a segment: cycles a sample, those of its first phase, block RAMs, look-up tables.
+
+    `sending` are the cycles in which the core before gets rid of its train: as many as the first phase has, or fewer
+    where events may wait between the cores.
+    """
 
     plan: CorePlan
     cycles: float
     first: float
+    sending: float
     blocks: int
     luts: int
 
@@ -28,8 +33,8 @@ class Choice:
 class Chain:
     """Cores one behind the other: cycles of the busiest, block RAMs and look-up tables of all.
 
-    A core sends its train in its first phase, while the next one takes it in its own: both last as long as the longer
-    one. `rest` are the last core's cycles without the first phase.
+    A core sends its train in its first phase, which lasts until the next one has taken it. `rest` are the last core's
+    cycles without the first phase.
     """
 
     cycles: float = 0.0
@@ -41,7 +46,7 @@ class Chain:
 
     def followed(self, segment: Segment, choice: Choice) -> "Chain":
         """The chain with one more core."""
-        waits = self.rest + choice.first if self.plans else 0.0
+        waits = self.rest + choice.sending if self.plans else 0.0
         return Chain(
             max(self.cycles, choice.cycles, waits),
             self.blocks + choice.blocks,

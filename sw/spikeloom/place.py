@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from .cores import best_core
-from .cost import cycles, phases
+from .cost import cycles, inbox_for, phases, sending
 from .errors import DoesNotFit, listed
 from .gates import require_gates
 from .network import Network
 from .partition import Chain, Choice, Segment, chains, segments_of
-from .program import CorePlan, Program, store_plan
+from .program import CorePlan, Program, fires, store_plan
 from .resources import Capacity, core_blocks, core_luts, shortages
 
 MAX_LANES = 128
@@ -25,13 +25,16 @@ SLACK = 6  # steps of the ladder beyond the fewest lanes: a quick first phase sp
 
 
 def cuts(network: Network) -> list[int]:
-    """Populations (counted from 0) before which a new core may begin: one train crosses, the one before it sends."""
+    """Populations (counted from 0) before which a new core may begin: one train crosses, the one before it sends, and
+    all readouts are behind it.
+    """
     order = {item.name: number for number, item in enumerate(network.populations)}
     order[network.inputs[0].name] = -1
     return [
         number
         for number in range(1, len(network.populations))
         if all(order[item.source] >= number - 1 for item in network.connections if order[item.target] >= number)
+        and all(fires(network, item.name) for item in network.populations[:number])
     ]
 
 
@@ -120,7 +123,7 @@ class _Planner:
         self.ends = [*starts, len(network.populations)]
         self.most = MAX_BANKED_LANES if banked else MAX_LANES
         self._cores: dict[tuple[Segment, int], tuple[CorePlan, float]] = {}
-        self._choices: dict[tuple[Segment, int], Choice] = {}
+        self._choices: dict[tuple[Segment, int], tuple[Choice, ...]] = {}
 
     def core(self, segment: Segment, lanes: int) -> tuple[CorePlan, float]:
         """The best core for some layers with up to so many lanes, and its cycles a sample."""
@@ -130,21 +133,33 @@ class _Planner:
             self._cores[key] = plan, cycles(self.network, plan)
         return self._cores[key]
 
-    def choice(self, segment: Segment, lanes: int) -> Choice:
-        """The same with what it takes of the device."""
+    def choices(self, segment: Segment, lanes: int) -> tuple[Choice, ...]:
+        """The same with what it takes of the device; and with an inbox, where that spares the core before a wait."""
         key = segment, lanes
         if key not in self._choices:
             plan, busy = self.core(segment, lanes)
-            first = phases(self.network, plan)[0].cycles
-            blocks = core_blocks(self.network, plan, self.capacity.family) if self.capacity else 0
-            self._choices[key] = Choice(plan, busy, first, blocks, core_luts(self.network, plan))
+            first = phases(self.network, plan)[0]
+            plans = [plan]
+            if segment[0] and (events := inbox_for(first)):
+                plans.append(replace(plan, inbox=events))
+            self._choices[key] = tuple(
+                Choice(
+                    one,
+                    busy,
+                    first.cycles,
+                    sending(first, one.inbox),
+                    core_blocks(self.network, one, self.capacity.family) if self.capacity else 0,
+                    core_luts(self.network, one),
+                )
+                for one in plans
+            )
         return self._choices[key]
 
     def with_lanes(self, lanes: int, cores: int | None) -> Program:
         """As fast as may be with so many lanes a core."""
 
         def choose(segment: Segment) -> tuple[Choice, ...]:
-            return (self.choice(segment, lanes),)
+            return self.choices(segment, lanes)
 
         if cores is None:
             finest = self.program(choose(segment)[0].plan for segment in segments_of(self.ends))
@@ -162,7 +177,7 @@ class _Planner:
         """Layers of the cores when all of them are as wide as may be."""
         if cores in (None, len(self.ends) - 1):
             return segments_of(self.ends)
-        return list(chains(self.ends, lambda segment: (self.choice(segment, self.most),), cores, None)[0].segments)
+        return list(chains(self.ends, lambda segment: self.choices(segment, self.most), cores, None)[0].segments)
 
     def balanced(self, segments: list[Segment], most: int) -> Program:
         """The busiest core gets up to `most` lanes, every other as few as keep up with it."""
@@ -211,7 +226,8 @@ class _Planner:
 
         def choose(segment: Segment) -> list[Choice]:
             enough = bisect_left(LADDER, True, key=lambda lanes: self.core(segment, lanes)[1] <= pace)
-            return [self.choice(segment, lanes) for lanes in LADDER[enough : enough + SLACK : 2]]
+            counts = LADDER[enough : enough + SLACK : 2]
+            return [choice for lanes in counts for choice in self.choices(segment, lanes)]
 
         return chains(self.ends, choose, cores, room, pace)
 

@@ -2,7 +2,8 @@
 
 The lanes of a core form a grid of cells, gy x gx, of `width` lanes each; every cell has a memory of its own, addressed
 on its own. A layer spreads its map over the grid: `spread` = (By, Bx) positions are held side by side, By being gy or
-less (1: this axis of the grid holds further channels instead).
+less (1: this axis of the grid holds further channels instead). On a grid of 3x3 cells, blocks of two positions along
+one axis or both would leave a third of it idle: such a layer is folded, its positions and channels share eight cells.
 """
 
 from dataclasses import dataclass
@@ -15,15 +16,20 @@ from .network import Connection, Network, Population
 from .neuron import Neuron
 
 QUEUE_DEPTH = 32
+FOLD_GRID = (3, 3)
+# Position (y, x) within two by two and share of the channels of each cell, row-major; the last cell is idle. Whichever
+# way the weights of such a block turn, what the cells of a column take lies in different rows: two steps move it. The
+# channels of the first position ascend, also where an axis holds channels instead: a readout goes out in order.
+FOLD = ((0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 1, 1), (1, 0, 0), (1, 1, 0), (1, 0, 1), (0, 1, 1))
 
 
 @dataclass(frozen=True)
 class LayerPlan:
     """Where the potentials of one population lie in a core's banks.
 
-    Row r = (block_y * nbx + block_x) * groups + group of every cell; cell (a, b) holds position
-    (block_y * By + a, block_x * Bx + b) where the axis is spread, lane l channel
-    (group * channel_cells + cell's share) * width + l.
+    Row r = (block_y * nbx + block_x) * groups + group of every cell; a cell holds position
+    (block_y * By + its bank along y, block_x * Bx + its bank along x), lane l of it channel
+    (group * channel_cells + its share) * width + l.
 
     Parameters
     ----------
@@ -41,8 +47,29 @@ class LayerPlan:
     spread: tuple[int, int]
 
     @property
+    def folded(self) -> bool:
+        """Whether positions and channels share the cells of both axes, as `FOLD` says."""
+        return self.grid == FOLD_GRID and max(self.spread) == 2
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """Bank along y, bank along x and share of the channels of every cell, int64 [3, gy, gx]; -1: it is idle."""
+        (gy, gx), (by, bx) = self.grid, self.spread
+        if self.folded:
+            y, x, share = np.append(np.array(FOLD).T, [[-1]] * 3, 1).reshape(3, gy, gx)
+            idle = share < 0
+            share = share if by == bx else share + 2 * (y if by == 1 else x)
+        else:
+            y, x = np.indices(self.grid)
+            idle = (by > 1) & (y >= by) | (bx > 1) & (x >= bx)
+            share = y * (by == 1) * (gx if bx == 1 else 1) + x * (bx == 1)
+        return np.where(idle, -1, np.stack([y * (by > 1), x * (bx > 1), share]))
+
+    @property
     def channel_cells(self) -> int:
         """Cells that hold the channels of one position."""
+        if self.folded:
+            return len(FOLD) // (self.spread[0] * self.spread[1])
         return (self.grid[0] if self.spread[0] == 1 else 1) * (self.grid[1] if self.spread[1] == 1 else 1)
 
     @property
@@ -74,15 +101,13 @@ class LayerPlan:
     def neurons(self) -> np.ndarray:
         """Address of the neuron in every place, -1 where there is none: int64 [rows, gy, gx, width]."""
         (gy, gx), (by, bx), (channels, height, width) = self.grid, self.spread, self.shape
-        block_y, block_x, group, a, b, lane = np.ix_(
-            *(np.arange(n) for n in (*self.blocks, self.groups, gy, gx, self.width))
+        block_y, block_x, group, _, lane = np.ix_(
+            *(np.arange(n) for n in (*self.blocks, self.groups, gy * gx, self.width))
         )
-        y = block_y * by + (a if by > 1 else 0)
-        x = block_x * bx + (b if bx > 1 else 0)
-        share = (a if by == 1 else 0) * (gx if bx == 1 else 1) + (b if bx == 1 else 0)
+        bank_y, bank_x, share = self.cells.reshape(3, -1, 1)
+        y, x = block_y * by + bank_y, block_x * bx + bank_x
         c = (group * self.channel_cells + share) * self.width + lane
-        real = (y < height) & (x < width) & (c < channels)
-        real = real & ((a < by) | (by == 1)) & ((b < bx) | (bx == 1))
+        real = (y < height) & (x < width) & (c < channels) & (share >= 0)
         address = np.where(real, (c * height + y) * width + x, -1)
         return address.reshape(self.rows, gy, gx, self.width)
 
@@ -144,6 +169,7 @@ class CorePlan:
     stored : codes kept for replay.
     store_width : codes in a word of the store.
     multiply : the lanes shift weights by multiplying them, on the device's multipliers.
+    inbox : events of `source` that may wait before the core, sent by a core that is ahead; 0: it has to wait itself.
     """
 
     name: str
@@ -158,6 +184,7 @@ class CorePlan:
     stored: tuple[Stored, ...] = ()
     store_width: int = 1
     multiply: bool = False
+    inbox: int = 0
 
     @property
     def lanes(self) -> int:
@@ -191,13 +218,15 @@ class Program:
 def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
     """The steps of a layer's accumulate phase while `source`, the layer or core before, generates its train.
 
-    The stream comes first. Diagonal connections from other sources are added by rows, all others by events.
+    The stream comes first, unless the layer before is a readout. Diagonal connections from other sources are added by
+    rows, all others by events.
     """
     incoming = network.incoming(population)
     streamed = [item for item in incoming if item.source == source and not max_pooled(item)]
     streamed.sort(key=lambda item: isinstance(item.geometry, Diagonal))  # a convolution rather than a diagonal
     first = streamed[0] if streamed else None
-    found = [Step("stream", first.name if first else None)]
+    sends = not isinstance(network.source(source), Population) or fires(network, source)
+    found = [Step("stream", first.name if first else None)] if sends else []
     for item in incoming:
         if item is not first:
             found.append(Step("rows" if isinstance(item.geometry, Diagonal) else "events", item.name))

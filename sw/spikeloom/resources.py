@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 
-from .cost import by_name, core_registers, flat, listed_steps
+from .cost import by_name, core_registers, flat
 from .digits import digits
 from .geometry import Diagonal
+from .levels import core_visits, integrates, kept_words
 from .lookups import table_sizes
 from .network import Network, Population
 from .neuron import Neuron
 from .program import CorePlan, LayerPlan, Program
 from .ram import blocks, units
+from .visits import sent_digits, stored_bits, unrolled
 from .weights import weight_rows
 
 LUTS_OF_A_UNIT = 6  # of distributed RAM: two slices, and half of one for its write port
+INTEGRATE_LUTS = 14  # a bit of a neuron that is visited step by step
+FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -43,10 +47,15 @@ def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str
         cells = core.grid[0] * core.grid[1]
         found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "ram") for i in range(cells)]
     if core.stored:
-        codes = max(network.largest_code(item.source).bit_length() for item in core.stored)
+        codes = max(stored_bits(network, item.source) for item in core.stored)
         found.append(("store", core.store_words, core.store_width * codes, "ram"))
     if core.queue_depth:
         found.append(("queue", core.queue_depth - 1, _word_bits(network, core), "ram"))  # the last word is a register
+    kept = (ends[-1] for ends in kept_words(network, core))
+    slot = (core.generate_width or 1) * core.bits
+    found += [(name, words, slot, "ram") for name, words in zip(("state", "input"), kept, strict=True) if words]
+    if core.inbox:
+        found.append(("inbox", core.inbox - 1, _event_bits(network, core), "ram"))
     words = program_words(network, core)
     if words > LOGIC_WORDS:
         found.append(("program", words, PROGRAM_BITS, "rom"))
@@ -65,12 +74,13 @@ def decoder(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str]
 
 def program_words(network: Network, core: CorePlan) -> int:
     """Words of a core's program: its phases' steps; one diagonal connection a phase is added beside the stream."""
-    found, source = 0, core.source
-    for layer in core.layers:
-        listed = listed_steps(network, source, layer.population)
-        rows = [by_name(network, step.connection).source for step in listed if step.kind == "rows" and step.connection]
-        found += len(listed) - any(train != source for train in rows)
-        source = layer.population
+    found = 0
+    for visit in unrolled(network, core_visits(network, core))[0]:
+        source = core.layers[visit.layer - 1].population if visit.layer else core.source
+        rows = [
+            by_name(network, step.connection).source for step in visit.steps if step.kind == "rows" and step.connection
+        ]
+        found += max(len(visit.steps) - any(train != source for train in rows), 1)
     return found
 
 
@@ -93,9 +103,15 @@ def core_luts(network: Network, core: CorePlan) -> int:
     cells = core.grid[0] * core.grid[1]
     if cells > 1:
         lane += 4 * core.weight_bits  # rotation
-    steps = max((neuron.timesteps for layer in core.layers if (neuron := _neuron(network, layer))), default=0)
+    steps = max((sent_digits(network, layer.population) for layer in core.layers if _neuron(network, layer)), default=0)
     generator = 2.5 * core.generate_width * steps * core.bits
+    if integrates(network, core):
+        generator += INTEGRATE_LUTS * (core.generate_width or 1) * core.bits
     control = 250 + 60 * len(core.layers) + (300 if core.stored else 0) + (40 * cells if cells > 1 else 0)
+    if any(layer.folded for layer in core.layers):
+        control += FOLD_LUTS
+    if core.inbox:
+        control += 5 * core.inbox.bit_length()
     memory = 0.0
     for _, depth, width, kind in memories(network, core):
         block, distributed = units(depth, width, kind, "ecp5")
@@ -134,9 +150,19 @@ def _word_bits(network: Network, core: CorePlan) -> int:
     """Width of a word of the event queue: a slot's trains (and signs), its coordinates, where it goes, the end mark."""
     firing = [layer for layer in core.layers if _neuron(network, layer)]
     coordinates = sum(max((layer.shape[axis] - 1).bit_length() for layer in firing) for axis in range(3))
-    spikes = max(network.train(layer.population)[1] for layer in firing) * core.generate_width
-    signed = any(neuron.code == "naf" for layer in firing if (neuron := _neuron(network, layer)))
+    spikes = max(sent_digits(network, layer.population) for layer in firing) * core.generate_width
+    neurons = [neuron for layer in firing if (neuron := _neuron(network, layer))]
+    signed = any(neuron.code == "naf" or neuron.signed for neuron in neurons)
     return spikes * (2 if signed else 1) + coordinates + 3
+
+
+def _event_bits(network: Network, core: CorePlan) -> int:
+    """Width of an event at a core's port: coordinates, time step, sign, whether it is an announcement, the end mark."""
+    source = network.source(core.source)
+    neuron = source.neuron if isinstance(source, Population) else None
+    flags = 1 + (getattr(neuron, "code", "plain") == "naf") + any(item.source == core.source for item in core.stored)
+    steps = network.train(core.source)[1]
+    return sum((extent - 1).bit_length() for extent in (*source.shape, steps)) + flags
 
 
 def _neuron(network: Network, layer: LayerPlan) -> Neuron | None:

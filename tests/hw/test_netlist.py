@@ -104,4 +104,4 @@ def test_netlist_behind_its_serial_pins_answers_as_the_golden_model(tmp_path: Pa
     answers = [form.unpack(got[k * form.answer_bytes :][: form.answer_bytes]) for k in range(len(x))]
     expected = golden.evaluate(network, x)
     assert [potentials for potentials, _ in answers] == expected.tolist()
-    assert [winner for _, winner in answers] == expected.argmax(1).tolist()
+    assert [winner for _, (winner,) in answers] == expected.argmax(1).tolist()

@@ -101,6 +101,8 @@ def test_the_verilog_has_the_memories_that_were_counted(
 ) -> None:
     network = make()
     program = place(network, lanes=lanes, cores=cores)
+    waiting = [dataclasses.replace(core, inbox=64 * position) for position, core in enumerate(program.cores)]
+    program = dataclasses.replace(program, cores=tuple(waiting))
     code, _ = verilog(Chain(program=program), "")
     declared = re.finditer(r"reg (?:\[(\d+):0\] )?\S+ +\[(\d+):0\];", code)
     found = Counter((int(item[2]) + 1, int(item[1] or 0) + 1) for item in declared)

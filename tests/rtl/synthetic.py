@@ -31,7 +31,7 @@ def described(program: Program, **more_fields: list[int]) -> Design:
         offset += width
     bits = potential_bits(network)[readout.name]
     manifest = {
-        "format": 2,
+        "format": 3,
         "top": "spikeloom",
         "memories": [],
         "input": {
@@ -40,8 +40,8 @@ def described(program: Program, **more_fields: list[int]) -> Design:
             "fields": port,
         },
         "readout": {
-            "population": readout.name,
-            "outputs": readout.shape[0],
+            "populations": [readout.name],
+            "outputs": [readout.shape[0]],
             "potential_bits": bits,
             "fields": {"potential": [0, bits], "last": [bits, 1]},
             "class_bits": max(1, (readout.shape[0] - 1).bit_length()),
@@ -76,6 +76,9 @@ def _core(network: Network, core: CorePlan, fields: dict[str, list[int]]) -> dic
 def place_of(layer: LayerPlan, c: int, y: int, x: int) -> tuple[int, int, int, int]:
     """Row, cell along y, cell along x and lane of a neuron."""
     (gy, gx), (by, bx) = layer.grid, layer.spread
+    if layer.folded:  # positions and channels share eight cells
+        row, a, b, lane = np.argwhere(layer.neurons == (c * layer.shape[1] + y) * layer.shape[2] + x)[0].tolist()
+        return row, a, b, lane
     share, lane = divmod(c, layer.width)
     group, share = divmod(share, (gy if by == 1 else 1) * (gx if bx == 1 else 1))
     block_y, block_x = y // by, x // bx
@@ -121,7 +124,7 @@ def perfect(design: Design, want: Expected) -> Capture:
     port = design.ports["o"]
     low = want.potentials & ((1 << design.manifest["readout"]["potential_bits"]) - 1)
     seen["o"] = beats(port.pack({"potential": low, "last": np.broadcast_to(last, low.shape)}).ravel())
-    seen["o_class"] = beats(want.classes.astype(np.uint64))
+    seen["o_class"] = beats(want.classes.ravel().astype(np.uint64))
     return Capture(seen, swaps, retires, states=states)
 
 

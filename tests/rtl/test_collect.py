@@ -246,9 +246,9 @@ def test_a_last_mark_in_the_wrong_place_is_named(seen: Seen) -> None:
 
 def test_a_wrong_class_is_named(seen: Seen) -> None:
     design, want, capture = seen
-    wrong = (want.classes + np.array([0, 0, 1])) % 4
+    wrong = (want.classes[:, 0] + np.array([0, 0, 1])) % 4
     verdict = judge(design, want, with_beats(capture, "o_class", wrong.astype(np.uint64)))
-    assert verdict == Verdict(1, f"sample 2, port 'o_class': expected {want.classes[2]}, got {wrong[2]}")
+    assert verdict == Verdict(1, f"sample 2, port 'o_class': expected {want.classes[2, 0]}, got {wrong[2]}")
 
 
 def test_of_two_divergences_the_cause_is_named(seen: Seen) -> None:

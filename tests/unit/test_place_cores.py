@@ -110,7 +110,9 @@ def test_spreads_that_are_asked_for_are_taken() -> None:
 
 def test_source_channels_share_a_row_of_weights_where_there_is_room() -> None:
     network = residual_network(np.random.default_rng(11))
-    core = best_core(network, 0, len(network.populations), 144)
+    best = best_core(network, 0, len(network.populations), 144)
+    spreads = {layer.population: layer.spread for layer in best.layers} | {"l8": (1, 3), "l14": (1, 1)}
+    core = plan_core(network, 0, len(best.layers), grid=(3, 3), width=16, spreads=[*spreads.values()])
     rows = weight_rows(network, core)
     packs = {layer.population: pack(layer) for layer in core.layers}
     assert (packs["l2"], packs["l14"], packs["readout"]) == (1, 2, 9)  # 64 channels take four of nine cells, ten one

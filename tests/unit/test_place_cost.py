@@ -14,15 +14,18 @@ from spikeloom.cost import (
     CHAIN_CYCLES,
     EVENTS_OF_A_TRAIN,
     GATHER_CYCLES,
+    INBOX_STEP,
     PHASE_CYCLES,
     PIPELINE_CYCLES,
     PORT_CYCLES,
     cycles,
     event_cycles,
     events,
+    inbox_for,
     interval,
     phases,
     scanned_slots,
+    sending,
     silent_words,
     sops,
 )
@@ -125,6 +128,23 @@ def test_neighbouring_cores_spend_their_first_phase_together() -> None:
     alone = [[phase.cycles for phase in phases(network, core)] for core in (quick, slow)]
     assert interval(network, [quick, slow]) == max(alone[0][1] + max(alone[0][0], alone[1][0]), alone[1][0])
     assert interval(network, [quick, slow]) > max(map(sum, alone))
+
+
+def test_a_core_whose_train_may_wait_goes_on_when_it_is_sent() -> None:
+    network = (
+        RandomNetwork(np.random.default_rng(8), (4, 8, 8)).conv(8, Conv2d((3, 3))).conv(24, Conv2d((3, 3))).readout(2)
+    )
+    quick, slow = plan_core(network, 0, 2, width=8), plan_core(network, 2, width=2)
+    slow = dataclasses.replace(slow, layers=(dataclasses.replace(slow.layers[0], shape=(20, 1, 1)),))
+    (first,), own = phases(network, slow), [phase.cycles for phase in phases(network, quick)]
+    enough = inbox_for(first)
+    assert enough % INBOX_STEP == 0
+    assert sending(first, 0) == first.cycles > 9 * first.front
+    assert sending(first, enough) == first.front + PORT_CYCLES
+    assert sending(first, 20) == pytest.approx(first.cycles * (1 - 20 / first.front) + PORT_CYCLES)
+    waiting = [quick, dataclasses.replace(slow, inbox=enough)]
+    assert interval(network, waiting) == max(own[1] + max(own[0], first.front + PORT_CYCLES), first.cycles)
+    assert interval(network, waiting) < interval(network, [quick, slow])
 
 
 @pytest.mark.parametrize("pool_kind", ["average", "max"])

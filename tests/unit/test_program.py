@@ -1,6 +1,7 @@
 """Programs: where potentials lie, in which order they are tested, what is replayed and what is stored."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import RandomNetwork
 from spikeloom import Connection, Conv2d, Dense, Network
-from spikeloom.program import CorePlan, LayerPlan, Step, Stored, fires, steps, store_plan
+from spikeloom.program import FOLD, CorePlan, LayerPlan, Step, Stored, fires, steps, store_plan
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
 small = st.integers(1, 4)
@@ -35,6 +36,8 @@ def test_every_neuron_has_one_place(layer: LayerPlan) -> None:
 @given(layers())
 def test_a_neuron_lies_where_block_cell_and_lane_say(layer: LayerPlan) -> None:
     (channels, height, width), (by, bx), (gy, gx) = layer.shape, layer.spread, layer.grid
+    if layer.folded:
+        return
     for address in range(channels * height * width):
         c, y, x = address // (height * width), address // width % height, address % width
         group, share = divmod(c // layer.width, layer.channel_cells)
@@ -44,6 +47,38 @@ def test_a_neuron_lies_where_block_cell_and_lane_say(layer: LayerPlan) -> None:
         assert cell[0] < gy
         assert cell[1] < gx
         assert layer.neurons[row, cell[0], cell[1], c % layer.width] == address
+
+
+@pytest.mark.parametrize("spread", [(2, 2), (1, 2), (2, 1)])
+def test_a_folded_layer_takes_eight_of_nine_cells(spread: tuple[int, int]) -> None:
+    (by, bx), count = spread, 8 // (spread[0] * spread[1])
+    layer = LayerPlan("layer", (2 * count, 4, 5), (3, 3), 1, spread)
+    assert (layer.folded, layer.channel_cells, layer.groups) == (True, count, 2)
+    assert (layer.neurons[:, 2, 2] < 0).all()
+    for y, x in np.ndindex(4, 5):
+        row = y // by * layer.strides[0] + x // bx * layer.strides[1]
+        places = layer.neurons[row : row + 2].reshape(-1)
+        here = places[(places >= 0) & (places // 5 % 4 == y) & (places % 5 == x)].tolist()
+        channels = [(c * 4 + y) * 5 + x for c in range(2 * count)]
+        assert sorted(here) == channels
+        assert here == channels or (y % by, x % bx) != (0, 0)  # a readout, one position, goes out in order
+
+
+def test_the_cells_of_a_column_take_their_weights_from_different_rows() -> None:
+    places = [divmod(number, 3) for number in range(len(FOLD))]
+    assert sorted(FOLD) == [(y, x, share) for y in range(2) for x in range(2) for share in range(2)]
+    for by, bx in itertools.product(range(2), range(2)):
+        for column in range(3):
+            moved = [
+                (y ^ by, x ^ bx, share) for (y, x, share), (_, b) in zip(FOLD, places, strict=False) if b == column
+            ]
+            rows = [places[FOLD.index(item)][0] for item in moved]
+            assert len(set(rows)) == len(rows)
+
+
+@pytest.mark.parametrize(("grid", "spread"), [((3, 3), (1, 3)), ((3, 3), (2, 3)), ((2, 3), (2, 2)), ((3, 3), (1, 1))])
+def test_other_layers_are_not_folded(grid: tuple[int, int], spread: tuple[int, int]) -> None:
+    assert not LayerPlan("layer", (16, 4, 4), grid, 2, spread).folded
 
 
 @quick

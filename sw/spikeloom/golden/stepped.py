@@ -7,17 +7,9 @@ import torch
 
 from ..encoding import codes_of, encode, spikes_of
 from ..network import Connection, Network
-from ..neuron import Neuron, growth_shift
+from ..neuron import Neuron, grow
 from ..trace import Trace
 from .synapses import initial_potentials, max_window, per_channel, propagate, race, weight_tensor
-
-
-def grow(potential: torch.Tensor, growth: float) -> torch.Tensor:
-    """One time step of growth, int64: V + (V >> s) or V - (V >> s), arithmetic shift; growth 1 leaves V as it is."""
-    shift = growth_shift(growth)
-    if shift is None:
-        return potential
-    return potential + (potential >> shift) if growth > 1 else potential - (potential >> shift)
 
 
 def fire(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.Tensor]:

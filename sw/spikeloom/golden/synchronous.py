@@ -15,9 +15,9 @@ import torch
 from ..bounds import per_step
 from ..encoding import encode, spikes_of
 from ..network import Network, Population
-from ..neuron import Neuron
+from ..neuron import Neuron, grow
 from ..trace import Trace
-from .stepped import Synapses, accumulate, fire, generate, grow
+from .stepped import Synapses, accumulate, fire, generate
 from .synapses import initial_potentials, per_channel, per_neuron, propagate, weight_tensor
 
 _EXACT_FLOAT32 = 1 << 24
