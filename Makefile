@@ -15,7 +15,7 @@ help:
 	@echo "make test      the quick tests      make test-all  the long ones too"
 	@echo "make nightly   300 random networks in gates against the golden model; SEED=2 draws others"
 	@echo "make lint      ruff and mypy        make docs      the code blocks of README and docs/"
-	@echo "make bench     measures the figures of docs/results/ again"
+	@echo "make bench     measures the figures of docs/results/ again; ONLY=plan one of them"
 	@echo "make clean     removes what runs leave behind; the virtual environment stays"
 
 setup: $(READY)
@@ -41,7 +41,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	@$(BIN)/python -m spikeloom_cli.bench --output docs/results
+	@$(BIN)/python -m spikeloom_cli.bench --output docs/results $(addprefix --only ,$(ONLY))
 
 docs: $(READY)
 	$(PYTEST) tests/docs

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -131,6 +132,35 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
             f"Build '{build.folder}': must be writable, not {error.strerror} ({error.filename}); make room or copy it"
         ) from None
     return result
+
+
+def block_rams(build_dir: str | Path) -> int:
+    """Block RAMs that Yosys takes for the memories of a build on an ECP5; the rest of synthesis is left out.
+
+    Raises
+    ------
+    SpikeloomError
+        No build, or one that was altered.
+    ToolError
+        Yosys failed.
+    """
+    build = Build.load(build_dir)
+    build.require_unaltered()
+    source = build.manifest["verilog"]
+    script = [
+        f"read_verilog {source}",
+        HIDE_BRACKETS,
+        f"synth_ecp5 -top {build.manifest['top']} -run begin:map_gates",
+        "tee -q -o cells.json stat -json",
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in (source, *build.manifest["memories"]):
+            shutil.copy(build.folder / file, folder / file)
+        (folder / "memories.ys").write_text("\n".join(script) + "\n")
+        toolchain.run("yosys", ["-q", "memories.ys"], cwd=folder, log=folder / "yosys.log")
+        cells = json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
+    return sum(cells.get(kind, 0) for kind in ("DP16KD", "PDPW16KD"))  # the latter is a mode of the former
 
 
 def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:

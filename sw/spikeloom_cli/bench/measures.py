@@ -17,7 +17,10 @@ from spikeloom_sim import simulate
 
 from ..output import working
 from .deep import deep
+from .encoder import encoder
 from .nets import RECIPES, Bench
+from .plan import plan
+from .small import small_models
 from .targets import targets
 
 SETTINGS = ((4, 6), (4, 8), (6, 8))  # time steps, weight bits
@@ -154,5 +157,8 @@ ALL: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "core": core,
     "boards": boards,
     "targets": targets,
+    "plan": plan,
+    "encoder": encoder,
+    "small_models": small_models,
     "deep": deep,
 }

@@ -59,28 +59,25 @@ class Bench:
         factory, epochs = RECIPES[name]
         torch.manual_seed(self.seed)
         model = factory()
-        code = f"{model} {epochs} {self.seed} {len(self.train.x)}"
-        path = cache_dir() / "bench" / f"{name}-{hashlib.sha256(code.encode()).hexdigest()[:12]}.safetensors"
-        if path.is_file():
-            model.load_state_dict(load_file(path))
-            return model.eval()
         assert self.train.y is not None
         x, y = self.train.x, self.train.y
-        with working(f"training {name}") as progress:
-            train(
-                model, x[:-VALIDATION], y[:-VALIDATION], x[-VALIDATION:], y[-VALIDATION:],
-                epochs=epochs, seed=self.seed, batch=128, learning_rate=3e-3, progress=progress,
-            )  # fmt: skip
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(model.state_dict(), path)
-        return model.eval()
 
-    def converted(self, name: str, timesteps: int, weight_bits: int) -> Network:
+        def learn() -> nn.Module:
+            with working(f"training {name}") as progress:
+                train(
+                    model, x[:-VALIDATION], y[:-VALIDATION], x[-VALIDATION:], y[-VALIDATION:],
+                    epochs=epochs, seed=self.seed, batch=128, learning_rate=3e-3, progress=progress,
+                )  # fmt: skip
+            return model
+
+        return kept(name, f"{model} {epochs} {self.seed} {len(x)}", model, learn)
+
+    def converted(self, name: str, timesteps: int, weight_bits: int, code: str = "plain") -> Network:
         """The spiking network of a trained module."""
         with working(f"converting {name}") as progress:
             return convert(
                 self.trained(name), self.train.x, labels=self.train.y, timesteps=timesteps, weight_bits=weight_bits,
-                seed=self.seed, name=name, progress=progress,
+                seed=self.seed, code=code, name=name, progress=progress,
             )  # fmt: skip
 
     def ann_accuracy(self, name: str) -> float:
@@ -93,6 +90,18 @@ class Bench:
     def floats(self) -> torch.Tensor:
         """Test images as the float network sees them, [N, 1, 28, 28]."""
         return torch.from_numpy(self.test.x.astype(np.float32)) / 255
+
+
+def kept(name: str, code: str, model: nn.Module, learn: Callable[[], nn.Module]) -> nn.Module:
+    """A module trained by `learn`, or what it gave before: from the cache, into `model`, where `code` is the same."""
+    path = cache_dir() / "bench" / f"{name}-{hashlib.sha256(code.encode()).hexdigest()[:12]}.safetensors"
+    if path.is_file():
+        model.load_state_dict(load_file(path))
+        return model.eval()
+    model = learn()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(model.state_dict(), path)
+    return model.eval()
 
 
 def write(folder: Path, name: str, content: dict) -> None:

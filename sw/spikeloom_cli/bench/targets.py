@@ -15,9 +15,10 @@ from spikeloom_convert import convert
 from spikeloom_hw.build import generate
 from spikeloom_hw.synth import SynthResult, synth
 from spikeloom_sim import SimulationResult, simulate
+from torch import nn
 
 from ..output import working
-from .nets import Bench
+from .nets import Bench, kept
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
 TIMESTEPS = 4
@@ -105,11 +106,18 @@ def missed(target: Target, simulated: SimulationResult, routed: SynthResult, tim
 def _network(bench: Bench, target: Target) -> Network:
     name = target.network
     with working(f"training and converting {name}"):
-        model = example(name).trained(bench.train, seed=bench.seed) if name == "mnist_up5k" else bench.trained(name)
+        model = up5k(bench) if name == "mnist_up5k" else bench.trained(name)
         return convert(
             model, bench.train.x, labels=bench.train.y, timesteps=TIMESTEPS, weight_bits=target.weight_bits,
             code=target.code, seed=bench.seed, name=name,
         )  # fmt: skip
+
+
+def up5k(bench: Bench) -> nn.Module:
+    """The network of docs/examples/mnist_up5k.py, trained."""
+    module = example("mnist_up5k")
+    code = Path(module.__file__ or "").read_text() + str(bench.seed)
+    return kept("mnist_up5k", code, module.mnist_up5k(), lambda: module.trained(bench.train, seed=bench.seed))
 
 
 def example(name: str) -> ModuleType:

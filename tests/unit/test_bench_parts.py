@@ -1,0 +1,74 @@
+"""What the benchmarks call a miss: every bound that does not hold is named, with what was reached."""
+
+from typing import Any
+
+from spikeloom_cli.bench import deep, encoder, plan, small
+
+PLANNED: dict[str, Any] = {
+    "network": "net",
+    "mismatches": 0,
+    "cycles_predicted": 1090.0,
+    "cycles_simulated": 1000.0,
+    "deviation_percent": 9.0,
+    "ram_planned": 4,
+    "ram_yosys": 4,
+}
+ENCODED: dict[str, Any] = {"code": "naf", "mismatches": 0, "cycles_at_event_port": 300.0, "ratio": 1.05}
+SMALL: dict[str, Any] = {
+    "accuracy_ann": 0.98,
+    "accuracy_snn": 0.978,
+    "simulated": {"mismatches": 0},
+    "synthesised": {"timing_met": True},
+}
+
+
+def test_what_is_just_reached_misses_nothing() -> None:
+    assert plan.missed(PLANNED) == []
+    assert encoder.missed(ENCODED) == []
+    assert small.missed(SMALL) == []
+
+
+def test_every_miss_of_a_plan_is_named() -> None:
+    row = PLANNED | {"mismatches": 2, "deviation_percent": -11.0, "cycles_predicted": 890.0, "ram_yosys": 5}
+    assert plan.missed(row) == [
+        "integers differ: 2",
+        "cycles predicted 890, simulated 1000.0",
+        "block RAMs planned 4, of Yosys 5",
+    ]
+    assert plan.missed(PLANNED | {"deviation_percent": None, "cycles_simulated": None}) == [
+        "cycles predicted 1090, simulated None"
+    ]
+
+
+def test_every_miss_of_the_encoder_is_named() -> None:
+    assert encoder.missed(ENCODED | {"mismatches": 1, "cycles_at_event_port": 300.5, "ratio": 1.06}) == [
+        "integers differ: 1",
+        "cycles at the event port 300.5 above 300",
+        "ratio behind the encoder 1.06 above 1.05",
+    ]
+    assert encoder.missed({"code": "plain", "mismatches": 0, "cycles_at_event_port": None, "ratio": None}) == [
+        "cycles at the event port None above 430",
+        "ratio behind the encoder None above 1.05",
+    ]
+
+
+def test_every_miss_of_a_small_model_is_named() -> None:
+    row = SMALL | {"accuracy_snn": 0.974, "simulated": {"mismatches": 3}, "synthesised": {"timing_met": False}}
+    assert small.missed(row) == ["integers differ: 3", "accuracy loses 0.60 points, above 0.5", "timing is not met"]
+
+
+def test_ten_networks_are_planned() -> None:
+    assert len({case.name for case in plan.CASES}) == 10
+
+
+def test_every_miss_of_resnet_is_named() -> None:
+    conversions = [
+        {"timesteps": 6, "weight_bits": 8, "loss_points": 0.1},
+        {"timesteps": 5, "weight_bits": 8, "loss_points": 0.18},
+        {"timesteps": 5, "weight_bits": 6, "loss_points": 0.3},
+    ]
+    cores = [{"timesteps": 6, "cores": 2, "simulated": {"mismatches": n}} for n in (0, 3)]
+    assert deep.missed(conversions, cores) == [
+        "T=5, 8 bits: loses 0.18 points, above 0.1",
+        "T=6, 2 cores: integers differ: 3",
+    ]
