@@ -151,15 +151,15 @@ class Core(wiring.Component):
             Signal(name=name) for name in ("valid", "bank", "empty", "by_rows", "fetching")
         )
         offered: Value = walker.valid
+        others: Value = drain.requests
         if self.spec.adds_rows:
             replay = self.replay
             offered = offered | replay.valid
+            others = others | replay.offers
             m.d.comb += [replay.step.eq(step), replay.start.eq(sequencer.begin & step.rows_active)]
             m.d.comb += [replay.ready.eq(~drain.request), lanes.plane.eq(replay.plane), lanes.codes.eq(replay.codes)]
             m.d.comb += sequencer.rows_busy.eq(replay.busy)
-            m.d.comb += walker.ready.eq(~drain.request & ~replay.valid)
-        else:
-            m.d.comb += walker.ready.eq(~drain.request)
+        m.d.sync += walker.ready.eq(~others)  # the other two are known a cycle ahead: much waits for this
         digit = Signal.like(lanes.digit)
         m.d.comb += lanes.digit.eq(digit)
         m.d.sync += [
@@ -210,9 +210,16 @@ class Core(wiring.Component):
         """From slots to events or readout potentials; returns a flag that the layer has left the generator."""
         spec, step = self.spec, self.step
         m.submodules.fetch = fetch = Fetch(spec=spec)
-        m.submodules.skid = skid = Skid(layout=fetch.i.payload.shape())
-        connect(m, slots, skid.i)
-        connect(m, skid.o, fetch.i)
+        # whether the generator is ready is known late: not to what shifts a row, or what picks from one
+        m.submodules.skid = skid = Skid(layout=(fetch.i if spec.in_registers else fetch.o).payload.shape())
+        if spec.in_registers:
+            connect(m, slots, skid.i)
+            connect(m, skid.o, fetch.i)
+            biased = fetch.o
+        else:
+            connect(m, slots, fetch.i)
+            connect(m, fetch.o, skid.i)
+            biased = skid.o
         m.d.comb += [
             fetch.base.eq(step.drain_neuron),
             fetch.borders.eq(step.drain_borders),
@@ -226,7 +233,7 @@ class Core(wiring.Component):
             m.submodules.readout = readout = ReadoutUnit(spec=spec)
             connect(m, readout.o, wiring.flipped(self.o))
             connect(m, readout.o_class, wiring.flipped(self.o_class))
-            m.d.comb += [readout.i.valid.eq(fetch.o.valid & reads), readout.i.payload.eq(fetch.o.payload)]
+            m.d.comb += [readout.i.valid.eq(biased.valid & reads), readout.i.payload.eq(biased.payload)]
             taken = reads & readout.i.ready
             left = readout.i.valid & readout.i.ready & readout.i.payload.last
         queue = None
@@ -236,8 +243,8 @@ class Core(wiring.Component):
         if spec.firing:
             m.submodules.generator = generator = Generator(spec=spec)
             m.d.comb += [
-                generator.i.valid.eq(fetch.o.valid & ~reads),
-                generator.i.payload.eq(fetch.o.payload),
+                generator.i.valid.eq(biased.valid & ~reads),
+                generator.i.payload.eq(biased.payload),
                 generator.digits.eq(step.drain_digits),
                 generator.binary.eq(step.drain_binary),
                 generator.announce.eq(step.drain_announce),
@@ -251,7 +258,7 @@ class Core(wiring.Component):
             self._replay(m, queue, generator.o.valid if generator else Const(0, 1))
         self._store_ports(m)
         self._receive(m, queue)
-        m.d.comb += fetch.o.ready.eq(taken)
+        m.d.comb += biased.ready.eq(taken)
         return left
 
     def _send(self, m: Module, generator: Generator, queue: EventQueue) -> Value:
