@@ -212,7 +212,6 @@ def describe_core(core: Core) -> dict[str, Any]:
         "grid": list(plan.grid),
         "width": plan.width,
         "bits": plan.bits,
-        "inverts": spec.inverts,
         "generate_width": plan.generate_width,
         "queue_depth": plan.queue_depth,
         "rows": plan.rows,

@@ -73,10 +73,12 @@ class Core(wiring.Component):
         m.d.comb += [
             walker.step.eq(self.step),
             walker.run.eq(sequencer.run),
-            walker.proceed.eq(sequencer.proceed),
             sequencer.ended.eq(walker.ended),
             sequencer.draining.eq(self.draining),
         ]
+        m.d.sync += walker.proceed.eq(
+            sequencer.proceed
+        )  # nothing runs in between: the word is fetched, or a bank drained
         if spec.plan.stored:
             m.submodules.store = self.store = Store(spec=spec)
             m.d.comb += self.store.record.eq(walker.record)
@@ -157,15 +159,15 @@ class Core(wiring.Component):
             Signal(name=name) for name in ("valid", "bank", "empty", "by_rows", "fetching")
         )
         offered: Value = walker.valid
+        others: Value = drain.requests
         if self.spec.adds_rows:
             replay = self.replay
             offered = offered | replay.valid
+            others = others | replay.offers
             m.d.comb += [replay.step.eq(step), replay.start.eq(sequencer.begin & step.rows_active)]
             m.d.comb += [replay.ready.eq(~drain.request), lanes.plane.eq(replay.plane), lanes.codes.eq(replay.codes)]
             m.d.comb += sequencer.rows_busy.eq(replay.busy)
-            m.d.comb += walker.ready.eq(~drain.request & ~replay.valid)
-        else:
-            m.d.comb += walker.ready.eq(~drain.request)
+        m.d.sync += walker.ready.eq(~others)  # the other two are known a cycle ahead: much waits for this
         digit = Signal.like(lanes.digit)
         m.d.comb += lanes.digit.eq(digit)
         m.d.sync += [
@@ -216,19 +218,26 @@ class Core(wiring.Component):
         """From slots to events or readout potentials; returns a flag that the layer has left the generator."""
         spec, step = self.spec, self.step
         m.submodules.fetch = fetch = Fetch(spec=spec)
-        m.submodules.skid = skid = Skid(layout=fetch.i.payload.shape())
-        connect(m, drained, skid.i)
-        connect(m, skid.o, fetch.i)
+        # whether the generator is ready is known late: not to what shifts a row, or what picks from one
+        m.submodules.skid = skid = Skid(layout=(fetch.i if spec.in_registers else fetch.o).payload.shape())
+        if spec.in_registers:
+            connect(m, drained, skid.i)
+            connect(m, skid.o, fetch.i)
+            biased = fetch.o
+        else:
+            connect(m, drained, fetch.i)
+            connect(m, fetch.o, skid.i)
+            biased = skid.o
         m.d.comb += [
             fetch.base.eq(step.drain_neuron),
             fetch.borders.eq(step.drain_borders),
             fetch.border_y.eq(step.drain_border_y),
             fetch.border_x.eq(step.drain_border_x),
         ]
-        slots, left = fetch.o, Const(0, 1)
+        slots, left = biased, Const(0, 1)
         if spec.integrates:
             m.submodules.integrate = integrate = Integrate(spec=spec, visit=visit_layout(step.shape()))
-            connect(m, fetch.o, integrate.i)
+            connect(m, biased, integrate.i)
             m.d.comb += [integrate.visit[name].eq(step[f"drain_{name}"]) for name in INTEGRATE]
             slots, left = integrate.o, integrate.over
             self._probe(m, "visit", integrate.retire)

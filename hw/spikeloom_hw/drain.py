@@ -5,6 +5,7 @@ from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -13,12 +14,15 @@ from .scan import Scan
 from .spec import CoreSpec
 from .words import potentials_layout
 
+QUEUE = 16  # slots; as deep as distributed memory
+
 
 class Drain(wiring.Component):
     """Empties a bank: asks for a row whenever it has room, and picks its slots one by one.
 
-    One slot a cycle, two cycles later; places without a neuron cost a cycle and are dropped. Only the last cell has a
-    second register: when its turn comes the next row is fetched into all the others.
+    One slot a cycle, four cycles later; places without a neuron cost a cycle and are dropped. Only the last cell has a
+    second register: when its turn comes the next row is fetched into all the others. What moves rows does not wait for
+    `o`, which is far away: slots that are on their way have a place in a queue.
 
     Parameters
     ----------
@@ -32,6 +36,7 @@ class Drain(wiring.Component):
     last_row : In, its rows less one.
     busy : Out(1), the bank still holds potentials.
     request, row : Out, a row to read; `granted` In(1) takes it.
+    requests : Out(1), `request` of the next cycle.
     arrived, potentials : In, the row that was asked for.
     o : Out(stream), see `slot_layout`.
     """
@@ -46,6 +51,7 @@ class Drain(wiring.Component):
                 "last_row": In(row),
                 "busy": Out(1),
                 "request": Out(1),
+                "requests": Out(1),
                 "row": Out(row),
                 "granted": In(1),
                 "arrived": In(1),
@@ -67,15 +73,19 @@ class Drain(wiring.Component):
         before_tail = places - self.spec.plan.width // self.spec.slot
         place = Signal(places)  # a bit for every slot of a row
         free = late if before_tail else Const(1, 1)
-        advance = self._pick(m, fetched, tail, place, full & scan.live, Cat(scan.last, scan.neuron))
+        room = self._pick(m, fetched, tail, place, moves & scan.live, Cat(scan.last, scan.neuron))
         m.d.comb += [
-            self.request.eq(asking & ~awaited & ~ready & (~full | free)),
-            moves.eq(full & advance),
+            moves.eq(full & room),
             take.eq(ready & (~full | (moves & scan.row_end))),
             scan.layer.eq(self.layer),
             scan.start.eq(self.start),
             scan.advance.eq(moves),
         ]
+        with m.If(self.request):
+            m.d.comb += self.requests.eq(~self.granted)
+        with m.Else():
+            m.d.comb += self.requests.eq(asking & ~awaited & ~ready & (~full | free))
+        m.d.sync += self.request.eq(self.requests)
         with m.If(self.request & self.granted):
             m.d.sync += [awaited.eq(1), self.row.eq(self.row + 1)]
             with m.If(self.row == self.last_row):
@@ -97,31 +107,39 @@ class Drain(wiring.Component):
         return m
 
     def _pick(self, m: Module, fetched: Value, tail: Value, place: Value, valid: Value, tag: Value) -> Value:
-        """From a row to the slot whose bit is set, first within cells, then among them; true while it moves."""
+        """From a row to the slot whose bit is set: first within cells, then among them; a flag that there is room."""
         plan, size = self.spec.plan, self.spec.plan.bits * self.spec.slot
         row = Cat(Value.cast(fetched)[: -len(tail)], tail)
         starts = zip(range(0, len(row), size), place, strict=False)
         slots = [row[start : start + size] & bit.replicate(size) for start, bit in starts]
-        advance = Signal()
-        picked_valid, picked_tag = Signal(), Signal(len(tag))
         potentials: Value = Const(0, size)
         each = plan.width // self.spec.slot
         for cell in range(plan.lanes // plan.width):
             picked = Signal(size, name=f"picked_{cell}", reset_less=True)
-            with m.If(advance):
-                m.d.sync += picked.eq(reduce(or_, slots[cell * each : (cell + 1) * each]))
+            m.d.sync += picked.eq(reduce(or_, slots[cell * each : (cell + 1) * each]))
             potentials = potentials | picked
-        payload = self.o.payload
-        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
-        with m.If(advance):
-            m.d.sync += [
-                picked_valid.eq(valid),
-                picked_tag.eq(tag),
-                self.o.valid.eq(picked_valid),
-                payload.potentials.eq(potentials),
-                Cat(payload.last, payload.neuron).eq(picked_tag),
-            ]
-        return advance
+        arriving = Signal(self.o.payload.shape(), reset_less=True)
+        picked_valid, arrives, picked_tag = Signal(), Signal(), Signal(len(tag))
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=len(arriving.as_value()), depth=QUEUE)
+        left = Signal(range(QUEUE + 1), init=QUEUE)  # places that nothing is on its way to
+        room = Signal()
+        m.d.sync += [
+            picked_valid.eq(valid),
+            picked_tag.eq(tag),
+            arrives.eq(picked_valid),
+            arriving.potentials.eq(potentials),
+            Cat(arriving.last, arriving.neuron).eq(picked_tag),
+            left.eq(left - valid + (self.o.valid & self.o.ready)),
+            room.eq(left > 2),  # two slots may leave before this is seen
+        ]
+        m.d.comb += [
+            fifo.w_data.eq(arriving),
+            fifo.w_en.eq(arrives),
+            self.o.payload.eq(fifo.r_data),
+            self.o.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.o.ready),
+        ]
+        return room
 
 
 class RegisterDrain(wiring.Component):

@@ -1,10 +1,15 @@
 """Components that a device does better than Yosys finds by itself, as a technology map of the same function."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 MAP = "primitives.v"
 _ADDERS = "SPIKELOOM_ADDERS"
+_MODULE = re.compile(
+    r"^module (?P<name>(?P<core>\w+)_cells_cell\d+_adders)\s*\((?P<body>.*?)^endmodule", re.MULTILINE | re.DOTALL
+)
+_PORT = re.compile(r"^  (?:input|output) (?:\[(\d+):0\] )?(\\?\S+?) ?;", re.MULTILINE)
 
 # A carry cell of ECP5 adds A to whatever its look-up table makes of the other inputs: D ? B : C, the last sum or what
 # was read. Its carry is A where both are equal, which bits 3..0 of INIT (C = D = 0) have to say, and do.
@@ -41,16 +46,20 @@ endmodule
 """
 
 
-def passes(manifest: Mapping[str, Any], path: str = MAP) -> list[str]:
-    """Yosys passes that map the adders of every core of a build; `path`: of a file with `ECP5`.
+def passes(manifest: Mapping[str, Any], verilog: str, path: str = MAP) -> list[str]:
+    """Yosys passes that map the adders of every core of a build; `verilog`: its text, `path`: of a file with `ECP5`.
 
     The modules are told apart by their names, and have to be there still: run these before the hierarchy is flattened.
+    A module whose ports are not those of `Adders` stays as it is: Amaranth splits a port whose bits come from several
+    places, as the addends of a single lane do.
     """
+    sizes = {f"{manifest['top']}_{core['name']}": (core["bits"], core["width"]) for core in manifest["cores"]}
     found = []
-    for core in manifest["cores"]:
-        cells = f"t:{manifest['top']}_{core['name']}_cells_cell*_adders"
-        found.append(
-            f"setparam -set BITS {core['bits']} -set LANES {core['width']} -set INVERTS {int(core['inverts'])} {cells}"
-        )
-        found.append(f"chtype -set {_ADDERS} {cells}")
-    return [*found, f"techmap -map {path} t:{_ADDERS}"]
+    for module in _MODULE.finditer(verilog):
+        bits, lanes = sizes[module["core"]]
+        ports = {name: int(top or 0) + 1 for top, name in _PORT.findall(module["body"])}
+        inverts = ports.pop("negative", 0)
+        if ports == {"again": 1} | dict.fromkeys(("last_sums", "potentials", "addends", "sums"), bits * lanes):
+            sized = f"setparam -set BITS {bits} -set LANES {lanes} -set INVERTS {inverts}"
+            found += [f"{sized} t:{module['name']}", f"chtype -set {_ADDERS} t:{module['name']}"]
+    return [*found, f"techmap -map {path} t:{_ADDERS}"] if found else []

@@ -8,6 +8,7 @@ from spikeloom.program import QUEUE_DEPTH
 
 from .expander import Expander, word_layout
 from .layouts import neuron_layout, spike_layout, train_layout
+from .skid import Skid
 from .spec import CoreSpec
 
 
@@ -15,7 +16,7 @@ class EventQueue(wiring.Component):
     """Queues words of trains and expands them to events.
 
     A queued word is a whole slot of trains, so that the generator may run ahead of the lanes that eat its events.
-    Latency three cycles; throughput one event a cycle, no bubble between words; stalls as `o` does, and `i` only
+    Latency four cycles; throughput one event a cycle, no bubble between words; stalls as `o` does, and `i` only
     while the queue is full (`i.ready` is a register, two words early, to keep the generator's clock fast).
 
     Parameters
@@ -79,18 +80,25 @@ class EventQueue(wiring.Component):
         if self.signed:
             m.d.comb += word.negatives.eq(i.negatives)
         m.d.sync += room.eq(fifo.level <= fifo.depth - 2)
-        event, came = self.o.payload, data.View(self.tag, expander.o.payload.tag)
+        layout = data.StructLayout({"event": self.o.payload.shape(), "out": 1, "replayed": 1})
+        m.submodules.skid = skid = Skid(layout=layout)  # what takes the events knows late whether it does
+        event, came = skid.i.payload.event, data.View(self.tag, expander.o.payload.tag)
         m.d.comb += [
-            self.o.valid.eq(expander.o.valid),
-            expander.o.ready.eq(self.o.ready),
+            skid.i.valid.eq(expander.o.valid),
+            expander.o.ready.eq(skid.i.ready),
             # neurons of a slot differ in the lowest bits of their channel
             event.c.eq(Cat(expander.o.payload.neuron, came.neuron.c[(width - 1).bit_length() :])),
             event.y.eq(came.neuron.y),
             event.x.eq(came.neuron.x),
             event.step.eq(expander.o.payload.step),
             event.end.eq(expander.o.payload.end),
-            self.o_out.eq(came.out),
-            self.o_replayed.eq(came.replayed),
+            skid.i.payload.out.eq(came.out),
+            skid.i.payload.replayed.eq(came.replayed),
+            self.o.valid.eq(skid.o.valid),
+            skid.o.ready.eq(self.o.ready),
+            self.o.payload.eq(skid.o.payload.event),
+            self.o_out.eq(skid.o.payload.out),
+            self.o_replayed.eq(skid.o.payload.replayed),
         ]
         if self.signed:
             m.d.comb += event.negative.eq(expander.o.payload.negative)

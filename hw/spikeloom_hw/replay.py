@@ -30,6 +30,7 @@ class RowReplay(wiring.Component):
     busy : Out(1), not all rows are added.
     read, address : Out, read the store; `word` In, in the next cycle.
     valid, operation : Out, an operation; `ready` In(1) takes it.
+    offers : Out(1), `valid` of the next cycle.
     digit : Out, the operation's digit of the weights.
     plane, codes : Out, a bit a lane one cycle before the operation's addends, and a code a lane two cycles before.
     """
@@ -46,6 +47,7 @@ class RowReplay(wiring.Component):
                 "address": Out(ceil_log2(spec.plan.store_words)),
                 "word": In(data.ArrayLayout(spec.code_bits, spec.plan.store_width)),
                 "valid": Out(1),
+                "offers": Out(1),
                 "operation": Out(operation_layout(spec, tables)),
                 "ready": In(1),
                 "digit": Out(range(len(spec.digit_range))),
@@ -66,10 +68,13 @@ class RowReplay(wiring.Component):
         arrived, codes = self._gather(m, scan, gathering)
         words = plan.lanes // plan.store_width
         missing = Signal(range(words + 1))
-        done = self._operate(m, codes, missing == 0, gathering)
+        done = self._operate(m, codes)
         m.d.comb += [scan.start.eq(self.start), scan.advance.eq(gathering), complete.eq(gathering & scan.row_end)]
+        m.d.sync += self.valid.eq(self.offers)
+        m.d.comb += self.offers.eq(self.valid & ~done)
         with m.If(arrived):
             m.d.sync += missing.eq(missing - 1)
+            m.d.comb += self.offers.eq(missing == 1)
         with m.If(complete):
             m.d.sync += [gathering.eq(0), final.eq(scan.last)]
         with m.If(self.start | (done & ~final)):
@@ -111,7 +116,7 @@ class RowReplay(wiring.Component):
             m.d.sync += codes.eq(Cat(codes[size:], arriving))
         return valid[2], codes
 
-    def _operate(self, m: Module, codes: Signal, gathered: Value, gathering: Value) -> Value:
+    def _operate(self, m: Module, codes: Signal) -> Value:
         """Bit planes of a gathered row, most significant first, for each digit of the weights; true when all are
         taken.
         """
@@ -123,7 +128,6 @@ class RowReplay(wiring.Component):
         done = Signal()
         shifts = Array(step[f"rows_shift{n}"] for n in range(len(self.spec.digit_range)))
         m.d.comb += [
-            self.valid.eq(self.busy & gathered & ~gathering),
             operation.weight.eq(weight + digit),
             self.digit.eq(digit),
             self.codes.eq(codes),
