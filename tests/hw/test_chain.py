@@ -9,7 +9,7 @@ from spikeloom.cores import plan_core
 from spikeloom.place import agreed
 from spikeloom.program import Program
 from spikeloom_hw.chain import core_specs
-from spikeloom_sim.draw import draw_network
+from spikeloom_sim.draw import PLAIN, draw_network
 
 SEEDS = (0, 1)
 
@@ -48,7 +48,7 @@ def test_chain_equals_golden_model_with_stalls_over_several_samples(name: str, l
 
 
 def test_a_store_that_does_not_get_its_words_whole_is_refused() -> None:
-    network = draw_network(2097153, depth=2)
+    network = draw_network(2097153, depth=2, kinds=frozenset(PLAIN))
     cores = [plan_core(network, 0, width=5), plan_core(network, 1, width=12), plan_core(network, 2, width=1)]
     with pytest.raises(DoesNotFit) as error:
         core_specs(Program(network, tuple(cores)))

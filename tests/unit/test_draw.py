@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from recipes import recipes
-from spikeloom import golden
+from spikeloom import Neuron, Silent, golden
 from spikeloom.gates import require_gates
 from spikeloom.trace import require_equal
-from spikeloom_sim.draw import KINDS, SCHEDULES, draw_network, draw_program, draw_samples
+from spikeloom_sim.draw import KINDS, PLAIN, SCHEDULES, draw_network, draw_program, draw_samples
 from spikeloom_sim.recipe import Recipe, add_options, chosen
 
 ALL = frozenset(KINDS)
@@ -39,7 +39,7 @@ def test_the_command_of_a_seed_is_short() -> None:
 def test_networks_that_are_drawn_for_the_gates_are_built_in_gates(recipe: Recipe) -> None:
     network = recipe.network
     require_gates(network)
-    assert len(network.populations) == (recipe.depth or 0) + 1
+    assert len(network.populations) == (recipe.depth or 0) + len(network.readouts)
     program = recipe.program(network)
     assert 1 <= len(program.cores) <= (recipe.cores or 0)
     assert all(core.lanes <= recipe.lanes for core in program.cores)
@@ -56,13 +56,15 @@ def test_both_golden_forms_agree_on_every_kind_of_network(schedule: str, block: 
 
 def test_every_kind_is_drawn() -> None:
     drawn = [draw_network(seed, kinds=ALL, schedule=schedule) for seed in range(60) for schedule in SCHEDULES]
-    neurons = [item.neuron for network in drawn for item in network.populations[:-1]]
+    every = [item.neuron for network in drawn for item in network.populations]
+    neurons = [neuron for neuron in every if isinstance(neuron, Neuron)]
     assert {neuron.growth for neuron in neurons} == {1.0, 2.0, 1.5, 1.25, 0.5, 0.75, 1 - 2.0**-5}
     for name in ("signed", "fire_pos", "fire_neg", "reset", "drive", "step_gamma"):
         assert any(getattr(neuron, name) is not None and getattr(neuron, name) is not False for neuron in neurons), name
     assert any(neuron.reset_kind == "hard" and not neuron.step_bits for neuron in neurons)
     assert {network.inputs[0].signed for network in drawn} == {False, True}
-    assert {network.populations[-1].neuron.growth for network in drawn} == {1.0, 0.5, 0.75, 1 - 2.0**-5}
+    assert {neuron.growth for neuron in every if isinstance(neuron, Silent)} == {1.0, 0.5, 0.75, 1 - 2.0**-5}
+    assert {len(network.readouts) for network in drawn} == {1, 2}
 
 
 def test_less_that_may_occur_makes_networks_simpler() -> None:
@@ -72,7 +74,7 @@ def test_less_that_may_occur_makes_networks_simpler() -> None:
         assert [len(chain.incoming(item.name)) for item in chain.populations] == [1] * len(chain.populations)
         assert {chain.train(item.name)[0] for item in chain.populations[:-1]} == {2.0}
         assert all(chain.train(item.name)[1] <= 2 for item in (*chain.inputs, *chain.populations[:-1]))
-        shallow, deep = (draw_network(seed, depth=depth) for depth in (2, 5))
+        shallow, deep = (draw_network(seed, depth=depth, kinds=frozenset(PLAIN)) for depth in (2, 5))
         for first, second in zip(shallow.populations[:2], deep.populations[:2], strict=True):
             np.testing.assert_array_equal(first.neuron.initial, second.neuron.initial)
 
