@@ -112,7 +112,10 @@ class Integrate(wiring.Component):
 
     def _stage(self, m: Module, number: int, valid: Value, slot: data.View, *values: list) -> tuple:  # type: ignore[type-arg]
         """Registers for a slot and values of its neurons, as wide as potentials or as flags."""
-        held_valid, held_slot = Signal(name=f"valid_{number}"), Signal(slot.shape(), name=f"slot_{number}")
+        held_valid, held_slot = (
+            Signal(name=f"valid_{number}"),
+            Signal(slot.shape(), name=f"slot_{number}", reset_less=True),
+        )
         found: list[list[Signal]] = []
         with m.If(self.advance):
             m.d.sync += [held_valid.eq(valid), held_slot.eq(slot)]
