@@ -37,7 +37,8 @@ class Drain(wiring.Component):
     busy : Out(1), the bank still holds potentials.
     request, row : Out, a row to read; `granted` In(1) takes it.
     requests : Out(1), `request` of the next cycle.
-    arrived, potentials : In, the row that was asked for.
+    arrived, potentials : In, the row that was asked for; emptied : In, `arrived` once more for every cell, or a row
+        that nobody asked for.
     o : Out(stream), see `slot_layout`.
     """
 
@@ -55,6 +56,7 @@ class Drain(wiring.Component):
                 "row": Out(row),
                 "granted": In(1),
                 "arrived": In(1),
+                "emptied": In(spec.plan.grid[0] * spec.plan.grid[1]),
                 "potentials": In(potentials_layout(spec)),
                 "o": Out(stream.Signature(slot_layout(spec.plan.bits, spec.slot, spec.scanned_shape))),
             }
@@ -91,9 +93,13 @@ class Drain(wiring.Component):
             with m.If(self.row == self.last_row):
                 m.d.sync += asking.eq(0)
         with m.If(self.arrived):
-            m.d.sync += [fetched.eq(self.potentials), ready.eq(1), awaited.eq(0)]
+            m.d.sync += [ready.eq(1), awaited.eq(0)]
         with m.Elif(take):
             m.d.sync += ready.eq(0)
+        for cell, emptied in enumerate(self.emptied):
+            part = slice(cell * len(tail), (cell + 1) * len(tail))
+            with m.If(emptied):
+                m.d.sync += fetched.as_value()[part].eq(self.potentials.as_value()[part])
         with m.If(take):
             m.d.sync += [tail.eq(fetched.as_value()[-len(tail) :]), place.eq(1), late.eq(0), full.eq(1)]
         with m.Elif(moves):
