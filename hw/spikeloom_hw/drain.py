@@ -8,13 +8,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from spikeloom.resources import SLOTS
 
 from .layouts import slot_layout
 from .scan import Scan
 from .spec import CoreSpec
 from .words import potentials_layout
-
-QUEUE = 16  # slots; as deep as distributed memory
 
 
 class Drain(wiring.Component):
@@ -125,8 +124,8 @@ class Drain(wiring.Component):
             potentials = potentials | picked
         arriving = Signal(self.o.payload.shape(), reset_less=True)
         picked_valid, arrives, picked_tag = Signal(), Signal(), Signal(len(tag))
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=len(arriving.as_value()), depth=QUEUE)
-        left = Signal(range(QUEUE + 1), init=QUEUE)  # places that nothing is on its way to
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=len(arriving.as_value()), depth=SLOTS)
+        left = Signal(range(SLOTS + 1), init=SLOTS)  # places that nothing is on its way to
         room = Signal()
         m.d.sync += [
             picked_valid.eq(valid),

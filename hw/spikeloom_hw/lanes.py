@@ -132,7 +132,10 @@ class Lanes(wiring.Component):
         told = [(factor, used)] * (spec.plan.grid[0] * spec.plan.grid[1])
         if len(told) > 1:
             for cell, (one, other) in enumerate(told):
-                spread = Signal.like(one, name=f"{SPREAD}factor_{cell}"), Signal.like(other, name=f"{SPREAD}used_{cell}")
+                spread = (
+                    Signal.like(one, name=f"{SPREAD}factor_{cell}"),
+                    Signal.like(other, name=f"{SPREAD}used_{cell}"),
+                )
                 m.d.sync += [spread[0].eq(one), spread[1].eq(other)]
                 told[cell] = spread
         products = []
