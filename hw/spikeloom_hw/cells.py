@@ -70,7 +70,7 @@ class Cell(wiring.Component):
     -------
     valid, row : In, a row to add to; its lowest bit is the bank (stage 0).
     empty : In(1), leave zeros there instead (stage 0).
-    potentials : Out, the row that was read (stage 1).
+    potentials : Out, the row that was read; emptied : Out(1), and is emptied (stage 1).
     addends, negative : In, what to add; inverted addends of a negative spike need one more (stage 2).
     """
 
@@ -83,6 +83,7 @@ class Cell(wiring.Component):
                 "row": In(ceil_log2(2 * spec.plan.rows)),
                 "empty": In(1),
                 "potentials": Out(self.layout),
+                "emptied": Out(1),
                 "addends": In(self.layout),
                 "negative": In(1),
             }
@@ -108,7 +109,7 @@ class Cell(wiring.Component):
             row_2.eq(row_1),
             valid_1.eq(self.valid),
             valid_2.eq(valid_1),
-            empty.eq(self.empty),
+            empty.eq(self.empty & self.valid),
             near.eq(valid_1 & (row_1 == self.row)),
             far.eq(valid_2 & (row_2 == self.row)),
             again.eq(near & ~empty),
@@ -121,6 +122,7 @@ class Cell(wiring.Component):
             read.addr.eq(self.row),
             read.en.eq(self.valid),
             self.potentials.eq(read.data),
+            self.emptied.eq(empty),
             adders.again.eq(again),
             adders.last_sums.eq(last_sums),
             adders.potentials.eq(held),
@@ -158,7 +160,7 @@ class Cells(wiring.Component):
     empty : In(1), read the row and leave zeros behind.
     stride_y, stride_x : In, rows between blocks.
     addends : In
-    potentials : Out, a row of all cells.
+    potentials : Out, a row of all cells; emptied : Out, a bit a cell, it is emptied.
     """
 
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
@@ -175,6 +177,7 @@ class Cells(wiring.Component):
                 "stride_x": In(row),
                 "addends": In(potentials_layout(spec)),
                 "potentials": Out(potentials_layout(spec)),
+                "emptied": Out(spec.plan.grid[0] * spec.plan.grid[1]),
             }
         )
 
@@ -197,6 +200,7 @@ class Cells(wiring.Component):
                 cell.addends.eq(self.addends.as_value()[part]),
                 self.potentials.as_value()[part].eq(cell.potentials.as_value()),
                 cell.negative.eq(negative),
+                self.emptied[number].eq(cell.emptied),
             ]
         return m
 
@@ -210,6 +214,13 @@ class Cells(wiring.Component):
             m.d.sync += [row.eq(operation.row), bank.eq(self.bank), empty.eq(self.empty)]
             m.d.sync += valid.eq(self.valid & (operation.mask_y & operation.mask_x | self.empty))
             return [(Cat(bank, row), valid, empty)]
+        operation, valid_0, empty_0, bank_0 = Signal.like(operation), Signal(), Signal(), Signal()
+        m.d.sync += [
+            operation.eq(self.operation),
+            valid_0.eq(self.valid),
+            empty_0.eq(self.empty),
+            bank_0.eq(self.bank),
+        ]
         # the four rows that an operation may touch, then each cell takes its own
         higher = {}
         for up in (0, 1):
@@ -228,16 +239,14 @@ class Cells(wiring.Component):
         mask_y = Signal(gy)
         mask_x = Signal(gx)
         m.d.sync += [
-            valid_1.eq(self.valid),
-            empty_1.eq(self.empty),
-            bank_1.eq(self.bank),
-            mask_y.eq(operation.mask_y | self.empty.replicate(gy)),
-            mask_x.eq(operation.mask_x | self.empty.replicate(gx)),
+            valid_1.eq(valid_0),
+            empty_1.eq(empty_0),
+            bank_1.eq(bank_0),
+            mask_y.eq(operation.mask_y | empty_0.replicate(gy)),
+            mask_x.eq(operation.mask_x | empty_0.replicate(gx)),
             bank.eq(bank_1),
             empty.eq(empty_1),
         ]
-        bank_3, empty_3 = Signal(), Signal()
-        m.d.sync += [bank_3.eq(bank), empty_3.eq(empty)]
         found: list[tuple[Value, Value, Value]] = []
         for a in range(gy):
             for b in range(gx):
@@ -254,9 +263,12 @@ class Cells(wiring.Component):
                     y, x, _ = FOLD[a * gx + b]
                     lands = Mux(folded, valid_1 & mask_y[y] & mask_x[x], lands)
                 m.d.sync += valid.eq(lands)
-                late, late_valid = Signal.like(own, name=f"cell_read_{a}_{b}"), Signal(name=f"cell_reads_{a}_{b}")
-                m.d.sync += [late.eq(own), late_valid.eq(valid)]
-                found.append((Cat(bank_3, late), late_valid, empty_3))
+                # bank and flag are different in every cell, or Yosys would keep one for all
+                late, late_bank = Signal.like(own, name=f"cell_read_{a}_{b}"), Signal(name=f"cell_bank_{a}_{b}")
+                late_valid, late_empty = Signal(name=f"cell_reads_{a}_{b}"), Signal(name=f"cell_empties_{a}_{b}")
+                m.d.sync += [late.eq(own), late_bank.eq(bank & valid), late_valid.eq(valid)]
+                m.d.sync += late_empty.eq(empty & valid)
+                found.append((Cat(late_bank, late), late_valid, late_empty))
         return found
 
     def _flags(self, m: Module, name: str, code: Value, wanted: list[list[tuple[int, ...]]]) -> list[list[Value]]:

@@ -205,6 +205,7 @@ class Core(wiring.Component):
             cells.stride_x.eq(step.stride_x),
             cells.addends.eq(lanes.addends),
             drain.potentials.eq(cells.potentials),
+            drain.emptied.eq(cells.emptied),
             drain.arrived.eq(arrived),
             drain.start.eq(
                 sequencer.swap if len(self.spec.steps) == 1 else sequencer.begin & step.first & self.draining

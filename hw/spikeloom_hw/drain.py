@@ -8,13 +8,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from spikeloom.resources import SLOTS
 
 from .layouts import slot_layout
 from .scan import Scan
 from .spec import CoreSpec
 from .words import potentials_layout
-
-QUEUE = 16  # slots; as deep as distributed memory
 
 
 class Drain(wiring.Component):
@@ -37,7 +36,8 @@ class Drain(wiring.Component):
     busy : Out(1), the bank still holds potentials.
     request, row : Out, a row to read; `granted` In(1) takes it.
     requests : Out(1), `request` of the next cycle.
-    arrived, potentials : In, the row that was asked for.
+    arrived, potentials : In, the row that was asked for; emptied : In, `arrived` once more for every cell, or a row
+        that nobody asked for.
     o : Out(stream), see `slot_layout`.
     """
 
@@ -55,6 +55,7 @@ class Drain(wiring.Component):
                 "row": Out(row),
                 "granted": In(1),
                 "arrived": In(1),
+                "emptied": In(spec.plan.grid[0] * spec.plan.grid[1]),
                 "potentials": In(potentials_layout(spec)),
                 "o": Out(stream.Signature(slot_layout(spec.plan.bits, spec.slot, spec.scanned_shape))),
             }
@@ -91,9 +92,13 @@ class Drain(wiring.Component):
             with m.If(self.row == self.last_row):
                 m.d.sync += asking.eq(0)
         with m.If(self.arrived):
-            m.d.sync += [fetched.eq(self.potentials), ready.eq(1), awaited.eq(0)]
+            m.d.sync += [ready.eq(1), awaited.eq(0)]
         with m.Elif(take):
             m.d.sync += ready.eq(0)
+        for cell, emptied in enumerate(self.emptied):
+            part = slice(cell * len(tail), (cell + 1) * len(tail))
+            with m.If(emptied):
+                m.d.sync += fetched.as_value()[part].eq(self.potentials.as_value()[part])
         with m.If(take):
             m.d.sync += [tail.eq(fetched.as_value()[-len(tail) :]), place.eq(1), late.eq(0), full.eq(1)]
         with m.Elif(moves):
@@ -120,8 +125,8 @@ class Drain(wiring.Component):
             potentials = potentials | picked
         arriving = Signal(self.o.payload.shape(), reset_less=True)
         picked_valid, arrives, picked_tag = Signal(), Signal(), Signal(len(tag))
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=len(arriving.as_value()), depth=QUEUE)
-        left = Signal(range(QUEUE + 1), init=QUEUE)  # places that nothing is on its way to
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=len(arriving.as_value()), depth=SLOTS)
+        left = Signal(range(SLOTS + 1), init=SLOTS)  # places that nothing is on its way to
         room = Signal()
         m.d.sync += [
             picked_valid.eq(valid),

@@ -11,6 +11,8 @@ from .spec import CoreSpec
 from .tables import Codes, WalkTables
 from .words import operation_layout, potentials_layout
 
+SPREAD = "spread_"  # names of registers of which Yosys must not make one for all; see `synth`
+
 
 class Lanes(wiring.Component):
     """Weight memory, rotation and shifters: `addends` follow `operation` by `spec.weight_latency` cycles, one row a
@@ -57,22 +59,38 @@ class Lanes(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        plan, spec = self.spec.plan, self.spec
-        layout = row_layout(plan.weight_bits, plan.lanes)
-        m.submodules.weights = memory = Memory(
-            shape=layout, depth=len(spec.weight_rows), init=rom_image(spec.weight_rows)
-        )
-        read = memory.read_port()
-        m.d.comb += read.addr.eq(self.operation.weight)
+        plan = self.spec.plan
+        found: list[Value] = []
+        for line in range(plan.grid[0]):  # a memory for each row of cells, since an address does not get far in a cycle
+            address: Value = self.operation.weight
+            if plan.grid != (1, 1):
+                address = Signal.like(self.operation.weight, name=f"{SPREAD}weight_{line}")
+                m.d.sync += address.eq(self.operation.weight)
+            found += self._read(m, line, address)
+        weights = [value.as_unsigned() for value in found]
         if plan.grid == (1, 1):
-            row = Signal(layout, reset_less=True)
-            m.d.sync += row.eq(read.data)
-            weights: list[Value] = [row[lane].as_unsigned() for lane in range(plan.lanes)]
+            row = Signal(row_layout(plan.weight_bits, plan.lanes), reset_less=True)
+            m.d.sync += row.eq(Cat(*weights))
+            weights = [row[lane].as_unsigned() for lane in range(plan.lanes)]
         else:
-            weights = self._rotate(m, [read.data[lane].as_unsigned() for lane in range(plan.lanes)])
+            weights = self._rotate(m, weights)
         products = self._multiply(m, weights) if plan.multiply else self._shift(m, weights)
         m.d.comb += [self.addends[lane].eq(product) for lane, product in enumerate(products)]
         return m
+
+    def _read(self, m: Module, line: int, address: Value) -> list[Value]:
+        """Weights of a row of cells, in the cycle after their address."""
+        plan, rows = self.spec.plan, self.spec.weight_rows
+        width = plan.lanes // plan.grid[0]
+        memory = Memory(
+            shape=row_layout(plan.weight_bits, width),
+            depth=len(rows),
+            init=rom_image(rows[:, line * width : (line + 1) * width]),
+        )
+        m.submodules["weights" if plan.grid[0] == 1 else f"weights{line}"] = memory
+        read = memory.read_port()
+        m.d.comb += read.addr.eq(address)
+        return [read.data[lane] for lane in range(width)]
 
     def _shift(self, m: Module, weights: list[Value]) -> list[Value]:
         """Weights to the left, inverted for negative spikes, or nothing where the plane has a zero."""
@@ -100,25 +118,33 @@ class Lanes(wiring.Component):
         """Weights times a power of two, or minus that, or times the codes of a row; factors registered."""
         spec, bits = self.spec, self.spec.plan.weight_bits
         digits = len(spec.digit_range)
+        ahead = 2 if spec.plan.grid == (1, 1) else 3
         power = Signal(spec.shifts, name="power")
         factor = Signal(signed(spec.shifts + 1), name="factor")
-        by_rows = self._delay(m, "by_rows", self.by_rows, ahead=2)
-        m.d.comb += power.eq(1 << self._delay(m, "shift", self.operation.shift, ahead=2))
-        negative = self._delay(m, "negative", self.operation.negative, ahead=2)
-        with m.If(self._delay(m, "empty", self.empty, ahead=2) | by_rows):
+        by_rows = self._delay(m, "by_rows", self.by_rows, ahead=ahead)
+        m.d.comb += power.eq(1 << self._delay(m, "shift", self.operation.shift, ahead=ahead))
+        negative = self._delay(m, "negative", self.operation.negative, ahead=ahead)
+        with m.If(self._delay(m, "empty", self.empty, ahead=ahead) | by_rows):
             m.d.sync += factor.eq(0)
         with m.Else():
             m.d.sync += factor.eq(Mux(negative, -power, power))
-        used = []  # which digit of a row's weights
-        number = self._delay(m, "digit", self.digit, ahead=2)
-        for digit in range(digits if spec.adds_rows else 0):
-            flag = Signal(name=f"digit_{digit}")
-            m.d.sync += flag.eq(by_rows & (number == digit))
-            used.append(flag)
+        used = Signal(digits if spec.adds_rows else 0)  # which digit of a row's weights
+        number = self._delay(m, "digit", self.digit, ahead=ahead)
+        m.d.sync += used.eq(Cat(by_rows & (number == digit) for digit in range(len(used))))
+        told = [(factor, used)] * (spec.plan.grid[0] * spec.plan.grid[1])
+        if len(told) > 1:
+            for cell, (one, other) in enumerate(told):
+                spread = (
+                    Signal.like(one, name=f"{SPREAD}factor_{cell}"),
+                    Signal.like(other, name=f"{SPREAD}used_{cell}"),
+                )
+                m.d.sync += [spread[0].eq(one), spread[1].eq(other)]
+                told[cell] = spread
         products = []
         for lane, weight in enumerate(weights):
             product = Signal(signed(bits + spec.factor_bits), name=f"product_{lane}", reset_less=True)
-            own = Signal(signed(spec.factor_bits), name=f"factor_{lane}", reset_less=True)
+            own = Signal(signed(spec.factor_bits), name=f"{SPREAD}factor_of_{lane}", reset_less=True)
+            factor, used = told[lane // spec.plan.width]
             code = self.codes[lane * spec.code_bits : (lane + 1) * spec.code_bits]
             value: Value = Cat(factor, factor[-1].replicate(spec.factor_bits))[: spec.factor_bits]
             for n, flag in enumerate(used):
@@ -142,13 +168,23 @@ class Lanes(wiring.Component):
         width = self.spec.plan.width
         cells = [[Cat(*weights[(a * gx + b) * width :][:width]) for b in range(gx)] for a in range(gy)]
         now = self.operation.rotation_y, self.operation.rotation_x
-        late = Signal.like(now[0], name="rotation_y_1"), Signal.like(now[1], name="rotation_x_1")
-        m.d.sync += [held.eq(code) for held, code in zip(late, now, strict=True)]
+        late = now
+        for stage in (1, 2):
+            held = Signal.like(now[0], name=f"rotation_y_{stage}"), Signal.like(now[1], name=f"rotation_x_{stage}")
+            m.d.sync += [later.eq(sooner) for later, sooner in zip(held, late, strict=True)]
+            late = held
         picks_x, picks_y = self._picks(m, 1, now), self._picks(m, 0, late)
-        along_x = [
-            [self._pick(m, f"x_{a}_{b}", [(cells[a][at], flag) for at, flag in picks_x[a][b]]) for b in range(gx)]
-            for a in range(gy)
-        ]
+        along_x = []
+        for a in range(gy):
+            line = []
+            for b in range(gx):
+                options = []
+                for at, flag in picks_x[a][b]:
+                    own = Signal(name=f"{SPREAD}pick_{a}_{b}_{at}")
+                    m.d.sync += own.eq(flag)
+                    options.append((cells[a][at], own))
+                line.append(self._pick(m, f"x_{a}_{b}", options))
+            along_x.append(line)
         found: list[Value] = []
         for a in range(gy):
             for b in range(gx):

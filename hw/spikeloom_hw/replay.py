@@ -16,7 +16,7 @@ class RowReplay(wiring.Component):
     digit of the weights), in which the lanes add their weight where their code has a one. Lanes with multipliers take
     all bits at once.
 
-    Gathering takes a cycle a word and five more; operations are offered until they are taken.
+    Gathering takes a cycle a word and six more; operations are offered until they are taken.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ class RowReplay(wiring.Component):
             channel.eq(neuron.c - step.rows_offset),
             lies.eq(scan.live & ~channel[-1] & (channel[:-1] < step.rows_channels)),
         ]
-        valid = [Signal(name=f"valid_{stage}") for stage in range(3)]
-        exists = [Signal(name=f"exists_{stage}") for stage in range(3)]
+        valid = [Signal(name=f"valid_{stage}") for stage in range(4)]
+        exists = [Signal(name=f"exists_{stage}") for stage in range(4)]
         line, column, word = (Signal.like(self.address, name=name) for name in ("line", "column", "channel_word"))
         m.d.sync += [
             line.eq(step.rows_base + neuron.y * step.rows_y),
@@ -111,10 +111,11 @@ class RowReplay(wiring.Component):
         m.d.comb += self.read.eq(valid[1])
         codes = Signal(plan.lanes * self.spec.code_bits, reset_less=True)
         size = plan.store_width * self.spec.code_bits
-        with m.If(valid[2]):
-            arriving = self.word.as_value() & exists[2].replicate(size)
-            m.d.sync += codes.eq(Cat(codes[size:], arriving))
-        return valid[2], codes
+        arriving = Signal(size, reset_less=True)
+        m.d.sync += arriving.eq(self.word)
+        with m.If(valid[3]):
+            m.d.sync += codes.eq(Cat(codes[size:], arriving & exists[3].replicate(size)))
+        return valid[3], codes
 
     def _operate(self, m: Module, codes: Signal) -> Value:
         """Bit planes of a gathered row, most significant first, for each digit of the weights; true when all are

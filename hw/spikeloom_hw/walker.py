@@ -1,12 +1,13 @@
 """The walker turns events into the rows they touch: which potentials, which weights, shifted by how much."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .layouts import spike_layout
 from .rom import rom
+from .skid import Skid
 from .spec import CoreSpec
 from .tables import WalkTables
 from .words import operation_layout, record_layout, step_layout
@@ -139,7 +140,14 @@ class Walker(wiring.Component):
         }
         if self.spec.signed:
             values["negative"] = found["negative"]
-        return self._stage(m, "job", found["valid"] & (found["end"] | lands), found["ready"], values)
+        return self._pass(m, "job", found["valid"] & (found["end"] | lands), found["ready"], values)
+
+    def _pass(self, m: Module, name: str, valid: Value, ready: Value, values: dict[str, Value]) -> dict[str, Value]:
+        """As `_stage`, but `ready` is a register: much of what feeds the walker hangs on it."""
+        m.submodules[name] = skid = Skid(layout=data.StructLayout({key: len(value) for key, value in values.items()}))
+        m.d.comb += [skid.i.payload[key].eq(value) for key, value in values.items()]
+        m.d.comb += [skid.i.valid.eq(valid), ready.eq(skid.i.ready)]
+        return {key: skid.o.payload[key] for key in values} | {"valid": skid.o.valid, "ready": skid.o.ready}
 
     def _walk(self, m: Module, job: dict[str, Value]) -> None:
         """Third stage: one operation a cycle."""
@@ -156,12 +164,12 @@ class Walker(wiring.Component):
         masks_x = Signal.like(job["masks_x"])
         all_x = Signal.like(job["masks_x"])
         left_group = Signal.like(step.last_group)
-        last = Signal()
+        last = Signal()  # nothing is left
+        one_group = step.last_group == 0
         take = Signal()
         m.d.comb += [
             o.mask_y.eq(masks_y[:cells_y]),
             o.mask_x.eq(masks_x[:cells_x]),
-            last.eq((left_y == 0) & (left_x == 0) & (left_group == 0)),
             self.ended.eq(job["valid"] & job["end"] & ~self.valid),
             take.eq(Mux(self.valid, last & self.ready, ~self.ended | self.proceed)),
             job["ready"].eq(take & (~(job["valid"] & job["end"]) | self.proceed)),
@@ -181,6 +189,7 @@ class Walker(wiring.Component):
                 masks_x.eq(job["masks_x"]),
                 all_x.eq(job["masks_x"]),
                 left_group.eq(step.last_group),
+                last.eq((job["last_y"] == 0) & (job["last_x"] == 0) & one_group),
                 o.row.eq(job["row"]),
                 place_row.eq(job["row"]),
                 line_row.eq(job["row"]),
@@ -193,10 +202,13 @@ class Walker(wiring.Component):
             m.d.sync += [o.weight.eq(o.weight + 1), left_group.eq(step.last_group)]
             with m.If(left_group != 0):
                 m.d.sync += [left_group.eq(left_group - 1), o.row.eq(o.row + 1)]
+                m.d.sync += last.eq((left_group == 1) & (left_x == 0) & (left_y == 0))
             with m.Elif(left_x != 0):
                 m.d.sync += [left_x.eq(left_x - 1), masks_x.eq(masks_x >> cells_x)]
                 m.d.sync += [o.row.eq(next_row), place_row.eq(next_row)]
+                m.d.sync += last.eq((left_x == 1) & (left_y == 0) & one_group)
             with m.Else():
                 m.d.sync += [left_y.eq(left_y - 1), left_x.eq(last_x), masks_y.eq(masks_y >> cells_y)]
                 m.d.sync += [masks_x.eq(all_x), o.row.eq(next_line[0]), place_row.eq(next_line[0])]
+                m.d.sync += last.eq((left_y == 1) & (last_x == 0) & one_group)
                 m.d.sync += [line_row.eq(next_line[0]), o.weight.eq(next_line[1]), line_weight.eq(next_line[1])]

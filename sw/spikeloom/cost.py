@@ -18,12 +18,12 @@ from .visits import sent_digits
 
 # From the last operation of a phase to the first one of the next, measured: events wait at the port; events come from
 # the layer before; the core before can send only when this one has swapped.
-PORT_CYCLES, PHASE_CYCLES, CHAIN_CYCLES = 10, 28, 45
-PIPELINE_CYCLES = 20  # from a phase's first slot until its first event reaches the lanes
+PORT_CYCLES, PHASE_CYCLES, CHAIN_CYCLES = 12, 35, 52
+PIPELINE_CYCLES = 26  # from a phase's first slot until its first event reaches the lanes
 ROW_CYCLES = 6  # until a row that the generator asks for is there
 INTEGRATE_CYCLES = 6  # more of them in cores that keep potentials
 EVENTS_OF_A_TRAIN = 2.2  # that is not silent
-GATHER_CYCLES = 5  # of a row of codes, besides its words
+GATHER_CYCLES = 6  # of a row of codes, besides its words
 INBOX_STEP = 512  # events: a block RAM or two
 
 

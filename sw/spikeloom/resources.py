@@ -17,6 +17,7 @@ from .weights import weight_rows
 LUTS_OF_A_UNIT = 6  # of distributed RAM: two slices, and half of one for its write port
 INTEGRATE_LUTS = 14  # a bit of a neuron that is visited step by step
 FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
+SLOTS = 16  # that wait between a bank and the generator
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -42,10 +43,12 @@ class Capacity:
 
 def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str], ...]:
     """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`)."""
-    found = [("weights", sum(weight_rows(network, core).values()), core.lanes * core.weight_bits, "rom")]
+    lines, rows = core.grid[0], sum(weight_rows(network, core).values())
+    found = [(f"weights{i}", rows, core.lanes // lines * core.weight_bits, "rom") for i in range(lines)]
     if not core_registers(core):
         cells = core.grid[0] * core.grid[1]
         found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "ram") for i in range(cells)]
+        found.append(("slots", SLOTS - 1, _slot_bits(core), "ram"))  # the last one is a register
     if core.stored:
         codes = max(stored_bits(network, item.source) for item in core.stored)
         found.append(("store", core.store_words, core.store_width * codes, "ram"))
@@ -95,14 +98,14 @@ def core_blocks(network: Network, core: CorePlan, family: str) -> int:
 def core_luts(network: Network, core: CorePlan) -> int:
     """Estimated LUTs of a core, fitted to what Yosys made of nine networks with 8 to 144 lanes (within 13 %)."""
     distances = _distances(network, core)
-    lane = 2.0 * core.bits if core_registers(core) else 3.0 * core.bits  # adder, forwarding, way to the generator
+    lane = 2.0 * core.bits if core_registers(core) else 2.75 * core.bits  # adder, forwarding, way to the generator
     if core.multiply:
         lane += 14
     else:
         lane += 0.9 * (core.weight_bits + distances - 1) * (distances - 1).bit_length()
     cells = core.grid[0] * core.grid[1]
     if cells > 1:
-        lane += 4 * core.weight_bits  # rotation
+        lane += 2 * core.weight_bits  # rotation
     steps = max((sent_digits(network, layer.population) for layer in core.layers if _neuron(network, layer)), default=0)
     generator = 2.5 * core.generate_width * steps * core.bits
     if integrates(network, core):
@@ -144,6 +147,16 @@ def shortages(program: Program, capacity: Capacity) -> list[str]:
     if blocks > capacity.ram_blocks:
         found.append(f"needs about {blocks} of {capacity.ram_blocks} RAM blocks")
     return found
+
+
+def _slot_bits(core: CorePlan) -> int:
+    """Width of a slot: potentials, coordinates of any place of any layer, the end mark."""
+    extents = [
+        (layer.groups * layer.channels, layer.blocks[0] * layer.spread[0], layer.blocks[1] * layer.spread[1])
+        for layer in core.layers
+    ]
+    coordinates = sum((max(extent) - 1).bit_length() for extent in zip(*extents, strict=True))
+    return max(core.generate_width, 1) * core.bits + coordinates + 1
 
 
 def _word_bits(network: Network, core: CorePlan) -> int:
