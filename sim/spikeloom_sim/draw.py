@@ -313,6 +313,11 @@ def draw_program(seed: int, network: Network, *, cores: int | None = None, lanes
     for number in range(1, len(plans)):
         if rng.random() < 0.5:
             plans[number] = replace(plans[number], inbox=int(rng.integers(2, 40)))
+    own = np.random.default_rng((seed, 1 << 14))
+    for number, plan in enumerate(plans):
+        signed = any(network.sender(item.source).signed for item in plan.stored)  # those are not multiplied
+        if plan.stored and not signed and own.random() < 0.3:
+            plans[number] = replace(plan, multiply=True)
     return Program(network, tuple(plans))
 
 

@@ -49,6 +49,8 @@ def place(
     program = placed(network, lanes=lanes, cores=cores, capacity=capacity)
     program = Program(network, agreed(network, program.cores))
     wanted = sum(core.lanes + OWN_MULTIPLIERS for core in program.cores if core.stored)
+    if any(network.sender(item.source).signed for core in program.cores for item in core.stored):
+        return program  # codes are multiplied without a sign
     if capacity is None or not 0 < wanted <= capacity.multipliers:
         return program
     other = replace(program, cores=tuple(replace(core, multiply=bool(core.stored)) for core in program.cores))

@@ -8,8 +8,9 @@ import pytest
 from random_networks import random_samples
 from spikeloom import Network
 from spikeloom.cores import plan_core
-from spikeloom.place import agreed
+from spikeloom.place import agreed, place
 from spikeloom.program import Program
+from spikeloom.resources import Capacity
 from spikeloom_hw.build import generate
 from spikeloom_sim.cocotb_run import run, simulator_of
 from spikeloom_sim.compiled import compile_library
@@ -77,6 +78,17 @@ def test_gates_that_sweep_equal_the_golden_model(
             *(model.run(vectors(made, x, rng), seed=2, abort_cycles=int(stop)) for stop in rng.integers(100, 9000, 8)),
         ]
     assert [judge(made, want, capture) for capture in runs] == [Verdict(0, None)] * len(runs)
+
+
+def test_signed_codes_are_not_multiplied(tmp_path: Path, rng: np.random.Generator) -> None:
+    network = synchronous()
+    large = Capacity("large", 100000, 1000, "ecp5", multipliers=1000)
+    program = place(network, lanes=4, cores=2, capacity=large)
+    assert [(bool(core.stored), core.multiply) for core in program.cores] == [(False, False), (True, False)]
+    made = Design.load(generate(network, tmp_path / "chain", program=program).folder)
+    x = random_samples(rng, network, 3)
+    with Model(made, compile_library(made, level="-O0")) as model:
+        assert judge(made, expected(made, x), model.run(vectors(made, x, rng), seed=4)) == Verdict(0, None)
 
 
 @pytest.mark.xdist_group("verilator")
