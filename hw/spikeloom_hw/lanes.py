@@ -59,7 +59,7 @@ class Lanes(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        plan, spec = self.spec.plan, self.spec
+        plan = self.spec.plan
         found: list[Value] = []
         for line in range(plan.grid[0]):  # a memory for each row of cells, since an address does not get far in a cycle
             address: Value = self.operation.weight
@@ -132,12 +132,10 @@ class Lanes(wiring.Component):
         told = [(factor, used)] * (spec.plan.grid[0] * spec.plan.grid[1])
         if len(told) > 1:
             for cell, (one, other) in enumerate(told):
-                spread = (
-                    Signal.like(one, name=f"{SPREAD}factor_{cell}"),
-                    Signal.like(other, name=f"{SPREAD}used_{cell}"),
-                )
-                m.d.sync += [spread[0].eq(one), spread[1].eq(other)]
-                told[cell] = spread
+                own_factor = Signal.like(one, name=f"{SPREAD}factor_{cell}")
+                own_used = Signal.like(other, name=f"{SPREAD}used_{cell}")
+                m.d.sync += [own_factor.eq(one), own_used.eq(other)]
+                told[cell] = own_factor, own_used
         products = []
         for lane, weight in enumerate(weights):
             product = Signal(signed(bits + spec.factor_bits), name=f"product_{lane}", reset_less=True)
@@ -165,28 +163,18 @@ class Lanes(wiring.Component):
         gy, gx = self.spec.plan.grid
         width = self.spec.plan.width
         cells = [[Cat(*weights[(a * gx + b) * width :][:width]) for b in range(gx)] for a in range(gy)]
-        late = self.operation.rotation_y
-        for stage in (1, 2):
-            held = Signal.like(late, name=f"rotation_{stage}")
-            m.d.sync += held.eq(late)
-            late = held
-        picks_x = self._picks(m, 1, self.operation.rotation_x)[0]
-        picks_y = self._picks(m, 0, late)
-        along_x = []
-        for a in range(gy):
-            line = []
-            for b in range(gx):
-                options = []
-                for at, flag in picks_x[b]:
-                    own = Signal(name=f"{SPREAD}pick_{a}_{b}_{at}")
-                    m.d.sync += own.eq(flag)
-                    options.append((cells[a][at], own))
-                line.append(self._pick(m, f"x_{a}_{b}", options))
-            along_x.append(line)
+        late = Signal.like(self.operation.rotation_y, name="rotation_1")
+        m.d.sync += late.eq(self.operation.rotation_y)
+        (drops_x,) = self._drops(m, 1, self.operation.rotation_x)
+        drops_y = self._drops(m, 0, late)
+        along_x = [
+            [self._pick(m, f"x_{a}_{b}", [(cells[a][at], flag) for at, flag in drops_x[b]]) for b in range(gx)]
+            for a in range(gy)
+        ]
         found: list[Value] = []
         for a in range(gy):
             for b in range(gx):
-                moved = self._pick(m, f"y_{a}_{b}", [(along_x[at][b], flag) for at, flag in picks_y[a][b]])
+                moved = self._pick(m, f"y_{a}_{b}", [(along_x[at][b], flag) for at, flag in drops_y[a][b]])
                 rotated = Signal(len(moved), name=f"rotated_{a}_{b}", reset_less=True)
                 m.d.sync += rotated.eq(moved)
                 bits = len(moved) // width
@@ -194,17 +182,22 @@ class Lanes(wiring.Component):
         return found
 
     def _pick(self, m: Module, name: str, options: list[tuple[Value, Value]]) -> Value:
-        """The value whose flag is set, a cycle later."""
+        """The value whose flag says that it is not dropped, a cycle later; flags come a cycle early."""
         found: Value = Const(0, len(options[0][0]))
-        for number, (value, flag) in enumerate(options):
+        for number, (value, drop) in enumerate(options):
             held = Signal(len(value), name=f"{name}_{number}", reset_less=True)
-            m.d.sync += held.eq(Mux(flag, value, 0) if len(options) > 1 else value)
+            if len(options) == 1:
+                m.d.sync += held.eq(value)
+            else:
+                dropped = Signal(name=f"{SPREAD}drop_{name}_{number}")  # it is the reset of flip-flops as it is
+                m.d.sync += dropped.eq(drop)
+                m.d.sync += held.eq(Mux(dropped, 0, value))
             found = found | held
         return found
 
-    def _picks(self, m: Module, axis: int, code: Value) -> list[list[list[tuple[int, Value]]]]:
-        """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says so in
-        the cycle after the code. Columns are the same for all rows.
+    def _drops(self, m: Module, axis: int, code: Value) -> list[list[list[tuple[int, Value]]]]:
+        """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says that
+        they do not, in the cycle after the code. Columns are the same for all rows.
         """
         gy, gx = self.spec.plan.grid
         rotations = self.tables.rotations[axis]
@@ -217,8 +210,8 @@ class Lanes(wiring.Component):
                 for source in sorted({moved[a][b] for moved, _ in rotations}):
                     chosen = tuple(number for number, (moved, _) in enumerate(rotations) if moved[a][b] == source)
                     if chosen not in flags:
-                        flags[chosen] = Signal(name=f"pick_{axis}_{len(flags)}")
-                        m.d.sync += flags[chosen].eq(Cat(*(code == number for number in chosen)).any())
+                        flags[chosen] = Signal(name=f"drop_{axis}_{len(flags)}")
+                        m.d.sync += flags[chosen].eq(~Cat(*(code == number for number in chosen)).any())
                     picks.append((source, flags[chosen]))
                 line.append(picks)
             found.append(line)
