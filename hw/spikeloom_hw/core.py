@@ -76,9 +76,8 @@ class Core(wiring.Component):
             sequencer.ended.eq(walker.ended),
             sequencer.draining.eq(self.draining),
         ]
-        m.d.sync += walker.proceed.eq(
-            sequencer.proceed
-        )  # nothing runs in between: the word is fetched, or a bank drained
+        # a cycle late, in which nothing runs: the next word is fetched, or the bank that was filled is drained
+        m.d.sync += walker.proceed.eq(sequencer.proceed)
         if spec.plan.stored:
             m.submodules.store = self.store = Store(spec=spec)
             m.d.comb += self.store.record.eq(walker.record)

@@ -115,8 +115,8 @@ class Drain(wiring.Component):
         """From a row to the slot whose bit is set: first within cells, then among them; a flag that there is room."""
         plan, size = self.spec.plan, self.spec.plan.bits * self.spec.slot
         row = Cat(Value.cast(fetched)[: -len(tail)], tail)
-        starts = zip(range(0, len(row), size), place, strict=False)
-        slots = [row[start : start + size] & bit.replicate(size) for start, bit in starts]
+        starts = range(0, len(row), size)
+        slots = [row[start : start + size] & bit.replicate(size) for start, bit in zip(starts, place, strict=True)]
         potentials: Value = Const(0, size)
         each = plan.width // self.spec.slot
         for cell in range(plan.lanes // plan.width):

@@ -134,12 +134,10 @@ class Lanes(wiring.Component):
         told = [(factor, used)] * (spec.plan.grid[0] * spec.plan.grid[1])
         if len(told) > 1:
             for cell, (one, other) in enumerate(told):
-                spread = (
-                    Signal.like(one, name=f"{SPREAD}factor_{cell}"),
-                    Signal.like(other, name=f"{SPREAD}used_{cell}"),
-                )
-                m.d.sync += [spread[0].eq(one), spread[1].eq(other)]
-                told[cell] = spread
+                own_factor = Signal.like(one, name=f"{SPREAD}factor_{cell}")
+                own_used = Signal.like(other, name=f"{SPREAD}used_{cell}")
+                m.d.sync += [own_factor.eq(one), own_used.eq(other)]
+                told[cell] = own_factor, own_used
         products = []
         for lane, weight in enumerate(weights):
             product = Signal(signed(bits + spec.factor_bits), name=f"product_{lane}", reset_less=True)
@@ -168,27 +166,17 @@ class Lanes(wiring.Component):
         width = self.spec.plan.width
         cells = [[Cat(*weights[(a * gx + b) * width :][:width]) for b in range(gx)] for a in range(gy)]
         now = self.operation.rotation_y, self.operation.rotation_x
-        late = now
-        for stage in (1, 2):
-            held = Signal.like(now[0], name=f"rotation_y_{stage}"), Signal.like(now[1], name=f"rotation_x_{stage}")
-            m.d.sync += [later.eq(sooner) for later, sooner in zip(held, late, strict=True)]
-            late = held
-        picks_x, picks_y = self._picks(m, 1, now), self._picks(m, 0, late)
-        along_x = []
-        for a in range(gy):
-            line = []
-            for b in range(gx):
-                options = []
-                for at, flag in picks_x[a][b]:
-                    own = Signal(name=f"{SPREAD}pick_{a}_{b}_{at}")
-                    m.d.sync += own.eq(flag)
-                    options.append((cells[a][at], own))
-                line.append(self._pick(m, f"x_{a}_{b}", options))
-            along_x.append(line)
+        late = Signal.like(now[0], name="rotation_y_1"), Signal.like(now[1], name="rotation_x_1")
+        m.d.sync += [held.eq(code) for held, code in zip(late, now, strict=True)]
+        drops_x, drops_y = self._drops(m, 1, now), self._drops(m, 0, late)
+        along_x = [
+            [self._pick(m, f"x_{a}_{b}", [(cells[a][at], flag) for at, flag in drops_x[a][b]]) for b in range(gx)]
+            for a in range(gy)
+        ]
         found: list[Value] = []
         for a in range(gy):
             for b in range(gx):
-                moved = self._pick(m, f"y_{a}_{b}", [(along_x[at][b], flag) for at, flag in picks_y[a][b]])
+                moved = self._pick(m, f"y_{a}_{b}", [(along_x[at][b], flag) for at, flag in drops_y[a][b]])
                 rotated = Signal(len(moved), name=f"rotated_{a}_{b}", reset_less=True)
                 m.d.sync += rotated.eq(moved)
                 bits = len(moved) // width
@@ -196,17 +184,22 @@ class Lanes(wiring.Component):
         return found
 
     def _pick(self, m: Module, name: str, options: list[tuple[Value, Value]]) -> Value:
-        """The value whose flag is set, a cycle later."""
+        """The value whose flag says that it is not dropped, a cycle later; flags come a cycle early."""
         found: Value = Const(0, len(options[0][0]))
-        for number, (value, flag) in enumerate(options):
+        for number, (value, drop) in enumerate(options):
             held = Signal(len(value), name=f"{name}_{number}", reset_less=True)
-            m.d.sync += held.eq(Mux(flag, value, 0) if len(options) > 1 else value)
+            if len(options) == 1:
+                m.d.sync += held.eq(value)
+            else:
+                dropped = Signal(name=f"{SPREAD}drop_{name}_{number}")  # it is the reset of flip-flops as it is
+                m.d.sync += dropped.eq(drop)
+                m.d.sync += held.eq(Mux(dropped, 0, value))
             found = found | held
         return found
 
-    def _picks(self, m: Module, axis: int, now: tuple[Value, Value]) -> list[list[list[tuple[int, Value]]]]:
-        """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says so in
-        the cycle after the codes.
+    def _drops(self, m: Module, axis: int, now: tuple[Value, Value]) -> list[list[list[tuple[int, Value]]]]:
+        """For each cell the rows (axis 0) or columns (1) its weights may come from, each with a flag that says that
+        they do not, in the cycle after the codes.
         """
         flags: dict[tuple[Codes, ...], Value] = {}
         found = []
@@ -216,8 +209,8 @@ class Lanes(wiring.Component):
                 picks: list[tuple[int, Value]] = []
                 for source, codes in sorted(sources.items()):
                     if codes not in flags:
-                        flags[codes] = Signal(name=f"pick_{axis}_{len(flags)}")
-                        m.d.sync += flags[codes].eq(Cat(*(_meets(now, pair) for pair in codes)).any())
+                        flags[codes] = Signal(name=f"drop_{axis}_{len(flags)}")
+                        m.d.sync += flags[codes].eq(~Cat(*(_meets(now, pair) for pair in codes)).any())
                     picks.append((source, flags[codes]))
                 line.append(picks)
             found.append(line)

@@ -30,7 +30,7 @@ MADE_BY_TOOLS = re.compile(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD
 # Equal registers, so that none has to be heard all over the device: without `keep` Yosys merges them. Only flip-flops
 # have the attribute, since it would make a wire survive that nothing reads.
 SPREAD = ("proc", f"setattr -set keep 1 w:{lanes.SPREAD}* %ci1:+[Q] t:$dff %i")
-# Designs that fill the block RAMs of their device: nextpnr's placer by densities leaves half as much wire as the
+# For designs that fill the block RAMs of their device: nextpnr's placer by densities leaves half as much wire as the
 # default one, and its second router ends where the first one does not.
 PLACE_AND_ROUTE = {"ecp5": "--placer static --router router2", "ice40": ""}
 # nextpnr tries no harder than the clock it is told, and an oscillator is slow: what it finds is judged by the board's.

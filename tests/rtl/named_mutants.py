@@ -42,6 +42,12 @@ MUTANTS = [
         r"\1 valid_1 & \2 & ~@;",
     ),
     Mutant(
+        "a row is read again before its sum is written",
+        r"_cell\d+$",
+        ASSIGN + r"valid_2 & (_\d+_);",
+        r"\1 valid_2 & \2 & ~@;",
+    ),
+    Mutant(
         "an event lands on cells outside of the map",
         "_cells$",
         ASSIGN + r"(_\d+_) & (mask_x\[\d+\]);",
