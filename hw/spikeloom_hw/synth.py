@@ -12,10 +12,11 @@ from typing import Any
 
 from spikeloom.errors import DoesNotFit, SpikeloomError, ToolError, listed
 
-from . import lanes, primitives, toolchain
+from . import primitives, toolchain
 from .board_top import BAUD, BoardTop
 from .boards import DEVICES, Board, find
 from .build import Build
+from .spec import SPREAD as SPREAD_NAMES
 
 RESULT = "synth.json"
 REPORT = "report.json"
@@ -28,7 +29,7 @@ MADE_BY_TOOLS = re.compile(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD
 
 # Equal registers, so that none has to be heard all over the device: without `keep` Yosys merges them. Only flip-flops
 # have the attribute, since it would make a wire survive that nothing reads.
-SPREAD = ("proc", f"setattr -set keep 1 w:{lanes.SPREAD}* %ci1:+[Q] t:$dff %i")
+SPREAD = ("proc", f"setattr -set keep 1 w:{SPREAD_NAMES}* %ci1:+[Q] t:$dff %i")
 # For designs that fill the block RAMs of their device: nextpnr's placer by densities leaves half as much wire as the
 # default one, and its second router ends where the first one does not.
 PLACE_AND_ROUTE = {"ecp5": "--placer static --router router2", "ice40": ""}

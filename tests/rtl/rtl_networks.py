@@ -44,7 +44,7 @@ def single() -> Network:
 
 
 def woven() -> Network:
-    """Trains that skip layers: a diagonal residual with an offset, a concatenation, a shortcut, max pooling."""
+    """Trains that skip layers: diagonal residuals with offsets, beside and behind a stream; a shortcut, max pooling."""
     network = _start("woven", (2, 5, 6), 3).conv(4, Conv2d((3, 3), padding=(1, 1)), timesteps=3)
     network.conv(4, Conv2d((3, 3), padding=(1, 1), groups=2), timesteps=4)
     network.conv(6, Conv2d((2, 2), stride=(2, 2), padding=(1, 0)), timesteps=3, growth=1.0)
@@ -52,6 +52,7 @@ def woven() -> Network:
     last = network.readout(4)
     extra = (
         _extra(last, "skips", "l1", "l3", Diagonal((2, 2), channel_offset=2), 8),
+        _extra(last, "keeps", "l2", "l3", Diagonal((2, 2), channel_offset=1), 5),
         _extra(last, "shortcut", "l2", "l4", Conv2d((1, 1), stride=(2, 2)), 5),
         _extra(last, "largest", "l3", "readout", Dense((2, 2), "max"), 5),
     )
