@@ -6,8 +6,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .layouts import row_layout
+from .primitives import SPREAD
 from .rom import rom_image
-from .spec import SPREAD, CoreSpec
+from .spec import CoreSpec
 from .tables import WalkTables
 from .words import operation_layout, potentials_layout
 

@@ -5,8 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from .primitives import SPREAD
 from .scan import Scan
-from .spec import SPREAD, CoreSpec
+from .spec import CoreSpec
 from .tables import WalkTables
 from .words import operation_layout, scan_layout, step_layout
 

@@ -11,8 +11,6 @@ from spikeloom.program import CorePlan, LayerPlan, Stored, steps
 
 from .images import Events, Rows
 
-SPREAD = "spread_"  # names of registers of which Yosys must not make one for all; see `synth`
-
 
 @dataclass(frozen=True, eq=False)
 class Step:
