@@ -19,7 +19,7 @@ from .words import potentials_layout
 class Drain(wiring.Component):
     """Empties a bank: asks for a row whenever it has room, and picks its slots one by one.
 
-    One slot a cycle, four cycles later; places without a neuron cost a cycle and are dropped. Only the last cell has a
+    One slot a cycle, five cycles later; places without a neuron cost a cycle and are dropped. Only the last cell has a
     second register: when its turn comes the next row is fetched into all the others. What moves rows does not wait for
     `o`, which is far away: slots that are on their way have a place in a queue.
 
@@ -112,28 +112,33 @@ class Drain(wiring.Component):
         return m
 
     def _pick(self, m: Module, fetched: Value, tail: Value, place: Value, valid: Value, tag: Value) -> Value:
-        """From a row to the slot whose bit is set: first within cells, then among them; a flag that there is room."""
+        """From a row to the slot whose bit is set: within cells, then rows of them; a flag that there is room."""
         plan, size = self.spec.plan, self.spec.plan.bits * self.spec.slot
         row = Cat(Value.cast(fetched)[: -len(tail)], tail)
         starts = range(0, len(row), size)
         slots = [row[start : start + size] & bit.replicate(size) for start, bit in zip(starts, place, strict=True)]
-        potentials: Value = Const(0, size)
         each = plan.width // self.spec.slot
-        for cell in range(plan.lanes // plan.width):
-            picked = Signal(size, name=f"picked_{cell}", reset_less=True)
-            m.d.sync += picked.eq(reduce(or_, slots[cell * each : (cell + 1) * each]))
-            potentials = potentials | picked
+        potentials: Value = Const(0, size)
+        for line in range(plan.grid[0]):
+            picks: Value = Const(0, size)
+            for cell in range(line * plan.grid[1], (line + 1) * plan.grid[1]):
+                picked = Signal(size, name=f"picked_{cell}", reset_less=True)
+                m.d.sync += picked.eq(reduce(or_, slots[cell * each : (cell + 1) * each]))
+                picks = picks | picked
+            gathered = Signal(size, name=f"gathered_{line}", reset_less=True)
+            m.d.sync += gathered.eq(picks)
+            potentials = potentials | gathered
         arriving = Signal(self.o.payload.shape(), reset_less=True)
-        picked_valid, arrives, picked_tag = Signal(), Signal(), Signal(len(tag))
+        tags = [Signal(1 + len(tag), name=f"tag_{stage}") for stage in range(2)]
+        arrives = Signal()
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=len(arriving.as_value()), depth=SLOTS)
         left = Signal(range(SLOTS + 1), init=SLOTS)  # places that nothing is on its way to
         room = Signal()
         m.d.sync += [
-            picked_valid.eq(valid),
-            picked_tag.eq(tag),
-            arrives.eq(picked_valid),
+            tags[0].eq(Cat(valid, tag)),
+            tags[1].eq(tags[0]),
             arriving.potentials.eq(potentials),
-            Cat(arriving.last, arriving.neuron).eq(picked_tag),
+            Cat(arrives, arriving.last, arriving.neuron).eq(tags[1]),
             left.eq(left - valid + (self.o.valid & self.o.ready)),
             room.eq(left > 2),  # two slots may leave before this is seen
         ]

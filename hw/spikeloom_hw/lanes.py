@@ -6,12 +6,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .layouts import row_layout
+from .primitives import SPREAD
 from .rom import rom_image
 from .spec import CoreSpec
 from .tables import Codes, WalkTables
 from .words import operation_layout, potentials_layout
-
-SPREAD = "spread_"  # names of registers of which Yosys must not make one for all; see `synth`
 
 
 class Lanes(wiring.Component):
@@ -166,13 +165,23 @@ class Lanes(wiring.Component):
         width = self.spec.plan.width
         cells = [[Cat(*weights[(a * gx + b) * width :][:width]) for b in range(gx)] for a in range(gy)]
         now = self.operation.rotation_y, self.operation.rotation_x
-        late = Signal.like(now[0], name="rotation_y_1"), Signal.like(now[1], name="rotation_x_1")
-        m.d.sync += [held.eq(code) for held, code in zip(late, now, strict=True)]
+        late = now
+        for stage in (1, 2):
+            held = Signal.like(now[0], name=f"rotation_y_{stage}"), Signal.like(now[1], name=f"rotation_x_{stage}")
+            m.d.sync += [later.eq(sooner) for later, sooner in zip(held, late, strict=True)]
+            late = held
         drops_x, drops_y = self._drops(m, 1, now), self._drops(m, 0, late)
-        along_x = [
-            [self._pick(m, f"x_{a}_{b}", [(cells[a][at], flag) for at, flag in drops_x[a][b]]) for b in range(gx)]
-            for a in range(gy)
-        ]
+        along_x = []
+        for a in range(gy):
+            line = []
+            for b in range(gx):
+                options = []
+                for at, flag in drops_x[a][b]:
+                    own = Signal(name=f"{SPREAD}drop_{a}_{b}_{at}")
+                    m.d.sync += own.eq(flag)
+                    options.append((cells[a][at], own))
+                line.append(self._pick(m, f"x_{a}_{b}", options))
+            along_x.append(line)
         found: list[Value] = []
         for a in range(gy):
             for b in range(gx):
@@ -184,16 +193,11 @@ class Lanes(wiring.Component):
         return found
 
     def _pick(self, m: Module, name: str, options: list[tuple[Value, Value]]) -> Value:
-        """The value whose flag says that it is not dropped, a cycle later; flags come a cycle early."""
+        """The value whose flag says that it is not dropped, a cycle later."""
         found: Value = Const(0, len(options[0][0]))
         for number, (value, drop) in enumerate(options):
             held = Signal(len(value), name=f"{name}_{number}", reset_less=True)
-            if len(options) == 1:
-                m.d.sync += held.eq(value)
-            else:
-                dropped = Signal(name=f"{SPREAD}drop_{name}_{number}")  # it is the reset of flip-flops as it is
-                m.d.sync += dropped.eq(drop)
-                m.d.sync += held.eq(Mux(dropped, 0, value))
+            m.d.sync += held.eq(Mux(drop, 0, value) if len(options) > 1 else value)
             found = found | held
         return found
 

@@ -1,10 +1,11 @@
-"""Components that a device does better than Yosys finds by itself, as a technology map of the same function."""
+"""What Yosys does not find by itself: a technology map of the same function, and registers that stay apart."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
 MAP = "primitives.v"
+SPREAD = "spread_"  # begins the names of registers of which Yosys must not make one for all; see `synth`
 _ADDERS = "SPIKELOOM_ADDERS"
 _MODULE = re.compile(
     r"^module (?P<name>(?P<core>\w+)_cells_cell\d+_adders)\s*\((?P<body>.*?)^endmodule", re.MULTILINE | re.DOTALL

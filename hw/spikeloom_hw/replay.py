@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from .primitives import SPREAD
 from .scan import Scan
 from .spec import CoreSpec
 from .tables import WalkTables
@@ -113,8 +114,13 @@ class RowReplay(wiring.Component):
         size = plan.store_width * self.spec.code_bits
         arriving = Signal(size, reset_less=True)
         m.d.sync += arriving.eq(self.word)
-        with m.If(valid[3]):
-            m.d.sync += codes.eq(Cat(codes[size:], arriving & exists[3].replicate(size)))
+        following = Cat(codes[size:], arriving & exists[3].replicate(size))
+        part = plan.width * self.spec.code_bits
+        for cell in range(plan.lanes // plan.width):  # each has a flag of its own, as for what `Lanes` spreads
+            shifts = Signal(name=f"{SPREAD}shifts_{cell}")
+            m.d.sync += shifts.eq(valid[2])
+            with m.If(shifts):
+                m.d.sync += codes[cell * part :][:part].eq(following[cell * part :][:part])
         return valid[3], codes
 
     def _operate(self, m: Module, codes: Signal) -> Value:

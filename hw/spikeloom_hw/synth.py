@@ -13,7 +13,7 @@ from typing import Any
 
 from spikeloom.errors import DoesNotFit, SpikeloomError, ToolError, listed
 
-from . import lanes, primitives, toolchain
+from . import primitives, toolchain
 from .board_top import BAUD, BoardTop
 from .boards import DEVICES, Board, find
 from .build import Build
@@ -29,7 +29,7 @@ MADE_BY_TOOLS = re.compile(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD
 
 # Equal registers, so that none has to be heard all over the device: without `keep` Yosys merges them. Only flip-flops
 # have the attribute, since it would make a wire survive that nothing reads.
-SPREAD = ("proc", f"setattr -set keep 1 w:{lanes.SPREAD}* %ci1:+[Q] t:$dff %i")
+KEEP = ("proc", f"setattr -set keep 1 w:{primitives.SPREAD}* %ci1:+[Q] t:$dff %i")
 # For designs that fill the block RAMs of their device: nextpnr's placer by densities leaves half as much wire as the
 # default one, and its second router ends where the first one does not.
 PLACE_AND_ROUTE = {"ecp5": "--placer static --router router2", "ice40": ""}
@@ -181,7 +181,7 @@ def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
         BoardTop(folder=build.folder, manifest=build.manifest),
         "top",
         verbose=True,  # the log shows where the tools are
-        script_after_read="\n".join([*mapped, *SPREAD, HIDE_BRACKETS]),
+        script_after_read="\n".join([*mapped, *KEEP, HIDE_BRACKETS]),
         # whether timing is met we judge, and say it better
         nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail {PLACE_AND_ROUTE[board.family]}".rstrip(),
     )

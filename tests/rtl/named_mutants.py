@@ -38,14 +38,14 @@ MUTANTS = [
     Mutant(
         "a row is added to again before its sum is written",
         r"_cell\d+$",
-        ASSIGN + r"valid_1 & (_\d+_);",
-        r"\1 valid_1 & \2 & ~@;",
+        ASSIGN + r"near & (_\d+_);",
+        r"\1 near & \2 & ~@;",
     ),
     Mutant(
         "a row is read again before its sum is written",
         r"_cell\d+$",
-        ASSIGN + r"valid_2 & (_\d+_);",
-        r"\1 valid_2 & \2 & ~@;",
+        ASSIGN + r"far \? ",
+        r"\1 (far & ~@) ? ",
     ),
     Mutant(
         "an event lands on cells outside of the map",
