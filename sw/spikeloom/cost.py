@@ -11,7 +11,7 @@ from .digits import digits
 from .geometry import Conv2d, Dense, Diagonal, Geometry, Shape
 from .landing import Landing, landings
 from .levels import core_visits, integrates
-from .network import Connection, Network
+from .network import Connection, Network, Profile
 from .neuron import Neuron
 from .program import CorePlan, LayerPlan, Step, max_pooled, steps
 from .visits import sent_digits
@@ -213,7 +213,12 @@ def sent_events(network: Network, name: str) -> float:
 
 
 def heard_events(network: Network, connection: Connection) -> float:
-    """Mean events a sample that reach the synapses: behind max pooling about the root of the window fewer."""
+    """Mean events a sample that reach the synapses.
+
+    Where calibration did not count them: behind max pooling about the root of the window fewer than are sent.
+    """
+    if any(connection.heard[0]):
+        return sum(connection.heard[0])
     count, geometry = events(network, connection.source), connection.geometry
     if isinstance(geometry, Diagonal) or not max_pooled(connection):
         return count
@@ -246,7 +251,7 @@ def sops(network: Network, population: str) -> float:
     found = 0.0
     for connection in network.incoming(population):
         source, target = heard(network, connection), network.source(population).shape
-        positions = mean_passes(connection.geometry, source, target, (1, 1))
+        positions = mean_passes(connection.geometry, source, target, (1, 1), 0, connection.heard)
         found += heard_events(network, connection) * positions * outputs(connection.geometry, target)
     return found
 
@@ -266,7 +271,7 @@ def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> 
     """Mean lane cycles of an event: passes times rows of channels, at least the one in which it is looked at."""
     source = heard(network, connection)
     rows = reach(connection.geometry, source, layer)
-    return mean_passes(connection.geometry, source, layer.shape, layer.spread, rows)
+    return mean_passes(connection.geometry, source, layer.shape, layer.spread, rows, connection.heard)
 
 
 @lru_cache(maxsize=4096)
@@ -284,11 +289,26 @@ def kept_landings(geometry: Geometry, source: Shape, target: Shape, banks: tuple
 
 
 @lru_cache(maxsize=4096)
-def mean_passes(geometry: Geometry, source: Shape, target: Shape, banks: tuple[int, int], rows: int = 0) -> float:
-    """Passes of an event, averaged over the source's positions; with `rows`, cycles: rows a pass, and at least one."""
+def mean_passes(
+    geometry: Geometry,
+    source: Shape,
+    target: Shape,
+    banks: tuple[int, int],
+    rows: int = 0,
+    heard: Profile = ((), ()),
+) -> float:
+    """Passes of an event, averaged over the source's positions; with `rows`, cycles: rows a pass, and at least one.
+
+    `heard`: events by row and by column, which weigh the positions, as if columns did not depend on rows; where it is
+    not known, all positions weigh the same.
+    """
     vertical, horizontal = kept_landings(geometry, source, target, banks)
     passes = np.outer(vertical.passes, horizontal.passes)
-    return float(np.maximum(passes * rows, 1).mean() if rows else passes.mean())
+    taken = np.maximum(passes * rows, 1) if rows else passes
+    if not any(heard[0]):
+        return float(taken.mean())
+    by_row, by_column = (np.array(part) for part in heard)
+    return float(by_row @ taken @ by_column / (by_row.sum() * by_column.sum()))
 
 
 @lru_cache(maxsize=4096)

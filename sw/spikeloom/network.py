@@ -17,6 +17,8 @@ from .errors import NotBuilt, listed
 from .geometry import Geometry, Shape, border_classes
 from .neuron import Neuron, Silent, frozen, largest_code, sent_steps
 
+Profile = tuple[tuple[float, ...], tuple[float, ...]]
+
 
 @dataclass(frozen=True)
 class Input:
@@ -76,6 +78,8 @@ class Connection:
     """Synapses from `source` to `target`: V_target += (w << shift) for each spike, weighted by its time step.
 
     `weights` int8, shape given by `geometry.weight_shape`; each |w| < 2^(weight_bits - 1).
+    `heard`: mean events a sample that reach the synapses (behind max pooling), in each row and in each column of what
+    `geometry.heard` says, all time steps together, from calibration; both empty: unknown. See `spikeloom.profile`.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Connection:
     weights: np.ndarray
     weight_bits: int
     shift: int = 0
+    heard: Profile = ((), ())
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", frozen(self.weights))

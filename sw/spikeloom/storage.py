@@ -29,7 +29,12 @@ MAX_DOCUMENT = 1 << 23
 _ALTERED = "must be as it was written, not altered; convert the model again"
 _KEY = "spikeloom"
 # Fields that came later, and their values before: left out there, so that older files and digests hold
-_LATER: dict[tuple[type, str], Any] = {(Input, "code"): "plain", (Neuron, "step_bits"): 0, (Silent, "growth"): 1.0}
+_LATER: dict[tuple[type, str], Any] = {
+    (Input, "code"): "plain",
+    (Neuron, "step_bits"): 0,
+    (Silent, "growth"): 1.0,
+    (Connection, "heard"): ((), ()),
+}
 _NEURONS = {"firing": Neuron, "silent": Silent}
 # what a document of another shape than ours runs into while it is taken apart
 _MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -153,7 +158,7 @@ def _describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays: dict[str, np.ndarray] = {}
 
     def plain(item: Any, prefix: str) -> dict[str, Any]:
-        result = {}
+        result: dict[str, Any] = {}
         for field in dataclasses.fields(item):
             value = getattr(item, field.name)
             if (type(item), field.name) in _LATER and value == _LATER[type(item), field.name]:
@@ -162,6 +167,8 @@ def _describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                 arrays[f"{prefix}.{field.name}"] = value
             elif field.type is float:
                 result[field.name] = float(value) or 0.0  # 2 as 2.0 and -0.0 as 0.0: one text for one meaning
+            elif field.name == "heard":
+                result[field.name] = [[float(number) or 0.0 for number in part] for part in value]
             elif value is not None and not dataclasses.is_dataclass(value):
                 result[field.name] = value
         return result
@@ -209,6 +216,8 @@ def _build(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
     for entry in document.pop("connections"):
         fields = tuples(entry.pop("geometry"))
         geometry: Geometry = GEOMETRIES[fields.pop("kind")](**fields)
+        if "heard" in entry:
+            entry["heard"] = tuple(map(tuple, entry["heard"]))
         connections.append(Connection(**entry, geometry=geometry, **owned.pop(f"connection.{entry['name']}", {})))
     network = Network(
         inputs=tuple(Input(**tuples(entry)) for entry in document.pop("inputs")),

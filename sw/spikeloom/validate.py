@@ -1,5 +1,6 @@
 """The rules every `Network` keeps, checked when it is made: all violations are listed in one `InvalidNetwork`."""
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -143,6 +144,8 @@ def _connection(network: "Network", connection: "Connection") -> list[str]:
         found.append(f"shift must be in 0..{MAX_SHIFT}, not {shown(connection.shift)}")
     if found:
         return found
+    if found := _heard(connection.heard, geometry.heard(source)[1:]):
+        return found
     expected, limit = geometry.weight_shape(source, target), (1 << (bits - 1)) - 1
     if not isinstance(weights, np.ndarray):
         return [f"weights must be int8 {expected}, not {shown(weights)}"]
@@ -151,6 +154,21 @@ def _connection(network: "Network", connection: "Connection") -> list[str]:
     if weights.min() < -limit or weights.max() > limit:
         over = int(((weights < -limit) | (weights > limit)).sum())
         return [f"weights must be symmetric {bits}-bit integers; {over} are beyond +-{limit}"]
+    return []
+
+
+def _heard(heard: object, extents: tuple[int, int]) -> list[str]:
+    """What is wrong with the mean events by row and by column of a source whose rows and columns are that many."""
+    if not isinstance(heard, tuple) or len(heard) != 2 or not all(isinstance(part, tuple) for part in heard):
+        return [f"heard must be a tuple of numbers by row and one by column, not {shown(heard)}"]
+    if any(heard) and (counts := tuple(map(len, heard))) != extents:
+        return [f"heard must be for {extents} rows and columns or empty, not for {counts}"]
+    wrong = [number for part in heard for number in part if not is_finite(number) or number < 0]
+    if wrong:
+        return [f"heard must be finite and not negative, not {shown(wrong[0])} ({len(wrong)} numbers)"]
+    by_row, by_column = map(sum, heard)
+    if not math.isclose(by_row, by_column, rel_tol=1e-6):
+        return [f"heard must be as many events by row as by column, not {by_row:g} and {by_column:g}"]
     return []
 
 

@@ -9,6 +9,7 @@ from spikeloom.checks import MAX_TIMESTEPS
 from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, listed, shown
 from spikeloom.geometry import Conv2d
 from spikeloom.network import Input, Network
+from spikeloom.profile import profiled
 from spikeloom.validate import NAME, WEIGHT_BITS
 from torch import nn
 
@@ -103,7 +104,8 @@ def convert(
             chosen = replace(settings, rule=rule)
             spiking = quantise(prepared.network, source, codes, seen, chosen, name=name, advance=advance)
             candidates.append(Candidate.measure(rule, spiking, reference))
-        return with_relay(with_provenance(choose(candidates), reference, method, len(fit)))
+        network = with_relay(with_provenance(choose(candidates), reference, method, len(fit)))
+        return profiled(network, fit.x)
 
 
 def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int, code: str) -> Input:

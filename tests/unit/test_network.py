@@ -93,6 +93,34 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
         lambda n: changed(n, "populations", 0, activity=-1.0),
         HIDDEN + "activity must be finite and not negative, not -1.0",
     ),
+    "heard in a list": (
+        lambda n: changed(n, "connections", 0, heard=[(), ()]),
+        LINK + "heard must be a tuple of numbers by row and one by column, not [(), ()]",
+    ),
+    "heard by row alone": (
+        lambda n: changed(n, "connections", 0, heard=((1.0,) * 4, ())),
+        LINK + "heard must be for (4, 4) rows and columns or empty, not for (4, 0)",
+    ),
+    "heard of other rows": (
+        lambda n: changed(n, "connections", 0, heard=((2.0,) * 2, (1.0,) * 4)),
+        LINK + "heard must be for (4, 4) rows and columns or empty, not for (2, 4)",
+    ),
+    "heard below nothing": (
+        lambda n: changed(n, "connections", 0, heard=((1.0,) * 4, (2.0, -1.0, 2.0, 1.0))),
+        LINK + "heard must be finite and not negative, not -1.0 (1 numbers)",
+    ),
+    "heard without end": (
+        lambda n: changed(n, "connections", 0, heard=((float("nan"),) * 4, (float("inf"),) * 4)),
+        LINK + "heard must be finite and not negative, not nan (8 numbers)",
+    ),
+    "heard as text": (
+        lambda n: changed(n, "connections", 0, heard=(("1",) * 4, (1.0,) * 4)),
+        LINK + "heard must be finite and not negative, not '1' (4 numbers)",
+    ),
+    "heard differently": (
+        lambda n: changed(n, "connections", 0, heard=((1.0,) * 4, (2.0,) * 4)),
+        LINK + "heard must be as many events by row as by column, not 4 and 8",
+    ),
     "shape": (
         lambda n: changed(n, "inputs", 0, shape=(1, 4.0, 4)),
         "input 'input': shape must be three positive integers of at most 16777216 neurons together, not (1, 4.0, 4)",

@@ -21,6 +21,7 @@ from spikeloom.cost import (
     cycles,
     event_cycles,
     events,
+    heard_events,
     inbox_for,
     interval,
     phases,
@@ -155,6 +156,49 @@ def test_sops_are_events_times_the_mean_fan_out(pool_kind: str) -> None:
     connection = network.connections[1]
     count = events(network, "l1") / (2 if pool_kind == "max" else 1)
     assert sops(network, "l2") == pytest.approx(count * fan_out(network, connection).mean(), rel=1e-12)
+
+
+def heard_at(network: Network, number: int, row: int, column: int, count: float) -> Network:
+    """The network whose connection of that number hears so many events at one position."""
+    connection = network.connections[number]
+    extents = connection.geometry.heard(network.source(connection.source).shape)[1:]
+    by_row, by_column = (
+        tuple(count * (place == index) for index in range(extent))
+        for extent, place in zip(extents, (row, column), strict=True)
+    )
+    connections = list(network.connections)
+    connections[number] = dataclasses.replace(connection, heard=(by_row, by_column))
+    return dataclasses.replace(network, connections=tuple(connections))
+
+
+def test_an_event_in_the_corner_of_an_unpadded_convolution_is_cheaper_than_in_the_middle() -> None:
+    network = RandomNetwork(np.random.default_rng(6), (1, 8, 8)).conv(4, Conv2d((3, 3))).readout(3)
+    layer = LayerPlan("l1", network.populations[0].shape, (1, 1), 2, (1, 1))
+    fan = fan_out(network, network.connections[0])[0]
+    for row, column, passes in ((0, 0, 1), (0, 1, 2), (7, 3, 3), (1, 6, 4), (4, 4, 9)):
+        seen = heard_at(network, 0, row, column, 10.0)
+        assert event_cycles(seen, layer, seen.connections[0]) == 2 * passes  # two rows of two channels
+        assert sops(seen, "l1") == 10 * fan[row, column]
+    even = event_cycles(network, layer, network.connections[0])
+    assert even == pytest.approx(2 * (3 * 6 / 8) ** 2, rel=1e-12)
+    core = plan_core(network, 0, 2, width=2)
+    corner, middle = (phases(heard_at(network, 0, at, at, 10.0), core)[0] for at in (0, 4))
+    assert (corner.stream, middle.stream) == (20, 180)
+
+
+def test_events_behind_max_pooling_are_those_that_calibration_counted() -> None:
+    pooled = Conv2d((1, 1), pool=(2, 2), pool_kind="max")
+    network = uniform(
+        RandomNetwork(np.random.default_rng(6), (2, 8, 8)).conv(4, Conv2d((1, 1))).conv(2, pooled).readout(3)
+    )
+    connection = network.connections[1]
+    assert heard_events(network, connection) == events(network, "l1") / 2
+    seen = heard_at(network, 1, 3, 2, 7.0)
+    assert heard_events(seen, seen.connections[1]) == 7
+    assert sops(seen, "l2") == 14
+    silent = heard_at(network, 1, 3, 2, 0.0)  # nothing heard: as good as unknown
+    assert heard_events(silent, silent.connections[1]) == events(network, "l1") / 2
+    assert sops(silent, "l2") == sops(network, "l2")
 
 
 def test_where_calibration_is_silent_every_second_neuron_sends_an_event() -> None:

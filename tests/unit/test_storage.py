@@ -53,6 +53,20 @@ def test_fields_that_came_later_change_no_digest_of_older_networks() -> None:
     assert tiny().digest == DIGEST_OF_0_1_0
 
 
+def test_where_events_lie_comes_back_and_is_in_the_digest(path: Path) -> None:
+    network = tiny()
+    connection = network.connections[0]
+    heard = ((0.0, 1.5, 2.25, 0.1), (0.0, 0.0, 3.0, 0.85))
+    known = dataclasses.replace(
+        network, connections=(dataclasses.replace(connection, heard=heard), *network.connections[1:])
+    )
+    known.save(path)
+    assert [item.heard for item in Network.load(path).connections] == [heard, ((), ())]
+    assert Network.load(path).digest == known.digest != network.digest
+    network.save(path)
+    assert b"heard" not in path.read_bytes()  # as files were before
+
+
 def test_what_is_not_built_yet_is_kept_too(path: Path) -> None:
     network = tiny()
     hidden = network.populations[0]
@@ -127,7 +141,13 @@ def test_digest_covers_all_that_decides_behaviour_and_nothing_else() -> None:
     ]
     changes += [
         {"connections": (dataclasses.replace(connection, **value), network.connections[1])}
-        for value in ({"weights": weights}, {"shift": 1}, {"weight_bits": 7}, {"name": "other"})
+        for value in (
+            {"weights": weights},
+            {"shift": 1},
+            {"weight_bits": 7},
+            {"name": "other"},
+            {"heard": ((1.0,) * 4, (1.0,) * 4)},
+        )
     ]
     changes += [{"name": "other"}, {"schedule": "synchronous"}]
     changes += [{"readouts": (dataclasses.replace(network.readouts[0], scale=2.0),)}]
@@ -143,6 +163,13 @@ def test_equal_numbers_of_other_types_give_equal_digests() -> None:
     neuron = dataclasses.replace(hidden.neuron, growth=2, theta=np.asfortranarray(hidden.neuron.theta))  # type: ignore[union-attr]
     populations = (dataclasses.replace(hidden, neuron=neuron), network.populations[1])
     assert dataclasses.replace(network, inputs=(source,), populations=populations).digest == network.digest
+    digests = {
+        dataclasses.replace(
+            network, connections=(dataclasses.replace(network.connections[0], heard=heard), *network.connections[1:])
+        ).digest
+        for heard in (((1, 0, 1, 0), (2, 0, 0, 0)), ((np.float64(1), -0.0, 1.0, 0.0), (2.0, 0.0, 0.0, 0.0)))
+    }
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

@@ -151,6 +151,27 @@ HOSTILE: dict[str, tuple[Callable[[Document, Arrays], None], str]] = {
         put([1, 10**30], "connections", 0, "geometry", "stride"),
         NET + f"connection 'to_l1': stride must be two integers in 1..65536, not (1, {10**30})",
     ),
+    "number for events by row": (
+        put(3, "connections", 0, "heard"),
+        f"{FIELDS} (TypeError: 'int' object is not iterable); {AGAIN}",
+    ),
+    "numbers for rows of events": (
+        put([1.0, 2.0], "connections", 0, "heard"),
+        f"{FIELDS} (TypeError: 'float' object is not iterable); {AGAIN}",
+    ),
+    "text for events by row": (
+        put(["heap", "loom"], "connections", 0, "heard"),
+        NET + "connection 'to_l1': heard must be finite and not negative, not 'h' (8 numbers)",
+    ),
+    "events of too many rows": (
+        put([[1.0] * 100_000, [25_000.0] * 4], "connections", 0, "heard"),
+        NET + "connection 'to_l1': heard must be for (4, 4) rows and columns or empty, not for (100000, 4)",
+    ),
+    "endless events": (
+        put([[10**4000] * 4, [1.0] * 4], "connections", 0, "heard"),
+        NET + "connection 'to_l1': heard must be finite and not negative, "
+        "not 100000000000000000...0000000000000000000 (4 numbers)",
+    ),
     "name that breaks the line": (put("a\nb", "name"), r"Network 'a\nb': name 'a\nb' must match [a-z][a-z0-9_]{0,39}"),
     "name that leaves the folder": (
         put("../../x", "populations", 0, "name"),
