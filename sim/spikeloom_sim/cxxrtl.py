@@ -193,6 +193,8 @@ class Model:
                 words = read_memory(self.design.folder / name, int(depth), int(width))
                 self._library.sim_image(self._handle, path.encode(), words.ctypes.data_as(_POINTER))
                 files.remove(name)
+        # Yosys makes a register of a memory of one word; it starts with 0, as such memories do that are written first
+        files = {name for name in files if set((self.design.folder / name).read_text().strip()) != {"0"}}
         if files:
             raise ToolError(
                 f"Build '{self.design.folder}': each memory file must belong to a memory, not {sorted(files)}; "

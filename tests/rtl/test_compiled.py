@@ -1,6 +1,7 @@
 """Generated designs, compiled by CXXRTL, against the golden model: every spike, potential and readout."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,3 +93,20 @@ def test_a_memory_file_of_another_size_is_refused(tmp_path) -> None:
     with pytest.raises(ToolError) as error:
         read_memory(path, 3, 3)
     assert str(error.value) == f"Memory '{path}': must hold 3 words of 3 bits; generate the build again"
+
+
+def test_a_memory_of_one_word_may_become_a_register(make_design: MakeDesign) -> None:
+    design = make_design(networks.memories(), 5)
+    library = compile_library(design, level="-O0")
+    files = [*design.manifest["memories"], "one.mem"]
+    one = replace(design, manifest=design.manifest | {"memories": files})
+    (design.folder / "one.mem").write_text("000\n")
+    with Model(one, library):
+        pass
+    for contents in ("010\n", "000\n000\n"):
+        (design.folder / "one.mem").write_text(contents)
+        with pytest.raises(ToolError) as error:
+            Model(one, library)
+        assert str(error.value) == (
+            f"Build '{design.folder}': each memory file must belong to a memory, not ['one.mem']; generate it again"
+        )
