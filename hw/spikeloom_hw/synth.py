@@ -226,7 +226,7 @@ class Stages:
     BEGINS = (
         (re.compile(r"^\++ \S*yosys\b"), "synthesise"),
         (re.compile(r"^\++ \S*nextpnr-"), "pack"),
-        (re.compile(r"^Info: Creating initial .*placement"), "place"),
+        (re.compile(r"^Info: (Creating initial .*placement|Running Static placer)"), "place"),
         (re.compile(r"^Info: Routing( globals)?\.\."), "route"),
         (re.compile(r"^\++ \S*(ecppack|icepack)\b"), "write bitstream"),
     )
