@@ -22,7 +22,7 @@ def tiny(hidden: int = 2) -> Network:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build of a network that almost any board holds."""
-    return generate(tiny(), tmp_path_factory.mktemp("synth") / "build", board="icestick").folder
+    return generate(tiny(), tmp_path_factory.mktemp("synth") / "build", board="icestick", lanes=2).folder
 
 
 @pytest.fixture
