@@ -52,7 +52,9 @@ def main() -> None:
     if code in (BROKEN_PIPE, WRONG_USE):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be written is not tried again at exit
     if code == INTERRUPTED:
-        print("spikeloom: interrupted", file=sys.stderr)
+        print("spikeloom: interrupted", file=sys.stderr, flush=True)
+        # an interrupt within an `exec`, as in an import, would make Python end by the signal whatever code it is given
+        os._exit(INTERRUPTED)
     sys.exit(code)
 
 
