@@ -7,7 +7,7 @@ import numpy as np
 from .network import Network, Population
 from .neuron import Neuron, Silent, grow
 from .program import CorePlan
-from .visits import Visit, swept, sweeps, visits
+from .visits import Visit, sweeps, swept, visits
 
 Words = dict[str, np.ndarray]
 Bases = dict[tuple[int, str], int]

@@ -1,12 +1,13 @@
 """Cores that keep potentials between visits: synchronous networks, and neurons that fire step by step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from random_networks import random_samples
-from spikeloom import Network
+from spikeloom import Dense, Network, Neuron, Silent
 from spikeloom.cores import plan_core
 from spikeloom.place import agreed, place
 from spikeloom.program import Program
@@ -19,7 +20,7 @@ from spikeloom_sim.design import Design
 from spikeloom_sim.mutants import Mutant, compile_mutants
 from spikeloom_sim.scoreboard import Verdict, judge
 from spikeloom_sim.vectors import expected, vectors
-from sweep_networks import stepwise, synchronous
+from sweep_networks import Draft, stepwise, synchronous
 
 ASSIGN = r"^(  assign \S+ +=) "
 MUTANTS = [
@@ -122,3 +123,20 @@ def test_every_mutant_of_a_sweep_is_caught(design: Make, rng: np.random.Generato
             if (mutant is None) != (verdict == Verdict(0, None)):
                 missed.append(mutant)
     assert missed == []
+
+
+@pytest.mark.parametrize(("theta", "fires"), [(100, None), (5000, 50)])
+def test_a_threshold_wider_than_the_potentials_makes_no_difference(
+    theta: int, fires: int | None, tmp_path: Path
+) -> None:
+    neuron = Neuron(3, 1.0, np.full((1, 2), theta), np.zeros((1, 2), np.int64))
+    if fires:
+        neuron = replace(neuron, fire_pos=np.full((1, 2), fires), reset=np.full((1, 2), 40))
+    draft = Draft("edge", "synchronous")
+    draft.add("l1", (2, 1, 1), {"input": Dense()}, neuron)
+    network = draft.add("readout", (2, 1, 1), {"l1": Dense()}, Silent(np.zeros((1, 2), np.int64))).network()
+    program = Program(network, (plan_core(network, 0, 2, width=2),))
+    made = Design.load(generate(network, tmp_path / "edge", program=program).folder)
+    x = random_samples(np.random.default_rng(1), network, 6)
+    with Model(made, compile_library(made, level="-O0")) as model:
+        assert judge(made, expected(made, x), model.run(vectors(made, x))) == Verdict(0, None)
