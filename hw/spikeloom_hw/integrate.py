@@ -1,5 +1,8 @@
 """The integrate stage: neurons that are visited more than once, step by step, and potentials with a sign."""
 
+from collections.abc import Callable
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -9,6 +12,9 @@ from spikeloom.neuron import growth_shift
 
 from .layouts import biased_layout, row_layout
 from .spec import CoreSpec
+
+
+Put = Callable[[Value, list[Value], int], None]  # writes values, where a flag says so, in a stage
 
 
 class Integrate(wiring.Component):
@@ -110,7 +116,7 @@ class Integrate(wiring.Component):
         ]
         return m
 
-    def _stage(self, m: Module, number: int, valid: Value, slot: data.View, *values: list) -> tuple:  # type: ignore[type-arg]
+    def _stage(self, m: Module, number: int, valid: Value, slot: data.View, *values: list[Value]) -> tuple[Any, ...]:
         """Registers for a slot and values of its neurons, as wide as potentials or as flags."""
         held_valid, held_slot = (
             Signal(name=f"valid_{number}"),
@@ -128,7 +134,7 @@ class Integrate(wiring.Component):
                 found.append(kept)
         return held_valid, held_slot, *found
 
-    def _memory(self, m: Module, name: str, depth: int, base: Value, fresh: Value) -> tuple:  # type: ignore[type-arg]
+    def _memory(self, m: Module, name: str, depth: int, base: Value, fresh: Value) -> tuple[Any, Put]:
         """A memory with a word a slot: (the word of the slot in stage 1, a function that writes one in a stage)."""
         if not depth:
             return [Const(0, signed(self.spec.plan.bits))] * self.spec.slot, lambda *_: None

@@ -6,7 +6,7 @@ import numpy as np
 
 from .network import Network, Population
 from .neuron import Neuron, Silent, grow
-from .program import CorePlan
+from .program import CorePlan, fires
 from .visits import Visit, sweeps, swept, visits
 
 Words = dict[str, np.ndarray]
@@ -22,8 +22,8 @@ def core_visits(network: Network, core: CorePlan) -> tuple[Visit, ...]:
 
 def integrates(network: Network, core: CorePlan) -> bool:
     """Whether potentials are kept between visits, or are taken apart into sign and size."""
-    neurons = (network.source(layer.population).neuron for layer in core.layers)  # type: ignore[union-attr]
-    return sweeps(network, core_visits(network, core)) or any(getattr(item, "signed", False) for item in neurons)
+    names = [layer.population for layer in core.layers if fires(network, layer.population)]
+    return sweeps(network, core_visits(network, core)) or any(network.sender(name).signed for name in names)
 
 
 @lru_cache(maxsize=256)
