@@ -13,7 +13,6 @@ from spikeloom.neuron import growth_shift
 from .layouts import biased_layout, row_layout
 from .spec import CoreSpec
 
-
 Put = Callable[[Value, list[Value], int], None]  # writes values, where a flag says so, in a stage
 
 
