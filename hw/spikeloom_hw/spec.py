@@ -9,7 +9,7 @@ from spikeloom.geometry import Shape
 from spikeloom.levels import border_count, border_words, core_visits, integrates, kept_words, neuron_words
 from spikeloom.network import Population
 from spikeloom.program import CorePlan, Stored
-from spikeloom.visits import Visit, sent_binary, sent_digits, stored_bits, unrolled
+from spikeloom.visits import Visit, sent_binary, sent_digits, stepwise, stored_bits, unrolled
 
 from .phases import Step, phases
 
@@ -132,12 +132,9 @@ class CoreSpec:
         assert isinstance(neuron, Neuron)  # a readout generates nothing
         if neuron.step_bits:
             return neuron.step_bits, True
-        return (neuron.timesteps, neuron.growth == 2.0) if self._whole(population) else (1, True)
-
-    def _whole(self, population: Population) -> bool:
-        """Whether a population generates all its time steps in one visit."""
-        neuron = population.neuron
-        return self.network.schedule == "two-phase" and isinstance(neuron, Neuron) and neuron.divides
+        if stepwise(self.network, population.name):
+            return 1, True
+        return neuron.timesteps, neuron.growth == 2.0
 
     @cached_property
     def fired_steps(self) -> int:

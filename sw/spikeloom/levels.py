@@ -7,7 +7,7 @@ import numpy as np
 from .network import Network, Population
 from .neuron import Neuron, Silent, grow
 from .program import CorePlan, fires
-from .visits import Visit, sweeps, swept, visits
+from .visits import Visit, stepwise, sweeps, visits
 
 Words = dict[str, np.ndarray]
 Bases = dict[tuple[int, str], int]
@@ -59,8 +59,8 @@ def neuron_words(network: Network, core: CorePlan) -> tuple[Words, Bases]:
         population = network.source(core.layers[key[0]].population)
         assert isinstance(population, Population)  # a core holds no input
         constant = _constant(population.neuron, key[1])
-        stepwise = visited_stepwise(network, population.name)
-        vectors = {"initial": constant} | _thresholds(population.neuron, wide=wide, stepwise=stepwise)
+        alone = stepwise(network, population.name)
+        vectors = {"initial": constant} | _thresholds(population.neuron, wide=wide, alone=alone)
         for kind, vector in vectors.items():
             # places without a neuron never fire
             fill = {"initial": 0, "negative": -1}.get(kind, 1)
@@ -101,20 +101,15 @@ def _constant(neuron: Neuron | Silent, kind: str) -> np.ndarray:
     return np.zeros_like(neuron.initial + drive) + constants[kind]
 
 
-def visited_stepwise(network: Network, name: str) -> bool:
-    """Whether a population fires one time step a visit."""
-    return network.schedule == "synchronous" or swept(network, name)
-
-
-def _thresholds(neuron: Neuron | Silent, *, wide: bool, stepwise: bool) -> dict[str, np.ndarray]:
+def _thresholds(neuron: Neuron | Silent, *, wide: bool, alone: bool) -> dict[str, np.ndarray]:
     """Vectors int64 [1, C]; a readout's are 1, for it never fires.
 
-    So is theta where a spike is fired in a visit of its own: there it only stands for that spike, and may not fit.
+    So is theta where a spike is fired `alone`, in a visit of its own: it only stands for that spike, and may not fit.
     """
     if isinstance(neuron, Silent):
         ones = np.ones((1, neuron.initial.shape[1]), np.int64)
         return dict.fromkeys(("theta", *(SWEPT if wide else ())), ones)
-    token = stepwise and not neuron.step_bits
+    token = alone and not neuron.step_bits
     found = {"theta": np.ones_like(neuron.theta[:1]) if token else neuron.theta[:1]}
     if wide:
         positive, negative, amount = (None if item is None else item[:1] for item in neuron.thresholds)
@@ -133,7 +128,7 @@ def level_limits(network: Network, name: str) -> tuple[int, int]:
     population = network.source(name)
     assert isinstance(population, Population)
     neuron = population.neuron
-    if isinstance(neuron, Silent) or (network.schedule == "two-phase" and neuron.divides):
+    if isinstance(neuron, Silent) or not stepwise(network, name):
         return 0, 0
-    levels = [_thresholds(neuron, wide=True, stepwise=True)[key] for key in ("positive", "negative")]
+    levels = [_thresholds(neuron, wide=True, alone=True)[key] for key in ("positive", "negative")]
     return min(int(item.min()) for item in levels), max(int(item.max()) for item in levels)

@@ -15,7 +15,7 @@ from .visits import sent_digits, stored_bits, unrolled
 from .weights import weight_rows
 
 LUTS_OF_A_UNIT = 6  # of distributed RAM: two slices, and half of one for its write port
-INTEGRATE_LUTS = 14  # a bit of a neuron that is visited step by step
+INTEGRATE_LUTS = 27  # a bit of a neuron that is visited step by step: 25 and 30 in two cores, by Yosys
 FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
 SLOTS = 16  # that wait between a bank and the generator
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about

@@ -68,6 +68,11 @@ def swept(network: Network, name: str) -> bool:
     return isinstance(source.neuron, Neuron) and not source.neuron.divides
 
 
+def stepwise(network: Network, name: str) -> bool:
+    """Whether a population that fires does so one time step a visit, rather than whole trains at once."""
+    return network.schedule == "synchronous" or swept(network, name)
+
+
 def sent_digits(network: Network, name: str) -> int:
     """Time steps that the events of a train name, up to its end mark: all of them, or one where it comes in sweeps."""
     sender = network.sender(name)
