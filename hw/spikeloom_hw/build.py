@@ -13,8 +13,10 @@ from amaranth.lib import data
 from spikeloom import Network, SpikeloomError
 from spikeloom.place import place
 from spikeloom.program import Program
+from spikeloom.resources import core_blocks
 from spikeloom.storage import canonical
 
+from .boards import find
 from .chain import Chain
 from .core import Core
 from .export import TOP, verilog
@@ -105,8 +107,6 @@ def generate(
     folder = Path(folder)
     capacity = None
     if board != "none":
-        from .boards import find
-
         capacity = find(board).capacity()
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file())):
         raise SpikeloomError(f"Build '{folder}': exists and is not a build; choose another folder with -o")
@@ -157,6 +157,7 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
     last = chain.specs[-1]
     readouts = [item for item in last.populations if item not in last.firing]  # in the order in which they are read
     event, potential = chain.i.payload.shape(), chain.o.payload.shape()
+    family = "ecp5" if board == "none" else find(board).family
     manifest = {
         "format": FORMAT_VERSION,
         "spikeloom": spikeloom.__version__,
@@ -167,6 +168,7 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
         "verilog": VERILOG,
         "memories": memories,
         "lanes_total": program.lanes,
+        "ram_blocks": sum(core_blocks(program.network, core, family) for core in program.cores),  # as planned
         "input": {"population": program.network.inputs[0].name, "width": event.size, "fields": fields(event)},
         "readout": {
             "populations": [item.name for item in readouts],

@@ -30,9 +30,10 @@ MADE_BY_TOOLS = re.compile(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD
 # Equal registers, so that none has to be heard all over the device: without `keep` Yosys merges them. Only flip-flops
 # have the attribute, since it would make a wire survive that nothing reads.
 KEEP = ("proc", f"setattr -set keep 1 w:{primitives.SPREAD}* %ci1:+[Q] t:$dff %i")
-# For designs that fill the block RAMs of their device: nextpnr's placer by densities leaves half as much wire as the
-# default one, and its second router ends where the first one does not.
-PLACE_AND_ROUTE = {"ecp5": "--placer static --router router2", "ice40": ""}
+# Of designs that fill the block RAMs of their device nextpnr's placer by densities leaves half as much wire as the
+# default one, and its second router ends where the first one does not. Others are faster with the defaults: record 0021.
+CROWDED = 0.75  # part of the block RAMs
+PLACE_AND_ROUTE = {"ecp5": "--placer static --router router2", "ice40": ""}  # where they are
 # nextpnr tries no harder than the clock it is told, and an oscillator is slow: what it finds is judged by the board's.
 TARGET_MHZ = 100.0
 _FREQUENCY = re.compile(r'^(FREQUENCY PORT "\S+") [\d.]+ HZ;$', re.MULTILINE)
@@ -173,6 +174,12 @@ def block_rams(build_dir: str | Path) -> int:
     return sum(cells.get(kind, 0) for kind in ("DP16KD", "PDPW16KD"))  # the latter is a mode of the former
 
 
+def place_and_route(build: Build, board: Board) -> str:
+    """Options of nextpnr that suit a build on a board: others where it leaves few block RAMs."""
+    crowded = build.manifest["ram_blocks"] > CROWDED * board.ram_blocks
+    return PLACE_AND_ROUTE[board.family] if crowded else ""
+
+
 def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
     """Write the files and the script that Amaranth's platform makes of the top."""
     verilog = (build.folder / build.manifest["verilog"]).read_text()
@@ -183,7 +190,7 @@ def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
         verbose=True,  # the log shows where the tools are
         script_after_read="\n".join([*mapped, *KEEP, HIDE_BRACKETS]),
         # whether timing is met we judge, and say it better
-        nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail {PLACE_AND_ROUTE[board.family]}".rstrip(),
+        nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail {place_and_route(build, board)}".rstrip(),
     )
     (folder / primitives.MAP).write_text(primitives.ECP5)
     for name, content in plan.files.items():

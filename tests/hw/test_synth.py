@@ -12,7 +12,7 @@ import pytest
 from random_networks import RandomNetwork
 from spikeloom import DoesNotFit, Network, SpikeloomError, ToolError
 from spikeloom_hw import boards, synth
-from spikeloom_hw.build import generate
+from spikeloom_hw.build import Build, generate
 
 
 def tiny(hidden: int = 2) -> Network:
@@ -191,3 +191,11 @@ def test_every_board_gets_a_bitstream(board: str, tmp_path: Path) -> None:
     assert result.timing_met
     device = boards.DEVICES[boards.BOARDS[board].device]
     assert (result.lut_available, result.ram_available) == (device.lut, device.ram_blocks)
+
+
+@pytest.mark.parametrize(("blocks", "options"), [(156, ""), (157, "--placer static --router router2")])
+def test_a_device_whose_block_rams_are_nearly_full_gets_another_placer_and_router(
+    blocks: int, options: str, build: Path
+) -> None:
+    redirect(build, board="ulx3s-85f", ram_blocks=blocks)
+    assert synth.place_and_route(Build.load(build), boards.find("ulx3s-85f")) == options
