@@ -31,7 +31,7 @@ MADE_BY_TOOLS = re.compile(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD
 # have the attribute, since it would make a wire survive that nothing reads.
 KEEP = ("proc", f"setattr -set keep 1 w:{primitives.SPREAD}* %ci1:+[Q] t:$dff %i")
 # Of designs that fill the block RAMs of their device nextpnr's placer by densities leaves half as much wire as the
-# default one, and its second router ends where the first one does not. Others are faster with the defaults: record 0021.
+# default one, and its second router ends where the first one does not. Others are faster with the defaults (0021).
 CROWDED = 0.75  # part of the block RAMs
 PLACE_AND_ROUTE = {"ecp5": "--placer static --router router2", "ice40": ""}  # where they are
 # nextpnr tries no harder than the clock it is told, and an oscillator is slow: what it finds is judged by the board's.
