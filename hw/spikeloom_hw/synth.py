@@ -34,6 +34,7 @@ KEEP = ("proc", f"setattr -set keep 1 w:{primitives.SPREAD}* %ci1:+[Q] t:$dff %i
 # default one, and its second router ends where the first one does not. Others are faster with the defaults (0021).
 CROWDED = 0.75  # part of the block RAMs
 PLACE_AND_ROUTE = {"ecp5": "--placer static --router router2", "ice40": ""}  # where they are
+MOST_ROUNDS = 120  # of the second router, which goes on for ever where it does not converge; 60 are a lot
 # nextpnr tries no harder than the clock it is told, and an oscillator is slow: what it finds is judged by the board's.
 TARGET_MHZ = 100.0
 _FREQUENCY = re.compile(r'^(FREQUENCY PORT "\S+") [\d.]+ HZ;$', re.MULTILINE)
@@ -237,6 +238,7 @@ class Stages:
         (re.compile(r"^Info: Routing( globals)?\.\."), "route"),
         (re.compile(r"^\++ \S*(ecppack|icepack)\b"), "write bitstream"),
     )
+    ROUND = re.compile(r"^Info:\s+iter=(?P<round>\d+) wires=\d+ overused=(?P<overused>\d+)")
     DETAIL = re.compile(r"^(?:\d+(?:\.\d+)*\. Executing (?P<pass>[A-Z0-9_]+)|Info:\s+at iteration (?P<iteration>#\d+))")
 
     def __init__(self, progress: Callable[[str], None] | None) -> None:
@@ -246,11 +248,19 @@ class Stages:
         self._spoken = time.monotonic()
 
     def hear(self, line: str) -> None:
-        """Take a line of the tools' output."""
+        """Take a line of the tools' output; ToolError where routing comes to no end."""
         for pattern, stage in self.BEGINS:
             if stage != self.stage and pattern.match(line):
                 self.stage, self._detail = stage, ""
                 self._say(stage)
+        routing = self.ROUND.match(line)
+        if routing:
+            self._detail = f"round {routing['round']}, {routing['overused']} wires to untangle"
+            if int(routing["round"]) >= MOST_ROUNDS and int(routing["overused"]):
+                raise ToolError(
+                    f"Tool 'sh': must route in {MOST_ROUNDS} rounds, not leave {routing['overused']} wires to two nets "
+                    "each; try another --seed, or fewer lanes"
+                )
         match = self.DETAIL.match(line)
         if match:
             self._detail = match["pass"] or f"iteration {match['iteration']}"

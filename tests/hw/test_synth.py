@@ -159,6 +159,17 @@ def test_silence_of_the_tools_is_broken_every_few_seconds(monkeypatch: pytest.Mo
     ]  # fmt: skip
 
 
+def test_routing_that_comes_to_no_end_is_ended() -> None:
+    stages = synth.Stages(None)
+    stages.hear("Info:     iter=119 wires=616762 overused=41 overuse=41 archfail=NA")
+    stages.hear("Info:     iter=120 wires=616762 overused=0 overuse=0 archfail=0")
+    with pytest.raises(ToolError) as error:
+        stages.hear("Info:     iter=120 wires=616762 overused=41 overuse=41 archfail=NA")
+    assert str(error.value) == (
+        "Tool 'sh': must route in 120 rounds, not leave 41 wires to two nets each; try another --seed, or fewer lanes"
+    )
+
+
 def test_critical_path_has_the_names_of_the_design() -> None:
     def step(source: str, sink: str, delay: float) -> dict:
         return {"from": {"cell": source}, "to": {"cell": sink}, "delay": delay}
