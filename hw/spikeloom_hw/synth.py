@@ -19,6 +19,7 @@ from .boards import DEVICES, Board, find
 from .build import Build
 
 RESULT = "synth.json"
+SCRIPT, NEXTPNR = "build_top.sh", '"$NEXTPNR_ECP5"'  # of Amaranth's platform, and how its line that runs nextpnr begins
 REPORT = "report.json"
 LOG = "synth.log"
 SPEAK_SECONDS = 5.0
@@ -30,11 +31,8 @@ MADE_BY_TOOLS = re.compile(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD
 # Equal registers, so that none has to be heard all over the device: without `keep` Yosys merges them. Only flip-flops
 # have the attribute, since it would make a wire survive that nothing reads.
 KEEP = ("proc", f"setattr -set keep 1 w:{primitives.SPREAD}* %ci1:+[Q] t:$dff %i")
-# Of designs that fill the block RAMs of their device nextpnr's placer by densities leaves half as much wire as the
-# default one, and its second router ends where the first one does not. Others are faster with the defaults (0021).
-CROWDED = 0.75  # part of the block RAMs
-PLACE_AND_ROUTE = {"ecp5": "--placer static --router router2", "ice40": ""}  # where they are
-MOST_ROUNDS = 120  # of the second router, which goes on for ever where it does not converge; 60 are a lot
+# Where a design takes most block RAMs of a device, their places decide, see `floorplan`; others do as well without.
+CROWDED = 0.5  # part of the block RAMs
 # nextpnr tries no harder than the clock it is told, and an oscillator is slow: what it finds is judged by the board's.
 TARGET_MHZ = 100.0
 _FREQUENCY = re.compile(r'^(FREQUENCY PORT "\S+") [\d.]+ HZ;$', re.MULTILINE)
@@ -175,10 +173,9 @@ def block_rams(build_dir: str | Path) -> int:
     return sum(cells.get(kind, 0) for kind in ("DP16KD", "PDPW16KD"))  # the latter is a mode of the former
 
 
-def place_and_route(build: Build, board: Board) -> str:
-    """Options of nextpnr that suit a build on a board: others where it leaves few block RAMs."""
-    crowded = build.manifest["ram_blocks"] > CROWDED * board.ram_blocks
-    return PLACE_AND_ROUTE[board.family] if crowded else ""
+def crowded(build: Build, board: Board) -> bool:
+    """Whether a build takes so many block RAMs of a board that they are placed before everything else."""
+    return board.family == "ecp5" and build.manifest["ram_blocks"] > CROWDED * board.ram_blocks
 
 
 def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
@@ -191,13 +188,16 @@ def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
         verbose=True,  # the log shows where the tools are
         script_after_read="\n".join([*mapped, *KEEP, HIDE_BRACKETS]),
         # whether timing is met we judge, and say it better
-        nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail {place_and_route(build, board)}".rstrip(),
+        nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail",
     )
     (folder / primitives.MAP).write_text(primitives.ECP5)
     for name, content in plan.files.items():
         text = content if isinstance(content, str) else content.decode()
         if name.endswith(".lpf"):
             text = _FREQUENCY.sub(rf"\1 {max(TARGET_MHZ, board.clock_mhz) * 1e6:.0f} HZ;", text)
+        elif name == SCRIPT and crowded(build, board):
+            plan = f"python -P -m spikeloom_hw.floorplan top.json {board.device} {seed}"
+            text = text.replace(NEXTPNR, f"{plan}\n{NEXTPNR}")
         (folder / name).write_text(text)
 
 
@@ -205,7 +205,7 @@ def _run(folder: Path, progress: Callable[[str], None] | None) -> None:
     """Run the script; DoesNotFit where that is why it failed."""
     stages = Stages(progress)
     try:
-        toolchain.run("sh", ["build_top.sh"], cwd=folder, log=folder / LOG, on_line=stages.hear, on_wait=stages.speak)
+        toolchain.run("sh", [SCRIPT], cwd=folder, log=folder / LOG, on_line=stages.hear, on_wait=stages.speak)
     except ToolError as error:
         log = folder / LOG
         text = log.read_text(errors="replace") if log.exists() else ""
@@ -233,13 +233,16 @@ class Stages:
 
     BEGINS = (
         (re.compile(r"^\++ \S*yosys\b"), "synthesise"),
+        (re.compile(r"^\++ \S*python\b.* spikeloom_hw\.floorplan\b"), "plan the floor"),
         (re.compile(r"^\++ \S*nextpnr-"), "pack"),
-        (re.compile(r"^Info: (Creating initial .*placement|Running Static placer)"), "place"),
+        (re.compile(r"^Info: Creating initial .*placement"), "place"),
         (re.compile(r"^Info: Routing( globals)?\.\."), "route"),
         (re.compile(r"^\++ \S*(ecppack|icepack)\b"), "write bitstream"),
     )
-    ROUND = re.compile(r"^Info:\s+iter=(?P<round>\d+) wires=\d+ overused=(?P<overused>\d+)")
-    DETAIL = re.compile(r"^(?:\d+(?:\.\d+)*\. Executing (?P<pass>[A-Z0-9_]+)|Info:\s+at iteration (?P<iteration>#\d+))")
+    DETAIL = re.compile(
+        r"^(?:\d+(?:\.\d+)*\. Executing (?P<pass>[A-Z0-9_]+)|Info:\s+at (?P<iteration>iteration #\d+)"
+        r"|Floor: (?P<plan>.*)|Info: +\d+ \|[^|]+\|[^|]+\| *(?P<left>\d+)\|)"
+    )
 
     def __init__(self, progress: Callable[[str], None] | None) -> None:
         self.stage = "start"
@@ -248,22 +251,15 @@ class Stages:
         self._spoken = time.monotonic()
 
     def hear(self, line: str) -> None:
-        """Take a line of the tools' output; ToolError where routing comes to no end."""
+        """Take a line of the tools' output."""
         for pattern, stage in self.BEGINS:
             if stage != self.stage and pattern.match(line):
                 self.stage, self._detail = stage, ""
                 self._say(stage)
-        routing = self.ROUND.match(line)
-        if routing:
-            self._detail = f"round {routing['round']}, {routing['overused']} wires to untangle"
-            if int(routing["round"]) >= MOST_ROUNDS and int(routing["overused"]):
-                raise ToolError(
-                    f"Tool 'sh': must route in {MOST_ROUNDS} rounds, not leave {routing['overused']} wires to two nets "
-                    "each; try another --seed, or fewer lanes"
-                )
         match = self.DETAIL.match(line)
         if match:
-            self._detail = match["pass"] or f"iteration {match['iteration']}"
+            left = match["left"] and f"{match['left']} wires left"
+            self._detail = match["pass"] or match["plan"] or match["iteration"] or left
 
     def speak(self, seconds: float) -> None:
         """Say where we are, if nothing was said for a while; `seconds` since the tools began."""

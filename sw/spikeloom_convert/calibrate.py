@@ -6,13 +6,19 @@ model and U_out = step * y, where y comes from the quantised network's own poten
 
 Potentials are integers in units of `unit`. A step of an even number of units, step = 2 * half * unit, rounds exactly:
 y = floor((V + half) / (2 * half)). So the search runs over the integers `half`.
+
+The best threshold cuts off the largest activations, so that codes say less than they should on average, and less in
+every layer. What a code is worth to the layers behind is therefore found once more, see `worth`: their weights absorb
+it.
 """
 
 from dataclasses import dataclass
 
 import torch
 
+MOST_GAIN = 2.0  # of what a step is worth, either way: a channel that is hardly ever active says little about it
 _COARSE = torch.logspace(-1.3, 0.05, 36, dtype=torch.float64)
+_COARSE_VALUES = 8192  # of a channel are enough to find where to search closely
 _FINE = torch.logspace(-0.036, 0.036, 13, dtype=torch.float64)  # between the neighbours of the best coarse one
 
 
@@ -75,18 +81,32 @@ def half_steps(
     reach = activations.amax(1)
     layer = reach.max()
     reach = torch.where(reach > 0, reach, layer) if rule.per_channel else layer.expand(len(unit))
-    best, least = torch.ones_like(unit), torch.full_like(unit, torch.inf)
+    best = torch.ones_like(unit)
     centre = reach / (2 * top * unit)
-    for ratios in (_COARSE, _FINE):
-        middle = centre
+    for ratios, step in ((_COARSE, max(1, potentials.shape[1] // _COARSE_VALUES)), (_FINE, 1)):
+        middle, least = centre, torch.full_like(unit, torch.inf)
+        seen, wanted = potentials[:, ::step], activations[:, ::step]
         for ratio in ratios.tolist():
             half = (middle * ratio).round().clamp(min=1)
             if most is not None:
                 half = torch.minimum(half, most)
-            error = conversion_errors(potentials, activations, unit, half, top, rule.power)
+            error = conversion_errors(seen, wanted, unit, half, top, rule.power)
             if not rule.per_channel:
                 error = error.sum().expand(len(unit))
             better = error <= least  # where nothing ever fires the widest range is the safest
             best, least = torch.where(better, half, best), torch.where(better, error, least)
             centre = torch.where(better, middle * ratio, centre)
     return best
+
+
+def worth(
+    potentials: torch.Tensor, activations: torch.Tensor, half: torch.Tensor, steps: torch.Tensor, top: int
+) -> torch.Tensor:
+    """What a step of each channel stands for, float64 [C]: the least squares of the activations over the codes.
+
+    `steps`: what it is by the thresholds, [C], which is kept where a channel never fired; others as `half_steps`.
+    """
+    sent = codes(potentials, half, top)
+    power = sent.square().sum(1)
+    best = (sent * activations).sum(1) / power.clamp(min=1.0)
+    return torch.where(power > 0, torch.minimum(torch.maximum(best, steps / MOST_GAIN), steps * MOST_GAIN), steps)

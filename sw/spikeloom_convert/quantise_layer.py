@@ -15,11 +15,11 @@ from spikeloom.errors import InvalidNetwork
 from spikeloom.geometry import Conv2d, Diagonal, Shape, border_classes
 from spikeloom.neuron import Neuron, Silent, largest_code
 
-from .calibrate import Rule, half_steps
+from .calibrate import Rule, half_steps, worth
 from .float_network import FloatLayer, edges
 from .synapses import Part, Rounded, Train, common_scales, fitted_to_diagonals, parts_of, potentials, rounded
 
-_MOST_VALUES = 8192  # activations a channel's threshold is chosen from
+_MOST_VALUES = 1 << 16  # activations a channel's threshold is chosen from
 _FINEST = 1 << 10  # a step is at most so many units: finer weights would only widen the potentials
 _DISTURBING = 1e-3  # of the variance of a readout's outputs: what rounding its weights may add to narrow it
 _MARGIN = 1.07  # of a readout's potentials: rounded weights and biases reach a little further than real ones
@@ -251,7 +251,10 @@ def _fire(
     rows = initial[:, places[0][:, None], places[1]].flatten(1).T
     vectors = _vectors(layer, theta[None]), _vectors(layer, rows)
     neuron = Neuron(settings.timesteps, settings.growth, *vectors, code=settings.code)
-    sent = Train(codes, theta * scales / settings.factor, settings.top)
+    steps = theta * scales / settings.factor
+    if limit is None:  # else the top code means the clip
+        steps = worth(values, targets, divisor / 2, steps, settings.top)
+    sent = Train(codes, steps, settings.top)
     return QuantisedLayer(connections, neuron, activity, sent, 1.0, tuple(notes))
 
 

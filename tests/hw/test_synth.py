@@ -12,7 +12,7 @@ import pytest
 from random_networks import RandomNetwork
 from spikeloom import DoesNotFit, Network, SpikeloomError, ToolError
 from spikeloom_hw import boards, synth
-from spikeloom_hw.build import Build, generate
+from spikeloom_hw.build import generate
 
 
 def tiny(hidden: int = 2) -> Network:
@@ -159,15 +159,25 @@ def test_silence_of_the_tools_is_broken_every_few_seconds(monkeypatch: pytest.Mo
     ]  # fmt: skip
 
 
-def test_routing_that_comes_to_no_end_is_ended() -> None:
-    stages = synth.Stages(None)
-    stages.hear("Info:     iter=119 wires=616762 overused=41 overuse=41 archfail=NA")
-    stages.hear("Info:     iter=120 wires=616762 overused=0 overuse=0 archfail=0")
-    with pytest.raises(ToolError) as error:
-        stages.hear("Info:     iter=120 wires=616762 overused=41 overuse=41 archfail=NA")
-    assert str(error.value) == (
-        "Tool 'sh': must route in 120 rounds, not leave 41 wires to two nets each; try another --seed, or fewer lanes"
-    )
+@pytest.mark.parametrize(
+    ("before", "line", "said"),
+    [
+        ("+ python -P -m spikeloom_hw.floorplan top.json LFE5U-85F 1", "Floor: forces, step 10",
+         "plan the floor (forces, step 10)"),
+        ("Info: Creating initial analytic placement for 9 cells", "Info:     at iteration #3, type ALL: wirelen = 9",
+         "place (iteration #3)"),
+        ("Info: Routing..", "Info:      23000 |     4774      18225 |  178   822 |     90008|       1.08      28.30|",
+         "route (90008 wires left)"),
+    ],
+)  # fmt: skip
+def test_how_far_a_stage_is(before: str, line: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synth, "SPEAK_SECONDS", 0.0)
+    heard: list[str] = []
+    stages = synth.Stages(heard.append)
+    for text in (before, line):
+        stages.hear(text)
+    stages.speak(9.0)
+    assert heard[-1] == f"{said}, 9 s"
 
 
 def test_critical_path_has_the_names_of_the_design() -> None:
@@ -204,9 +214,19 @@ def test_every_board_gets_a_bitstream(board: str, tmp_path: Path) -> None:
     assert (result.lut_available, result.ram_available) == (device.lut, device.ram_blocks)
 
 
-@pytest.mark.parametrize(("blocks", "options"), [(156, ""), (157, "--placer static --router router2")])
-def test_a_device_whose_block_rams_are_nearly_full_gets_another_placer_and_router(
-    blocks: int, options: str, build: Path
+@pytest.mark.parametrize(("board", "blocks", "planned"), [
+    ("ulx3s-85f", 105, True), ("ulx3s-85f", 104, False), ("icestick", 16, False),
+])  # fmt: skip
+def test_block_rams_are_placed_first_where_most_are_taken(
+    board: str, blocks: int, planned: bool, build: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    redirect(build, board="ulx3s-85f", ram_blocks=blocks)
-    assert synth.place_and_route(Build.load(build), boards.find("ulx3s-85f")) == options
+    def stop(folder: Path, progress: object) -> None:
+        raise ToolError("far enough")
+
+    redirect(build, board=board, ram_blocks=blocks)
+    monkeypatch.setattr(synth, "_run", stop)
+    with pytest.raises(ToolError, match="far enough"):
+        synth.synth(build, seed=7)
+    script = (build / "synth" / board / synth.SCRIPT).read_text()
+    plan = "\npython -P -m spikeloom_hw.floorplan top.json LFE5U-85F 7\n" + synth.NEXTPNR
+    assert (plan in script) == planned

@@ -5,7 +5,7 @@ import pytest
 import torch
 from convert_models import pixels
 from spikeloom.geometry import Conv2d, Dense
-from spikeloom_convert.calibrate import RULES, Rule, codes, conversion_errors, half_steps
+from spikeloom_convert.calibrate import MOST_GAIN, RULES, Rule, codes, conversion_errors, half_steps, worth
 from spikeloom_convert.float_network import connect
 from spikeloom_convert.rounding import BLOCK_COLUMNS, covariances, nearest, round_weights, weight_scales
 
@@ -160,3 +160,15 @@ def test_covariances_are_those_of_what_a_convolution_multiplies() -> None:
         covariance = block.covariance - damping * torch.eye(12, dtype=torch.float64)
         expected = torch.cov(drive[block.rows], correction=0)
         assert torch.allclose(rows @ covariance @ rows.T, expected, rtol=1e-6)
+
+
+def test_a_code_is_worth_what_it_says_on_average() -> None:
+    activations = torch.tensor([[0.2, 1.1, 2.0, 9.0], [0.0, 0.0, 0.1, 0.2], [1.0, 2.0, 3.0, 2.0]], dtype=torch.float64)
+    half = torch.full((3,), 5.0, dtype=torch.float64)
+    steps = torch.ones(3, dtype=torch.float64)
+    found = worth(activations * 10, activations, half, steps, top=3)
+    # codes 0 1 2 3; none; those of the activations: they are exact already
+    expected = [(1.1 + 4.0 + 27.0) / (1 + 4 + 9), 1.0, 1.0]
+    torch.testing.assert_close(found, torch.tensor([min(expected[0], MOST_GAIN), *expected[1:]], dtype=torch.float64))
+    milder = worth(activations * 10, activations.clamp(max=3.5), half, steps, top=3)
+    torch.testing.assert_close(milder[0], torch.tensor((1.1 + 4.0 + 10.5) / 14, dtype=torch.float64))

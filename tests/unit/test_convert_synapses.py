@@ -98,7 +98,7 @@ def test_a_readout_is_no_wider_than_the_hidden_layers_where_that_costs_nothing()
         )
     )
     bright = np.random.default_rng(0).integers(0, 4, (100, 1, 1, 1), dtype=np.uint8)
-    network = convert(model, pixels(100, 1, 4, 4) >> bright, timesteps=6, weight_bits=8)
+    network = convert(model, pixels(100, 1, 4, 4) >> bright, timesteps=6, weight_bits=8, seed=1)
     bits = potential_bits(network)
     assert bits["fc4"] <= bits["conv0"]
     assert network.provenance.accuracy["agreement"] >= 0.9
