@@ -23,7 +23,9 @@ from .targets import example
 WEIGHTS = Path("models/resnet20_cifar10.safetensors")
 SETTINGS = ((6, 8), (6, 6), (5, 8), (5, 6))  # time steps, weight bits
 MOST_LOSS = {8: 0.1, 6: 0.3}  # weight bits: points of accuracy
-CHAINS = (2, 3)  # cores, at as many lanes each as the one core has
+CHAINS = {2: 1.7, 3: 2.4}  # cores, at as many lanes each as the one core has: how many times its throughput, at least
+MOST_CYCLES = {6: 330_000, 5: 270_000}  # of one core, by time steps
+LEAST_UTILISATION, LEAST_FMAX, MOST_COMB = 0.75, 60.0, 115.0  # of one core; MHz; TRELLIS_COMB a lane
 LANES = 144
 IMAGES = 20
 BOARD = "ulx3s-85f"
@@ -49,7 +51,7 @@ def deep(bench: Bench) -> dict[str, Any]:
         row |= {"sops_per_inference": result.sops_per_inference, "spikes_per_neuron": result.spikes_per_neuron}
         conversions.append({**row, "digest": network.digest})
         if weight_bits == 6:
-            chains = CHAINS if timesteps == 6 else ()
+            chains = tuple(CHAINS) if timesteps == 6 else ()
             cores += [_gates(bench, network, timesteps, count, test.x, test.y) for count in (1, *chains)]
     return {
         "data": f"CIFAR-10, {len(test.x)} test images; gates: the first {IMAGES}, 6-bit weights, minimal-weight code",
@@ -67,11 +69,27 @@ def missed(conversions: list[dict[str, Any]], cores: list[dict[str, Any]]) -> li
         for row in conversions
         if row["loss_points"] > MOST_LOSS[row["weight_bits"]]
     ]
-    return found + [
-        f"T={row['timesteps']}, {row['cores']} cores: integers differ: {row['simulated']['mismatches']}"
-        for row in cores
-        if row["simulated"]["mismatches"]
-    ]
+    alone = {row["timesteps"]: row["simulated"] for row in cores if row["cores"] == 1}
+    for row in cores:
+        where, simulated = f"T={row['timesteps']}, {row['cores']} cores", row["simulated"]
+        bounds: list[tuple[str, float, float, bool]] = [("integers that differ", simulated["mismatches"], 0, True)]
+        cycles = simulated["initiation_interval_cycles"]
+        if row["cores"] == 1:
+            bounds += [
+                ("cycles", cycles, MOST_CYCLES[row["timesteps"]], True),
+                ("utilisation", simulated["utilisation"], LEAST_UTILISATION, False),
+                ("MHz", row["synthesised"]["fmax_mhz"], LEAST_FMAX, False),
+                ("TRELLIS_COMB a lane", row["comb_per_lane"], MOST_COMB, True),
+            ]
+        else:
+            times = alone[row["timesteps"]]["initiation_interval_cycles"] / cycles
+            bounds.append(("times the throughput of one core", times, CHAINS[row["cores"]], False))
+        found += [
+            f"{where}: {value:.6g} {what}, {'above' if most else 'below'} {bound:g}"
+            for what, value, bound, most in bounds
+            if (value > bound if most else value < bound)
+        ]
+    return found
 
 
 def resnet20(bench: Bench) -> nn.Module:
