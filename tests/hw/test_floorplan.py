@@ -74,8 +74,7 @@ def test_a_net_of_many_ends_says_nothing() -> None:
     assert not floorplan.attractions(cells, ["r0", "r1"]).any()
 
 
-def test_annealing_ends_where_it_counts_that_it_does() -> None:
-    """Each move's change of cost, with sites taken and free, adds up: two cells drawn together become neighbours."""
+def test_cells_that_are_drawn_together_become_neighbours() -> None:
     attraction = np.zeros((5, 5))
     attraction[0, 1] = attraction[1, 0] = 3.0
     attraction[2, 3] = attraction[3, 2] = 2.0

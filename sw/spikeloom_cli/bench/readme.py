@@ -77,5 +77,9 @@ def render_deep(deep: dict) -> list[str]:
             f"| {simulated['utilisation']:.1%} | {gates} |"
         )
     differ = sum(row["simulated"]["mismatches"] for row in deep["cores"])
-    lines += ["", f"Every spike and potential of {deep['data']}: {differ} integers differ from the golden model."]
+    lines += [
+        "",
+        f"Accuracy: {deep['data']}. Of every spike and potential of the images in gates {differ} integers differ from "
+        "the golden model.",
+    ]
     return lines
