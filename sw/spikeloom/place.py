@@ -150,12 +150,19 @@ class _Planner:
                     busy,
                     first.cycles,
                     sending(first, one.inbox),
-                    core_blocks(self.network, one, self.capacity.family) if self.capacity else 0,
-                    core_luts(self.network, one),
+                    *self._taken(one),
                 )
                 for one in plans
             )
         return self._choices[key]
+
+    def _taken(self, core: CorePlan) -> tuple[int, int]:
+        """Block RAMs and LUTs; (0, LUTs of an ECP5) without a board, where they only rank the cores."""
+        if self.capacity is None:
+            return 0, core_luts(self.network, core, "ecp5")
+        return core_blocks(self.network, core, self.capacity.family), core_luts(
+            self.network, core, self.capacity.family
+        )
 
     def with_lanes(self, lanes: int, cores: int | None) -> Program:
         """As fast as may be with so many lanes a core."""

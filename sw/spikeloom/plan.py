@@ -95,7 +95,9 @@ def plan(program: Program, capacity: Capacity | None = None) -> Plan:
 def _core(program: Program, core: CorePlan, family: str) -> CoreEstimate:
     network = program.network
     busy = sum(phase.cycles for phase in phases(network, core))
-    return CoreEstimate(core.name, core.lanes, busy, core_luts(network, core), core_blocks(network, core, family))
+    return CoreEstimate(
+        core.name, core.lanes, busy, core_luts(network, core, family), core_blocks(network, core, family)
+    )
 
 
 def _layers(program: Program, core: CorePlan) -> list[LayerEstimate]:

@@ -18,6 +18,8 @@ LUTS_OF_A_UNIT = 6  # of distributed RAM: two slices, and half of one for its wr
 INTEGRATE_LUTS = 27  # a bit of a neuron that is visited step by step: 25 and 30 in two cores, by Yosys
 FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
 SLOTS = 16  # that wait between a bank and the generator
+ICE40_CELLS = 2.1  # cells a LUT: most flip-flops take one alone; memories that are not block RAMs are flip-flops
+ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share cells with the adders before them
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -95,8 +97,12 @@ def core_blocks(network: Network, core: CorePlan, family: str) -> int:
     return sum(blocks(depth, width, kind, family) for _, depth, width, kind in found)
 
 
-def core_luts(network: Network, core: CorePlan) -> int:
-    """Estimated LUTs of a core, fitted to what Yosys made of nine networks with 8 to 144 lanes (within 13 %)."""
+def core_luts(network: Network, core: CorePlan, family: str) -> int:
+    """Estimated LUTs of a core, on iCE40 logic cells, in which a LUT and a flip-flop lie.
+
+    Fitted to what Yosys made of nine networks with 8 to 144 lanes for ECP5 (within 13 %), and nextpnr of nine with 1 to
+    42 lanes for iCE40 (within 17 %).
+    """
     distances = _distances(network, core)
     lane = 2.0 * core.bits if core_registers(core) else 2.75 * core.bits  # adder, forwarding, way to the generator
     if core.multiply:
@@ -117,9 +123,13 @@ def core_luts(network: Network, core: CorePlan) -> int:
         control += 5 * core.inbox.bit_length()
     memory = 0.0
     for _, depth, width, kind in memories(network, core):
-        block, distributed = units(depth, width, kind, "ecp5")
-        memory += LUTS_OF_A_UNIT * distributed + (0 if block or distributed else depth * width / 16)
-    return round(core.lanes * lane + generator + control + memory)
+        block, distributed = units(depth, width, kind, family)
+        bit = 1 if kind == "ram" else 1 / 16
+        memory += LUTS_OF_A_UNIT * distributed + (0 if block or distributed else depth * width * bit)
+    taken = 1.0
+    if family == "ice40":
+        taken = ICE40_CELLS_REGISTERS if core_registers(core) else ICE40_CELLS
+    return round(taken * (core.lanes * lane + generator + control + memory))
 
 
 def _distances(network: Network, core: CorePlan) -> int:
@@ -139,7 +149,7 @@ def _distances(network: Network, core: CorePlan) -> int:
 
 def shortages(program: Program, capacity: Capacity) -> list[str]:
     """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
-    luts = sum(core_luts(program.network, core) for core in program.cores)
+    luts = sum(core_luts(program.network, core, capacity.family) for core in program.cores)
     blocks = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
     found = []
     if luts > capacity.lut:

@@ -31,6 +31,12 @@ def convert(
         int | None,
         typer.Option(metavar="T", help="Bits of a pixel.  [default: as --timesteps]"),
     ] = None,
+    layer_timesteps: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=T", help="Time steps of one population, or of all like 'layer1_*'; may be repeated."
+        ),
+    ] = None,
     growth: Annotated[float, typer.Option(metavar="K", help="Growth of potentials: 2 (iLIF) or 1 (IF).")] = 2.0,
     code: Annotated[
         str, typer.Option(metavar="C", help="Code of all trains: plain, or naf (minimal weight, fewer events).")
@@ -60,6 +66,7 @@ def convert(
 
     if model.endswith(".nir"):
         raise NotBuilt(f"Model '{model}': must be package.module:factory, not NIR, which is not read yet")
+    own_timesteps = lengths(layer_timesteps or [])
     means, deviations = numbers("--mean", mean), numbers("--std", std)
     require_writable(output, "a .loom file")
     data = datasets.load(calibration, "train", data_dir).head(samples)
@@ -75,6 +82,7 @@ def convert(
             timesteps=timesteps,
             weight_bits=weight_bits,
             input_timesteps=input_timesteps,
+            layer_timesteps=own_timesteps,
             labels=data.y,
             growth=growth,
             code=code,
@@ -139,6 +147,20 @@ def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise InvalidData(f"Option '{option}': must be numbers between commas, not '{text}'") from None
+
+
+def lengths(given: list[str]) -> dict[str, int]:
+    """Time steps by the name or pattern of populations, the last of a name; InvalidData where one is not NAME=T."""
+    from spikeloom.errors import InvalidData
+
+    found: dict[str, int] = {}
+    for text in given:
+        name, _, steps = text.rpartition("=")
+        if not name or not (steps.isascii() and steps.isdigit() and len(steps) < 10):
+            raise InvalidData(f"Option '--layer-timesteps': must be NAME=T, like layer1_*=6, not '{text}'")
+        found.pop(name, None)  # so that the order is that of the last mention
+        found[name] = int(steps)
+    return found
 
 
 def show(network: NetworkFile, json: Json = False) -> Answer:

@@ -1,7 +1,8 @@
 """The whole conversion: a trained module and calibration samples in, a spiking network on the integer line out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ def convert(
     timesteps: int = 4,
     weight_bits: int = 6,
     input_timesteps: int | None = None,
+    layer_timesteps: Mapping[str, int] | None = None,
     labels: np.ndarray | None = None,
     growth: float = 2.0,
     code: str = "plain",
@@ -59,6 +61,8 @@ def convert(
     timesteps : T of every hidden train, 1..16.
     weight_bits : 2..8.
     input_timesteps : bits of an input code, 1..16; default `timesteps`, at most 8 for uint8.
+    layer_timesteps : T of the trains of some populations, by name or shell pattern ("layer1_*"); the last that
+        matches holds. Trains that a residual addition repeats gain most by a longer one.
     labels : classes int [N]: the accuracy of both networks is measured and recorded.
     growth : of the hidden trains, 2 (iLIF) or 1 (IF).
     code : of all trains, "plain", or "naf" for the minimal-weight code: the same values in fewer events.
@@ -83,13 +87,15 @@ def convert(
 
     Ref: SpikeConverter, Eq. 10 and 13, Algorithm 1.
     """
-    _check_settings(method, timesteps, weight_bits, input_timesteps, growth, code, seed, name)
+    own = dict(layer_timesteps or {})
+    _check_settings(method, timesteps, weight_bits, input_timesteps, own, growth, code, seed, name)
     samples = check(calibration, labels)
     if input_timesteps is None:
         input_timesteps = min(timesteps, 8) if samples.x.dtype == np.uint8 else timesteps
     settings = Settings(int(timesteps), int(weight_bits), float(growth), RULES[0], int(seed), code)
     with single_threaded():
         prepared = prepare(model, samples, mean, std)
+        settings = replace(settings, own_timesteps=_own_timesteps(prepared.network, own))
         _check_labels(samples, prepared.network)
         fit, held = split(samples, settings.seed, _affordable(prepared.network))
         reference = Reference.of(prepared, held)
@@ -117,6 +123,20 @@ def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], 
     return code_input(samples, network.input_shape, timesteps, span, origin=origin, code=code)
 
 
+def _own_timesteps(network: FloatNetwork, wanted: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Name and T of every layer that fires and that a pattern matches."""
+    names = [layer.name for layer in network.layers if layer.fires]
+    idle = [pattern for pattern in wanted if not any(fnmatchcase(name, pattern) for name in names)]
+    if idle:
+        known = ", ".join(names) or "none"
+        raise InvalidNetwork(
+            f"Convert: layer_timesteps must name populations that fire ({known}), not {', '.join(map(shown, idle))}"
+        )
+    return tuple(
+        (name, int(steps)) for pattern, steps in wanted.items() for name in names if fnmatchcase(name, pattern)
+    )
+
+
 def _counter(progress: Progress | None, steps: int) -> Callable[[], None]:
     """Tell that nothing is done yet; what it returns tells that one step more is."""
     done = -1
@@ -136,6 +156,7 @@ def _check_settings(
     timesteps: int,
     weight_bits: int,
     input_timesteps: int | None,
+    layer_timesteps: Mapping[str, int],
     growth: float,
     code: str,
     seed: int,
@@ -147,7 +168,9 @@ def _check_settings(
     if growth not in (1, 2):
         raise NotBuilt(f"Convert: growth must be 1 (IF) or 2 (iLIF), not {shown(growth)}")
     found = []
-    for what, value in (("timesteps", timesteps), ("input_timesteps", input_timesteps)):
+    lengths = [("timesteps", timesteps), ("input_timesteps", input_timesteps)]
+    lengths += [(f"layer_timesteps of {shown(pattern)}", value) for pattern, value in layer_timesteps.items()]
+    for what, value in lengths:
         if value is not None and (not _integer(value) or not 1 <= value <= MAX_TIMESTEPS):
             found.append(f"{what} must be an integer in 1..{MAX_TIMESTEPS}, not {shown(value)}")
     if not _integer(weight_bits) or weight_bits not in WEIGHT_BITS:

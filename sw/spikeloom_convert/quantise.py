@@ -49,7 +49,7 @@ def quantise(
     with torch.no_grad():
         for number, (layer, drive) in enumerate(network.walk(samples)):
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
-            result = quantise_layer(layer, shapes, trains, drive, settings, widest or np.inf)
+            result = quantise_layer(layer, shapes, trains, drive, settings.of(layer.name), widest or np.inf)
             populations.append(Population(layer.name, layer.shape, result.neuron, result.activity))
             taken = {layer.name for layer in network.layers} | {item.name for item in connections}
             names = connection_names(layer, taken - {layer.name})

@@ -6,7 +6,7 @@ A step of 2*half units makes theta a multiple of 2^T (growth 2) or even (growth 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,10 @@ _FINEST_BIAS = 1 << 24  # a readout's bias is at most so many units, what float3
 
 @dataclass(frozen=True)
 class Settings:
-    """What a quantised network shall be: T, growth and code of the hidden trains, bits of the weights, rule, seed."""
+    """What a quantised network shall be: T, growth and code of the hidden trains, bits of the weights, rule, seed.
+
+    `own_timesteps`: name and T of the layers that do not have the T of all.
+    """
 
     timesteps: int
     weight_bits: int
@@ -36,6 +39,11 @@ class Settings:
     rule: Rule
     seed: int = 0
     code: str = "plain"
+    own_timesteps: tuple[tuple[str, int], ...] = ()
+
+    def of(self, layer: str) -> "Settings":
+        """What one layer shall be."""
+        return replace(self, timesteps=dict(self.own_timesteps).get(layer, self.timesteps))
 
     @property
     def factor(self) -> int:
@@ -157,7 +165,8 @@ def _scales(
     scales, shifts = common_scales(parts, layer.shape[0], settings.largest_weight, shared=not layer.fires)
     if not layer.fires:
         return _readout_scales(layer, scales, drive), shifts
-    least = _reach(layer, drive, settings.rule) / (settings.top * _FINEST)
+    most = max(settings.top, *(part.train.top for part in parts))
+    least = _reach(layer, drive, settings.rule) / (most * _FINEST)
     scales = torch.maximum(scales, least)
     if any(part.diagonal for part in parts):
         scales, shifts = fitted_to_diagonals(parts, scales, shifts, settings.largest_weight, least)

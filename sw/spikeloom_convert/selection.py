@@ -8,11 +8,14 @@ from importlib import metadata
 import numpy as np
 import spikeloom
 from spikeloom import golden
-from spikeloom.network import Network, Provenance
+from spikeloom.measure import fan_out
+from spikeloom.network import Input, Network, Population, Provenance
 
 from .calibrate import Rule
 from .prepare import PreparedModel
 from .samples import Samples
+
+ALIKE = 1.25  # logits so many times as far from the trained model's as the nearest ones are as good as they
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,7 @@ class Candidate:
     right : samples classified as labelled, or, without labels, as the trained model does.
     differing : samples classified otherwise than by the trained model.
     error : mean squared distance from the trained model's logits, their common offset removed, over their variance.
+    sops : synaptic operations of a sample, by the calibration samples' activity.
     """
 
     rule: Rule
@@ -57,6 +61,7 @@ class Candidate:
     right: int
     differing: int
     error: float
+    sops: float
 
     @classmethod
     def measure(cls, rule: Rule, network: Network, reference: Reference) -> "Candidate":
@@ -74,7 +79,15 @@ class Candidate:
             int((classes == labels).sum()),
             int((classes != reference.classes).sum()),
             error,
+            _sops(network),
         )
+
+
+def _sops(network: Network) -> float:
+    """As many events as each train has in calibration, at their mean cost; what max pooling leaves out is counted."""
+    senders: list[Input | Population] = [*network.inputs, *network.populations]
+    activity = {item.name: item.activity for item in senders}
+    return sum(activity[item.source] * float(fan_out(network, item).mean()) for item in network.connections)
 
 
 def _distance(logits: np.ndarray, expected: np.ndarray) -> float:
@@ -86,11 +99,14 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     """The candidate that measures best.
 
     More samples classified right, where the difference is more than chance (beyond twice the standard deviation that
-    the differing samples allow); among the rest, the logits nearest to the trained model's.
+    the differing samples allow); among the rest, logits near the trained model's; among those that are about as near
+    as the nearest (`ALIKE`), the fewest synaptic operations.
     """
     most = max(item.right for item in candidates)
     chance = 2.0 * max(item.differing for item in candidates) ** 0.5
-    return min((item for item in candidates if most - item.right <= chance), key=lambda item: item.error)
+    likely = [item for item in candidates if most - item.right <= chance]
+    near = ALIKE * min(item.error for item in likely)
+    return min((item for item in likely if item.error <= near), key=lambda item: (item.sops, item.error))
 
 
 def with_provenance(best: Candidate, reference: Reference, method: str, fitted: int) -> Network:

@@ -51,6 +51,10 @@ CHOICE = "must be one of digits, mnist, fashion-mnist, cifar10, an .npz file or 
             "convert m:f --calibration digits --mean 0.1,x",
             "Option '--mean': must be numbers between commas, not '0.1,x'",
         ),
+        (
+            "convert m:f --calibration digits --layer-timesteps a=4 --layer-timesteps conv1=x",
+            "Option '--layer-timesteps': must be NAME=T, like layer1_*=6, not 'conv1=x'",
+        ),
         ("convert m:f --calibration digits -o no/n.loom", "Output 'no/n.loom': folder 'no' must exist; make it first"),
         (
             "convert m:f --calibration digits -o .",

@@ -9,13 +9,15 @@ import torch
 from convert_models import pixels, seeded
 from spikeloom import golden
 from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, SpikeloomError
+from spikeloom.measure import measure
 from spikeloom.network import Network
+from spikeloom.neuron import Neuron
 from spikeloom_convert import convert
 from spikeloom_convert.calibrate import RULES
 from spikeloom_convert.float_network import FloatNetwork
 from spikeloom_convert.prepare import prepare
 from spikeloom_convert.samples import HELD_SAMPLES, check, split
-from spikeloom_convert.selection import Candidate, choose
+from spikeloom_convert.selection import Candidate, Reference, choose
 from torch import nn
 
 X = pixels(80, 1, 6, 6)
@@ -33,6 +35,29 @@ def conv(padding: int = 0) -> nn.Module:
             nn.Conv2d(1, 3, 3, padding=padding), nn.ReLU(), nn.Flatten(), nn.Linear(3 * side * side, 4)
         )
     )
+
+
+class Branched(nn.Module):
+    """Three convolutions, the last of which adds what the first one gave; two dense layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.c2, self.c3 = (
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+        )
+        self.f, self.out = nn.Linear(144, 10), nn.Linear(10, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = torch.relu(self.c1(x))
+        both = torch.relu(first + self.c3(torch.relu(self.c2(first))))
+        out: torch.Tensor = self.out(torch.relu(self.f(both.flatten(1))))
+        return out
+
+
+def branched() -> nn.Module:
+    return seeded(Branched)
 
 
 def agreement(network: Network, model: nn.Module, x: np.ndarray, seen: np.ndarray) -> float:
@@ -287,6 +312,16 @@ REFUSED: dict[str, tuple[dict[str, Any], type[SpikeloomError], str]] = {
         "mean: must be one finite number or one for each of 1 channels, not [0.1, 0.2]",
     ),
     "std": ({"std": 0.0}, InvalidData, "std: must be positive, not 0.0"),
+    "time steps of a layer": (
+        {"layer_timesteps": {"*": 0}},
+        InvalidNetwork,
+        "Convert: layer_timesteps of '*' must be an integer in 1..16, not 0",
+    ),
+    "time steps of nobody": (
+        {"layer_timesteps": {"fc1": 3, "fc2": 4, "input": 5}},
+        InvalidNetwork,
+        "Convert: layer_timesteps must name populations that fire (fc1), not 'fc2', 'input'",
+    ),
 }  # fmt: skip
 
 
@@ -304,11 +339,40 @@ def test_the_float_network_stands_between_model_and_integers() -> None:
     assert np.allclose(prepared.outputs(check(X))[0], prepared.logits(check(X))[0], atol=1e-12)
 
 
-def candidate(right: int, differing: int, error: float) -> Candidate:
-    return Candidate(RULES[0], convert(dense(), X[:8]), None, right, differing, error)
+def candidate(right: int, differing: int, error: float, sops: float = 100.0) -> Candidate:
+    return Candidate(RULES[0], convert(dense(), X[:8]), None, right, differing, error, sops)
 
 
 def test_candidates_are_chosen_by_accuracy_where_it_is_no_chance_and_by_their_logits_where_it_is() -> None:
     better, nearer, worse = candidate(98, 4, 0.02), candidate(97, 4, 0.01), candidate(90, 9, 0.001)
     assert choose([better, nearer, worse]) is nearer
     assert choose([better, worse]) is better
+
+
+def test_of_candidates_about_as_near_the_one_of_fewest_synaptic_operations_is_chosen() -> None:
+    nearest, cheap, cheaper = candidate(97, 4, 0.01), candidate(97, 4, 0.012, 90.0), candidate(97, 4, 0.013, 80.0)
+    assert choose([nearest, cheap, cheaper]) is cheap
+    assert choose([nearest, candidate(97, 4, 0.012, 100.0)]) is nearest
+
+
+def test_synaptic_operations_of_a_candidate_are_those_of_the_calibration_samples() -> None:
+    model, samples = conv(padding=1), check(X, Y)
+    network = convert(model, X, labels=Y)
+    reference = Reference.of(prepare(model, samples, None, None), samples)
+    expected = measure(network, split(samples, 0, len(X))[0].x).sops_per_inference
+    assert Candidate.measure(RULES[0], network, reference).sops == pytest.approx(expected, rel=0.05)
+
+
+def test_single_populations_have_trains_of_their_own_length() -> None:
+    network = convert(branched(), X, timesteps=3, input_timesteps=5, layer_timesteps={"c*": 4, "c2": 7})
+    lengths = {item.name: item.neuron.timesteps for item in network.populations if isinstance(item.neuron, Neuron)}
+    assert lengths == {"c1": 4, "c2": 7, "c3": 4, "f": 3}
+
+
+def test_longer_trains_ahead_of_short_ones_bring_the_network_nearer() -> None:
+    """Weights keep their bits however fine the codes are that they meet."""
+    errors = []
+    for own in ({}, {"c1": 12}, {"c*": 12}):
+        network = convert(branched(), X, timesteps=4, weight_bits=8, input_timesteps=8, layer_timesteps=own)
+        errors.append(1.0 - agreement(network, branched(), X, X / 255.0))
+    assert errors[0] > errors[1] > errors[2]

@@ -155,8 +155,8 @@ def test_multipliers_shift_where_the_device_has_enough_and_they_fit() -> None:
     (quick,) = place(network, lanes=36, cores=1, capacity=dataclasses.replace(BOARD, multipliers=38)).cores
     (short,) = place(network, lanes=36, cores=1, capacity=dataclasses.replace(BOARD, multipliers=37)).cores
     assert (plain.multiply, quick.multiply, short.multiply) == (False, True, False)
-    assert core_luts(network, quick) < core_luts(network, plain)
-    tight = Capacity("board", core_luts(network, plain), core_blocks(network, plain, "ecp5"), "ecp5", 38)
+    assert core_luts(network, quick, "ecp5") < core_luts(network, plain, "ecp5")
+    tight = Capacity("board", core_luts(network, plain, "ecp5"), core_blocks(network, plain, "ecp5"), "ecp5", 38)
     assert not shortages(place(network, lanes=36, cores=1, capacity=tight), tight)
 
 

@@ -26,7 +26,7 @@ def test_a_plan_has_every_layer_and_core_with_its_cost(network: Network) -> None
     for estimate, core in zip(found.cores, program.cores, strict=True):
         assert (estimate.core, estimate.lanes) == (core.name, core.lanes)
         assert estimate.cycles == cycles(network, core)
-        assert (estimate.lut, estimate.ram) == (core_luts(network, core), core_blocks(network, core, "ecp5"))
+        assert (estimate.lut, estimate.ram) == (core_luts(network, core, "ecp5"), core_blocks(network, core, "ecp5"))
         own = [item for item in found.layers if item.core == core.name]
         assert sum(item.cycles for item in own) == pytest.approx(estimate.cycles, rel=1e-12)
     assert found.interval == max(item.cycles for item in found.cores)
