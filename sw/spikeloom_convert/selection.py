@@ -71,7 +71,7 @@ class Candidate:
         logits = [every[readout.population] * readout.scale for readout in network.readouts]
         classes = logits[0].argmax(1)
         labels = reference.classes if reference.held.y is None else reference.held.y
-        error = float(np.mean([_distance(*pair) for pair in zip(logits, reference.logits, strict=True)]))
+        error = float(np.mean([distance(*pair) for pair in zip(logits, reference.logits, strict=True)]))
         return cls(
             rule,
             network,
@@ -90,7 +90,8 @@ def _sops(network: Network) -> float:
     return sum(activity[item.source] * float(fan_out(network, item).mean()) for item in network.connections)
 
 
-def _distance(logits: np.ndarray, expected: np.ndarray) -> float:
+def distance(logits: np.ndarray, expected: np.ndarray) -> float:
+    """Mean squared difference of logits [N, outputs] over the mean square of the expected ones; common offsets removed."""
     offset, expected = (values - values.mean(1, keepdims=True) for values in (logits, expected))
     return float(((offset - expected) ** 2).mean() / max(float((expected**2).mean()), 1e-30))
 

@@ -66,6 +66,7 @@ def test_every_miss_of_resnet_is_named() -> None:
         {"timesteps": 6, "weight_bits": 8, "loss_points": 0.1},
         {"timesteps": 5, "weight_bits": 8, "loss_points": 0.18},
         {"timesteps": 5, "weight_bits": 6, "loss_points": 0.3},
+        {"timesteps": 5, "weight_bits": 8, "loss_points": 0.11, "layer_timesteps": {"conv1": 8}},
     ]
     good = {"mismatches": 0, "initiation_interval_cycles": 270_000.0, "utilisation": 0.84}
     one = {"timesteps": 6, "cores": 1, "simulated": good, "synthesised": {"fmax_mhz": 60.0}, "comb_per_lane": 115.0}
@@ -76,10 +77,11 @@ def test_every_miss_of_resnet_is_named() -> None:
     slow = {"timesteps": 5, "cores": 3, "simulated": good | {"initiation_interval_cycles": 135_000.5}}
     assert deep.missed(conversions, [worse, slow]) == [
         "T=5, 8 bits: loses 0.18 points, above 0.1",
-        "T=5, 1 cores: 3 integers that differ, above 0",
-        "T=5, 1 cores: 270001 cycles, above 270000",
-        "T=5, 1 cores: 0.7 utilisation, below 0.75",
-        "T=5, 1 cores: 47 MHz, below 60",
-        "T=5, 1 cores: 116 TRELLIS_COMB a lane, above 115",
+        "T=5, conv1 8, 8 bits: loses 0.11 points, above 0.1",
+        "T=5, 1 core: 3 integers that differ, above 0",
+        "T=5, 1 core: 270001 cycles, above 270000",
+        "T=5, 1 core: 0.7 utilisation, below 0.75",
+        "T=5, 1 core: 47 MHz, below 60",
+        "T=5, 1 core: 116 TRELLIS_COMB a lane, above 115",
         "T=5, 3 cores: 2 times the throughput of one core, below 2.4",
     ]

@@ -57,7 +57,8 @@ def render(conversion: dict, core: dict) -> list[str]:
 
 def render_deep(deep: dict) -> list[str]:
     """The table of ResNet-20."""
-    accuracy = {row["timesteps"]: row for row in deep["conversion"] if row["weight_bits"] == 6}
+    plain = [row for row in deep["conversion"] if not row.get("layer_timesteps")]
+    accuracy = {row["timesteps"]: row for row in plain if row["weight_bits"] == 6}
     lines = [
         "| ResNet-20, CIFAR-10, 6-bit weights | ANN | SNN | cores x lanes | cycles an image | of the bound "
         "| LUTs | a lane | RAM blocks | Fmax | images/s |",
@@ -77,9 +78,11 @@ def render_deep(deep: dict) -> list[str]:
             f"| {simulated['utilisation']:.1%} | {gates} |"
         )
     differ = sum(row["simulated"]["mismatches"] for row in deep["cores"])
+    wide = ", ".join(f"{row['accuracy_snn']:.2%} at T={row['timesteps']}" for row in plain if row["weight_bits"] == 8)
     lines += [
         "",
-        f"Accuracy: {deep['data']}. Of every spike and potential of the images in gates {differ} integers differ from "
+        f"With 8-bit weights {wide}. Accuracy: {deep['data']}. "
+        f"Of every spike and potential of the images in gates {differ} integers differ from "
         "the golden model.",
     ]
     return lines
