@@ -91,7 +91,7 @@ def _sops(network: Network) -> float:
 
 
 def distance(logits: np.ndarray, expected: np.ndarray) -> float:
-    """Mean squared difference of logits [N, outputs] over the mean square of the expected ones; common offsets removed."""
+    """Mean squared difference of logits [N, outputs] over the expected ones' mean square; common offsets removed."""
     offset, expected = (values - values.mean(1, keepdims=True) for values in (logits, expected))
     return float(((offset - expected) ** 2).mean() / max(float((expected**2).mean()), 1e-30))
 
