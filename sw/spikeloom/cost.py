@@ -1,7 +1,6 @@
 """What a core costs in cycles: phase by phase, from the mean activity that calibration found."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -10,7 +9,7 @@ import numpy as np
 from .digits import digits
 from .geometry import Conv2d, Dense, Diagonal, Geometry, Shape
 from .landing import Landing, landings
-from .levels import core_visits, integrates
+from .levels import core_visits
 from .network import Connection, Network, Profile
 from .neuron import Neuron
 from .program import CorePlan, LayerPlan, Step, max_pooled, steps
@@ -19,12 +18,10 @@ from .visits import sent_digits
 # From the last operation of a phase to the first one of the next, measured: events wait at the port; events come from
 # the layer before; the core before can send only when this one has swapped.
 PORT_CYCLES, PHASE_CYCLES, CHAIN_CYCLES = 12, 35, 52
-PIPELINE_CYCLES = 26  # from a phase's first slot until its first event reaches the lanes
-ROW_CYCLES = 6  # until a row that the generator asks for is there
-INTEGRATE_CYCLES = 6  # more of them in cores that keep potentials
+IDLE_CYCLES = 23  # the same where the generator sends nothing, so that nothing comes
+ROW_CYCLES, CELL_ROW_CYCLES = 6, 9  # until a row that the generator asks for is there; from several cells
 EVENTS_OF_A_TRAIN = 2.2  # that is not silent
 GATHER_CYCLES = 6  # of a row of codes, besides its words
-INBOX_STEP = 512  # events: a block RAM or two
 
 
 @dataclass(frozen=True)
@@ -35,14 +32,13 @@ class Phase:
     -------
     stream : lane cycles of the events that stream in.
     drain : lane cycles in which the generator takes a row of the layer before.
-    generator : slots of the layer before (of the last layer in phase 0) that the generator passes.
+    generator : cycles in which the generator passes the layer before (the last layer in phase 0).
     front : events that stream in, landing or not: the walker looks at one a cycle.
     replay : cycles of the events that are read back from the store.
     rows : lane cycles of a diagonal connection, row by row, of a train that was kept: beside the stream.
     fetch : cycles that takes with bringing the rows' codes from the store.
     late : cycles of the other diagonal connections: after the stream.
     begin : cycles in which nothing happens yet, or nothing any more.
-    pipeline : cycles of a slot on its way through the generator.
     """
 
     population: str
@@ -55,13 +51,12 @@ class Phase:
     fetch: float
     late: float
     begin: int = PHASE_CYCLES
-    pipeline: int = PIPELINE_CYCLES
 
     @property
     def cycles(self) -> float:
         """Cycles of the phase."""
         lanes = self.stream + self.drain + self.rows
-        beside = max(lanes, self.generator + self.pipeline, self.front, self.fetch)
+        beside = max(lanes, self.generator, self.front, self.fetch)
         return beside + self.replay + self.late + self.begin
 
 
@@ -70,19 +65,17 @@ def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
     found = []
     visits, stored = core_visits(network, core), {item.source for item in core.stored}
     waits = PORT_CYCLES if core.source == network.inputs[0].name else CHAIN_CYCLES
-    pipeline = PIPELINE_CYCLES + INTEGRATE_CYCLES * integrates(network, core)
     for number, visit in enumerate(visits):
         layer, before = core.layers[visit.layer], core.layers[visits[number - 1].layer]
         source = core.layers[visit.layer - 1].population if visit.layer else core.source
         listed = ordered_steps(network, source, visit.steps)
         key = core.weight_bits, core.store_width, source in stored, core.multiply
         phase = accumulated(network, layer, source, listed, *key)
-        begin = waits if not visit.layer and any(step.kind == "stream" for step in listed) else PHASE_CYCLES
+        begin = PHASE_CYCLES if visits[number - 1].sends else IDLE_CYCLES
+        if not visit.layer and any(step.kind == "stream" for step in listed):
+            begin = waits
         drain = 0 if core_registers(core) else before.rows
-        slots = scanned_slots(before, core.generate_width or 1)
-        if core.grid != (1, 1):  # the next row is asked for when the last cell's turn comes
-            slots += (before.rows - 1) * max(ROW_CYCLES - core.width // (core.generate_width or 1), 0)
-        found.append(replace(phase, drain=drain, generator=slots, pipeline=pipeline, begin=begin))
+        found.append(replace(phase, drain=drain, generator=generator_cycles(core, before), begin=begin))
     return tuple(found)
 
 
@@ -144,32 +137,6 @@ def cycles(network: Network, core: CorePlan) -> float:
     return sum(phase.cycles for phase in phases(network, core))
 
 
-def interval(network: Network, cores: Sequence[CorePlan]) -> float:
-    """Expected cycles between samples: those of the busiest core.
-
-    A core sends its last layer's train while it accumulates its first layer, and the next core takes it in its own
-    first phase: both last as long as the longer one, unless the events may wait in between.
-    """
-    parts = [phases(network, core) for core in cores]
-    nexts = [*(sending(part[0], core.inbox) for part, core in zip(parts[1:], cores[1:], strict=True)), 0.0]
-    return max(
-        sum(phase.cycles for phase in part[1:]) + max(part[0].cycles, other)
-        for part, other in zip(parts, nexts, strict=True)
-    )
-
-
-def sending(phase: Phase, inbox: int) -> float:
-    """Cycles that the core before needs to send the train of a core's first phase, of which `inbox` events may wait."""
-    if not inbox:
-        return phase.cycles
-    return max(phase.front, phase.cycles * (1 - inbox / phase.front)) + PORT_CYCLES
-
-
-def inbox_for(phase: Phase) -> int:
-    """Events that have to wait for the core before to send one a cycle, rounded up."""
-    return -(-round(phase.front * (1 - phase.front / phase.cycles)) // INBOX_STEP) * INBOX_STEP
-
-
 def listed_steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
     """As `spikeloom.program.steps`, in the order in which they run."""
     return ordered_steps(network, source, steps(network, source, population))
@@ -196,9 +163,10 @@ def by_name(network: Network, name: str) -> Connection:
 
 
 def events(network: Network, name: str) -> float:
-    """Mean events a sample of an input or population; where calibration is silent, one in two neurons."""
+    """Mean events a sample of an input or population; where nothing was counted at all, one in two neurons."""
     source = network.source(name)
-    return source.activity or math.prod(source.shape) / 2
+    counted = any(item.activity for item in network.inputs) or source.activity
+    return source.activity if counted else math.prod(source.shape) / 2
 
 
 def closings(network: Network, name: str) -> int:
@@ -274,12 +242,28 @@ def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> 
     return mean_passes(connection.geometry, source, layer.shape, layer.spread, rows, connection.heard)
 
 
+def generator_cycles(core: CorePlan, layer: LayerPlan) -> int:
+    """Cycles in which the generator passes a layer: a slot a cycle, and the wait for each row.
+
+    The next row is asked for when the turn of the last cell comes.
+    """
+    slot = core.generate_width or 1
+    row, last = scanned_slots(layer, slot)
+    cells = core.grid[0] * core.grid[1]
+    tail = max(row - (cells - 1) * core.width // slot, 0)
+    wait = max((CELL_ROW_CYCLES if cells > 1 else ROW_CYCLES) - tail, 0)
+    return (layer.rows - 1) * (row + wait) + last
+
+
 @lru_cache(maxsize=4096)
-def scanned_slots(layer: LayerPlan, width: int) -> int:
-    """Slots of `width` neighbours that the scan of a layer passes: every row ends with the last one used in any row."""
+def scanned_slots(layer: LayerPlan, width: int) -> tuple[int, int]:
+    """Slots of `width` neighbours that the scan of a layer passes in every row, and in the last one.
+
+    Every row ends with the last slot used in any row.
+    """
     used = np.asarray((layer.neurons.reshape(layer.rows, -1, width) >= 0).any(axis=2))
     row = int(np.flatnonzero(np.asarray(used.any(axis=0)))[-1]) + 1
-    return (layer.rows - 1) * row + int(np.flatnonzero(used[-1])[-1]) + 1
+    return row, int(np.flatnonzero(used[-1])[-1]) + 1
 
 
 @lru_cache(maxsize=1024)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from .cores import best_core
-from .cost import cycles, inbox_for, phases, sending
+from .cost import cycles, phases
 from .errors import DoesNotFit, listed
 from .gates import require_gates
 from .network import Network
+from .pace import inbox_for, sending
 from .partition import Chain, Choice, Segment, chains, segments_of
 from .program import CorePlan, Program, fires, store_plan
 from .resources import Capacity, core_blocks, core_luts, shortages

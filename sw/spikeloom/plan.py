@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .cost import interval, phases, sops
+from .cost import phases, sops
 from .levels import core_visits
+from .pace import interval
 from .program import CorePlan, Program
 from .resources import Capacity, core_blocks, core_luts
 

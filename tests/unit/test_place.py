@@ -10,8 +10,9 @@ from random_networks import RandomNetwork, random_network
 from spikeloom import Connection, Conv2d, Dense, DoesNotFit, Network, NotBuilt, Population, Readout, Silent
 from spikeloom.bounds import potential_bits
 from spikeloom.cores import best_core
-from spikeloom.cost import cycles, interval
+from spikeloom.cost import cycles
 from spikeloom.gates import require_gates
+from spikeloom.pace import interval
 from spikeloom.place import MAX_LANES, SPARE, cuts, place
 from spikeloom.program import Program
 from spikeloom.resources import Capacity, core_blocks, core_luts, shortages

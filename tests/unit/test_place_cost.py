@@ -14,25 +14,23 @@ from spikeloom.cost import (
     CHAIN_CYCLES,
     EVENTS_OF_A_TRAIN,
     GATHER_CYCLES,
-    INBOX_STEP,
     PHASE_CYCLES,
-    PIPELINE_CYCLES,
     PORT_CYCLES,
+    ROW_CYCLES,
     cycles,
     event_cycles,
     events,
     heard_events,
-    inbox_for,
-    interval,
     phases,
     scanned_slots,
-    sending,
     silent_words,
     sops,
 )
 from spikeloom.landing import landings
 from spikeloom.measure import fan_out
-from spikeloom.program import LayerPlan
+from spikeloom.pace import INBOX_STEP, inbox_for, interval, sending
+from spikeloom.program import QUEUE_DEPTH, LayerPlan
+from spikeloom.resources import SLOTS
 
 small = st.integers(1, 4)
 
@@ -71,8 +69,9 @@ def test_the_scan_passes_every_slot_up_to_the_last_one_used_in_any_row(
     layer = LayerPlan("l", (channels, height, width), (gy, gx), 2 * slot, (min(by, gy), min(bx, gx)))
     used = (layer.neurons.reshape(layer.rows, -1, slot) >= 0).any(2)
     length = max(int(np.flatnonzero(row).max()) + 1 for row in used if row.any())
-    assert scanned_slots(layer, slot) == (layer.rows - 1) * length + int(np.flatnonzero(used[-1]).max()) + 1
-    assert scanned_slots(layer, slot) >= len(layer.scan(slot))
+    row, last = scanned_slots(layer, slot)
+    assert (row, last) == (length, int(np.flatnonzero(used[-1]).max()) + 1)
+    assert (layer.rows - 1) * row + last >= len(layer.scan(slot))
 
 
 def test_a_phase_takes_what_is_slowest_in_it() -> None:
@@ -82,12 +81,15 @@ def test_a_phase_takes_what_is_slowest_in_it() -> None:
     assert [phase.population for phase in busy] == ["l1", "readout"]
     first, second = busy
     assert (first.stream, first.front, first.drain) == (128, 128, 1)
-    assert first.cycles == max(first.stream + first.drain, first.generator + PIPELINE_CYCLES) + PORT_CYCLES
+    assert first.cycles == max(first.stream + first.drain, first.generator) + PORT_CYCLES
     assert (first.begin, second.begin) == (PORT_CYCLES, PHASE_CYCLES)
     assert phases(network, plan_core(network, 1, width=3))[0].begin == CHAIN_CYCLES
-    assert (second.drain, second.generator) == (64, 64 * 3)
+    assert (second.drain, second.generator) == (
+        64,
+        63 * ROW_CYCLES + 3,
+    )  # three slots are passed before the next row comes
     slow = dataclasses.replace(second, generator=1000)
-    assert slow.cycles == 1000 + PIPELINE_CYCLES + PHASE_CYCLES
+    assert slow.cycles == 1000 + PHASE_CYCLES
     assert cycles(network, core) == first.cycles + second.cycles
 
 
@@ -122,12 +124,14 @@ def test_a_train_that_is_kept_announces_silent_words() -> None:
 
 def test_neighbouring_cores_spend_their_first_phase_together() -> None:
     network = (
-        RandomNetwork(np.random.default_rng(8), (4, 8, 8)).conv(8, Conv2d((3, 3))).conv(8, Conv2d((3, 3))).readout(2)
+        RandomNetwork(np.random.default_rng(8), (4, 20, 20)).conv(8, Conv2d((3, 3))).conv(8, Conv2d((3, 3))).readout(2)
     )
     quick, slow = plan_core(network, 0, 2, width=8), plan_core(network, 2, width=1)
-    slow = dataclasses.replace(slow, layers=(dataclasses.replace(slow.layers[0], shape=(16, 1, 1)),))
+    slow = dataclasses.replace(slow, layers=(dataclasses.replace(slow.layers[0], shape=(24, 1, 1)),))
     alone = [[phase.cycles for phase in phases(network, core)] for core in (quick, slow)]
-    assert interval(network, [quick, slow]) == max(alone[0][1] + max(alone[0][0], alone[1][0]), alone[1][0])
+    waiting = (QUEUE_DEPTH + SLOTS) * EVENTS_OF_A_TRAIN / phases(network, slow)[0].front  # what the queues hold
+    expected = alone[0][1] + max(alone[0][0], alone[1][0] * (1 - waiting))
+    assert interval(network, [quick, slow]) == pytest.approx(expected)
     assert interval(network, [quick, slow]) > max(map(sum, alone))
 
 
@@ -144,7 +148,8 @@ def test_a_core_whose_train_may_wait_goes_on_when_it_is_sent() -> None:
     assert sending(first, enough) == first.front + PORT_CYCLES
     assert sending(first, 20) == pytest.approx(first.cycles * (1 - 20 / first.front) + PORT_CYCLES)
     waiting = [quick, dataclasses.replace(slow, inbox=enough)]
-    assert interval(network, waiting) == max(own[1] + max(own[0], first.front + PORT_CYCLES), first.cycles)
+    expected = max(own[1] + max(own[0], first.front + PORT_CYCLES), first.cycles)
+    assert interval(network, waiting) == pytest.approx(expected)
     assert interval(network, waiting) < interval(network, [quick, slow])
 
 

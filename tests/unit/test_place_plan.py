@@ -7,6 +7,7 @@ import pytest
 from deep_shapes import residual_network
 from spikeloom import Network
 from spikeloom.cost import cycles, sops
+from spikeloom.pace import interval
 from spikeloom.place import place
 from spikeloom.plan import plan
 from spikeloom.resources import Capacity, core_blocks, core_luts
@@ -29,7 +30,7 @@ def test_a_plan_has_every_layer_and_core_with_its_cost(network: Network) -> None
         assert (estimate.lut, estimate.ram) == (core_luts(network, core, "ecp5"), core_blocks(network, core, "ecp5"))
         own = [item for item in found.layers if item.core == core.name]
         assert sum(item.cycles for item in own) == pytest.approx(estimate.cycles, rel=1e-12)
-    assert found.interval == max(item.cycles for item in found.cores)
+    assert found.interval == interval(network, program.cores)
     work = sum(sops(network, item.name) for item in network.populations)
     assert found.utilisation == pytest.approx(work / program.lanes / found.interval, rel=1e-12)
     assert (found.lut_available, found.ram_available) == (1000, 50)
