@@ -18,6 +18,7 @@ MAX_SYNCHRONOUS_TIMESTEPS = 256
 MAX_POTENTIAL_BITS = 48
 MAX_NEURONS = 1 << 24
 MAX_TEXT = 1 << 20
+MAX_EVENTS = 1 << 36  # a sample, more than any train can have
 
 
 def is_integer(value: object, least: int, most: int) -> bool:
@@ -56,13 +57,17 @@ def _growth(growth: Any) -> list[str]:
     return []
 
 
+def is_events(value: object) -> bool:
+    """A mean number of events a sample."""
+    return is_finite(value) and 0 <= value <= MAX_EVENTS  # type: ignore[operator]
+
+
 def _flag(name: str, value: object) -> list[str]:
     return [] if isinstance(value, bool) else [f"{name} must be true or false, not {shown(value)}"]
 
 
 def _activity(activity: Any) -> list[str]:
-    fine = is_finite(activity) and activity >= 0
-    return [] if fine else [f"activity must be finite and not negative, not {shown(activity)}"]
+    return [] if is_events(activity) else [f"activity must be a number in 0..{MAX_EVENTS}, not {shown(activity)}"]
 
 
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> list[str]:

@@ -8,8 +8,10 @@ import numpy as np
 
 from .bounds import potential_bits
 from .checks import (
+    MAX_EVENTS,
     MAX_POTENTIAL_BITS,
     input_violations,
+    is_events,
     is_finite,
     is_integer,
     population_violations,
@@ -163,9 +165,9 @@ def _heard(heard: object, extents: tuple[int, int]) -> list[str]:
         return [f"heard must be a tuple of numbers by row and one by column, not {shown(heard)}"]
     if any(heard) and (counts := tuple(map(len, heard))) != extents:
         return [f"heard must be for {extents} rows and columns or empty, not for {counts}"]
-    wrong = [number for part in heard for number in part if not is_finite(number) or number < 0]
+    wrong = [number for part in heard for number in part if not is_events(number)]
     if wrong:
-        return [f"heard must be finite and not negative, not {shown(wrong[0])} ({len(wrong)} numbers)"]
+        return [f"heard must be numbers in 0..{MAX_EVENTS}, not {shown(wrong[0])} ({len(wrong)} of them)"]
     by_row, by_column = map(sum, heard)
     if not math.isclose(by_row, by_column, rel_tol=1e-6):
         return [f"heard must be as many events by row as by column, not {by_row:g} and {by_column:g}"]

@@ -91,7 +91,11 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
     ),
     "activity": (
         lambda n: changed(n, "populations", 0, activity=-1.0),
-        HIDDEN + "activity must be finite and not negative, not -1.0",
+        HIDDEN + "activity must be a number in 0..68719476736, not -1.0",
+    ),
+    "more events than there are": (
+        lambda n: changed(n, "populations", 0, activity=1e300),
+        HIDDEN + "activity must be a number in 0..68719476736, not 1e+300",
     ),
     "heard in a list": (
         lambda n: changed(n, "connections", 0, heard=[(), ()]),
@@ -107,15 +111,15 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
     ),
     "heard below nothing": (
         lambda n: changed(n, "connections", 0, heard=((1.0,) * 4, (2.0, -1.0, 2.0, 1.0))),
-        LINK + "heard must be finite and not negative, not -1.0 (1 numbers)",
+        LINK + "heard must be numbers in 0..68719476736, not -1.0 (1 of them)",
     ),
     "heard without end": (
         lambda n: changed(n, "connections", 0, heard=((float("nan"),) * 4, (float("inf"),) * 4)),
-        LINK + "heard must be finite and not negative, not nan (8 numbers)",
+        LINK + "heard must be numbers in 0..68719476736, not nan (8 of them)",
     ),
     "heard as text": (
         lambda n: changed(n, "connections", 0, heard=(("1",) * 4, (1.0,) * 4)),
-        LINK + "heard must be finite and not negative, not '1' (4 numbers)",
+        LINK + "heard must be numbers in 0..68719476736, not '1' (4 of them)",
     ),
     "heard differently": (
         lambda n: changed(n, "connections", 0, heard=((1.0,) * 4, (2.0,) * 4)),

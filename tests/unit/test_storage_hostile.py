@@ -161,7 +161,7 @@ HOSTILE: dict[str, tuple[Callable[[Document, Arrays], None], str]] = {
     ),
     "text for events by row": (
         put(["heap", "loom"], "connections", 0, "heard"),
-        NET + "connection 'to_l1': heard must be finite and not negative, not 'h' (8 numbers)",
+        NET + "connection 'to_l1': heard must be numbers in 0..68719476736, not 'h' (8 of them)",
     ),
     "events of too many rows": (
         put([[1.0] * 100_000, [25_000.0] * 4], "connections", 0, "heard"),
@@ -169,8 +169,8 @@ HOSTILE: dict[str, tuple[Callable[[Document, Arrays], None], str]] = {
     ),
     "endless events": (
         put([[10**4000] * 4, [1.0] * 4], "connections", 0, "heard"),
-        NET + "connection 'to_l1': heard must be finite and not negative, "
-        "not 100000000000000000...0000000000000000000 (4 numbers)",
+        NET + "connection 'to_l1': heard must be numbers in 0..68719476736, "
+        "not 100000000000000000...0000000000000000000 (4 of them)",
     ),
     "name that breaks the line": (put("a\nb", "name"), r"Network 'a\nb': name 'a\nb' must match [a-z][a-z0-9_]{0,39}"),
     "name that leaves the folder": (
