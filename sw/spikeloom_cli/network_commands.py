@@ -132,9 +132,11 @@ def converted(network: "Network", path: Path) -> Answer:
 
 
 def timesteps_of(network: "Network") -> int:
-    """Time steps of the populations that fire, those of the input where none does."""
+    """Time steps of most populations that fire, those of the input where none does."""
+    from statistics import mode
+
     firing = [item.neuron.timesteps for item in network.populations if hasattr(item.neuron, "timesteps")]
-    return max(firing, default=network.inputs[0].timesteps)
+    return mode(firing or [network.inputs[0].timesteps])
 
 
 def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
