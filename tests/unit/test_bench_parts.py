@@ -69,13 +69,16 @@ def test_every_miss_of_resnet_is_named() -> None:
         {"timesteps": 5, "weight_bits": 8, "loss_points": 0.11, "layer_timesteps": {"conv1": 8}},
     ]
     good = {"mismatches": 0, "initiation_interval_cycles": 270_000.0, "utilisation": 0.84}
-    one = {"timesteps": 6, "cores": 1, "simulated": good, "synthesised": {"fmax_mhz": 60.0}, "comb_per_lane": 115.0}
-    two = {"timesteps": 6, "cores": 2, "simulated": good | {"initiation_interval_cycles": 158_000.0}}
-    assert deep.missed(conversions[:1], [one, two]) == []
+    one = {"timesteps": 6, "cores": 1, "board": "b", "simulated": good, "synthesised": {"fmax_mhz": 60.0}}
+    one["comb_per_lane"] = 115.0
+    plain = {"timesteps": 6, "cores": 1, "board": "none", "simulated": good}
+    two = plain | {"cores": 2, "simulated": good | {"initiation_interval_cycles": 158_000.0}}
+    assert deep.missed(conversions[:1], [one, plain, two]) == []
     bad = {"mismatches": 3, "initiation_interval_cycles": 270_001.0, "utilisation": 0.7}
     worse = one | {"timesteps": 5, "simulated": bad, "synthesised": {"fmax_mhz": 47.0}, "comb_per_lane": 116.0}
-    slow = {"timesteps": 5, "cores": 3, "simulated": good | {"initiation_interval_cycles": 135_000.5}}
-    assert deep.missed(conversions, [worse, slow]) == [
+    plain |= {"timesteps": 5, "simulated": good | {"initiation_interval_cycles": 270_001.0}}
+    slow = plain | {"cores": 3, "simulated": good | {"initiation_interval_cycles": 135_000.5}}
+    assert deep.missed(conversions, [worse, plain, slow]) == [
         "T=5, 8 bits: loses 0.18 points, above 0.1",
         "T=5, conv1 8, 8 bits: loses 0.11 points, above 0.1",
         "T=5, 1 core: 3 integers that differ, above 0",

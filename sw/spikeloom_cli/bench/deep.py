@@ -58,8 +58,10 @@ def deep(bench: Bench) -> dict[str, Any]:
             row |= {"layer_timesteps": own}
         conversions.append({**row, **_noise(network, test.x, logits), "digest": network.digest})
         if weight_bits == 6:
-            chains = tuple(CHAINS) if timesteps == 6 else ()
-            cores += [_gates(bench, network, timesteps, count, test.x, test.y) for count in (1, *chains)]
+            cores.append(_gates(bench, network, timesteps, 1, test.x, test.y, BOARD))
+            # no board has multipliers for two cores: what chains are compared with has none either
+            chains = (1, *CHAINS) if timesteps == 6 else ()
+            cores += [_gates(bench, network, timesteps, count, test.x, test.y) for count in chains]
     return {
         "data": f"CIFAR-10, {len(test.x)} test images; gates: the first {IMAGES}, 6-bit weights, minimal-weight code",
         "conversion": conversions,
@@ -76,20 +78,20 @@ def missed(conversions: list[dict[str, Any]], chains: list[dict[str, Any]]) -> l
         for row in conversions
         if row["loss_points"] > MOST_LOSS[row["weight_bits"]]
     ]
-    alone = {row["timesteps"]: row["simulated"] for row in chains if row["cores"] == 1}
+    alone = {row["timesteps"]: row["simulated"] for row in chains if row["cores"] == 1 and row["board"] == "none"}
     for row in chains:
         cores = f"{row['cores']} core{'s' if row['cores'] > 1 else ''}"
         where, simulated = f"T={row['timesteps']}, {cores}", row["simulated"]
         bounds: list[tuple[str, float, float, bool]] = [("integers that differ", simulated["mismatches"], 0, True)]
         cycles = simulated["initiation_interval_cycles"]
-        if row["cores"] == 1:
+        if row["board"] != "none":
             bounds += [
                 ("cycles", cycles, MOST_CYCLES[row["timesteps"]], True),
                 ("utilisation", simulated["utilisation"], LEAST_UTILISATION, False),
                 ("MHz", row["synthesised"]["fmax_mhz"], LEAST_FMAX, False),
                 ("TRELLIS_COMB a lane", row["comb_per_lane"], MOST_COMB, True),
             ]
-        else:
+        elif row["cores"] > 1:
             times = alone[row["timesteps"]]["initiation_interval_cycles"] / cycles
             bounds.append(("times the throughput of one core", times, CHAINS[row["cores"]], False))
         found += [
@@ -126,24 +128,27 @@ def _noise(network: Network, x: np.ndarray, logits: np.ndarray) -> dict[str, Any
     return {"logit_error": error, "changed_answers": int((potentials.argmax(1) != logits.argmax(1)).sum())}
 
 
-def _gates(bench: Bench, network: Network, timesteps: int, count: int, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """One core on a board, or a chain of cores as plain Verilog."""
-    alone = count == 1
+def _gates(
+    bench: Bench, network: Network, timesteps: int, count: int, x: np.ndarray, y: np.ndarray, board: str = "none"
+) -> dict[str, Any]:
+    """Cores on a board, simulated with and without stalls and routed, or plain Verilog, simulated without."""
+    whole = board != "none"
     routed = None
     with tempfile.TemporaryDirectory() as folder:
-        build = generate(network, Path(folder) / "build", board=BOARD if alone else "none", lanes=LANES, cores=count)
-        what = f"ResNet-20, T={timesteps}, {count} {'core' if alone else 'cores'}"
+        build = generate(network, Path(folder) / "build", board=board, lanes=LANES, cores=count)
+        what = f"ResNet-20, T={timesteps}, {count} core{'s' * (count > 1)}"
         with working(f"simulating {what}") as progress:
             result = simulate(
-                build.folder, x[:IMAGES], y[:IMAGES], simulator="cxxrtl", seed=bench.seed, stalls=alone,
+                build.folder, x[:IMAGES], y[:IMAGES], simulator="cxxrtl", seed=bench.seed, stalls=whole,
                 progress=progress,
             )  # fmt: skip
-        if alone:
+        if whole:
             with working(f"placing and routing {what}") as progress:
                 routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
     row: dict[str, Any] = {
         "timesteps": timesteps,
         "cores": count,
+        "board": board,
         "lanes": [core["lanes"] for core in build.manifest["cores"]],
         "simulated": dataclasses.asdict(result),
     }

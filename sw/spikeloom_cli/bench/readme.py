@@ -74,7 +74,8 @@ def render_deep(deep: dict) -> list[str]:
         )
         lines.append(
             f"| T={row['timesteps']} | {score['accuracy_ann']:.2%} | {score['accuracy_snn']:.2%} "
-            f"| {row['cores']} x {max(row['lanes'])} | {simulated['initiation_interval_cycles']:,.0f} "
+            f"| {row['cores']} x {max(row['lanes'])}{'' if routed else ', no multipliers'} "
+            f"| {simulated['initiation_interval_cycles']:,.0f} "
             f"| {simulated['utilisation']:.1%} | {gates} |"
         )
     differ = sum(row["simulated"]["mismatches"] for row in deep["cores"])
