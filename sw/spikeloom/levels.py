@@ -11,6 +11,7 @@ from .visits import Visit, stepwise, sweeps, visits
 
 Words = dict[str, np.ndarray]
 Bases = dict[tuple[int, str], int]
+TOKEN_CEILING = 2  # what the generator clamps a spike that is fired alone to: twice its theta, which is 1
 SWEPT = ("positive", "negative", "amount", "most")
 
 
@@ -124,11 +125,14 @@ def _thresholds(neuron: Neuron | Silent, *, wide: bool, alone: bool) -> dict[str
 
 
 def level_limits(network: Network, name: str) -> tuple[int, int]:
-    """Least and largest of the levels that the gates compare a population's potentials with; 0 where it divides."""
+    """Least and largest of the levels that the gates compare a population's potentials with, or with a spike that it
+    fires alone; 0 where it divides.
+    """
     population = network.source(name)
     assert isinstance(population, Population)
     neuron = population.neuron
     if isinstance(neuron, Silent) or not stepwise(network, name):
         return 0, 0
     levels = [_thresholds(neuron, wide=True, alone=True)[key] for key in ("positive", "negative")]
-    return min(int(item.min()) for item in levels), max(int(item.max()) for item in levels)
+    most = max(int(item.max()) for item in levels)
+    return min(int(item.min()) for item in levels), max(most, TOKEN_CEILING)

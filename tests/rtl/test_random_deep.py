@@ -15,6 +15,8 @@ from spikeloom_sim.recipe import Recipe
 
 QUICK, THOROUGH = (4, 5), (30, 10)  # tests, so that several processes share the work, and networks in each
 FOUND = (32, 60, 63, 23, 123)  # failed once; 63: diagonal connections of the train that enters a core; then: folds
+# thresholds of one in potentials of two bits, which do not hold what a spike is clamped to
+NARROW = Recipe(24959747, depth=3, cores=3, timesteps=1, schedule="synchronous", lanes=5, samples=6)
 SEED = int(os.environ.get("SPIKELOOM_SEED", "0"))
 
 
@@ -44,6 +46,11 @@ def test_gates_of_random_networks_equal_the_golden_model(shard: int) -> None:
 @pytest.mark.parametrize("found", FOUND)
 def test_gates_of_networks_that_failed_once_equal_the_golden_model(found: int) -> None:
     require_equal(Recipe(found, kinds=frozenset(PLAIN)))
+
+
+def test_spikes_of_the_narrowest_potentials_are_not_clamped_away() -> None:
+    assert NARROW.program(NARROW.network).cores[0].bits == 3
+    require_equal(NARROW)
 
 
 @pytest.mark.slow
