@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def is_integer(value: object, least: int, most: int) -> bool:
     return type(value) is int and least <= value <= most
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
     """A Python number that a float can hold, neither NaN nor infinite; True and False are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
@@ -59,7 +59,7 @@ def _growth(growth: Any) -> list[str]:
 
 def is_events(value: object) -> bool:
     """A mean number of events a sample."""
-    return is_finite(value) and 0 <= value <= MAX_EVENTS  # type: ignore[operator]
+    return is_finite(value) and 0 <= value <= MAX_EVENTS
 
 
 def _flag(name: str, value: object) -> list[str]:

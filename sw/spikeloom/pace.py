@@ -108,9 +108,11 @@ def interval(network: Network, cores: Sequence[CorePlan]) -> float:
         return sum(phase.cycles for phase in last.phases)
     neighbours = list(zip(parts, (None, *parts[:-1]), (*parts[1:], None), strict=True))
     while len(last.ends) < _SAMPLES * count:
+        moved = False
         for part, before, behind in neighbours:
             while part.advance(before, behind):
-                pass
+                moved = True
+        assert moved  # every train that is sent is taken
     half = _SAMPLES // 2
     return (last.ends[_SAMPLES * count - 1] - last.ends[half * count - 1]) / (_SAMPLES - half)
 

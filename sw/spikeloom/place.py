@@ -161,9 +161,8 @@ class _Planner:
         """Block RAMs and LUTs; (0, LUTs of an ECP5) without a board, where they only rank the cores."""
         if self.capacity is None:
             return 0, core_luts(self.network, core, "ecp5")
-        return core_blocks(self.network, core, self.capacity.family), core_luts(
-            self.network, core, self.capacity.family
-        )
+        family = self.capacity.family
+        return core_blocks(self.network, core, family), core_luts(self.network, core, family)
 
     def with_lanes(self, lanes: int, cores: int | None) -> Program:
         """As fast as may be with so many lanes a core."""
