@@ -33,7 +33,7 @@ test-all: $(READY)
 	$(PYTEST)
 
 nightly: $(READY)
-	SPIKELOOM_SEED=$(or $(SEED),0) $(PYTEST) -m slow tests/rtl/test_random_deep.py
+	SPIKELOOM_SEED=$(or $(SEED),0) $(PYTEST) -vv -m slow tests/rtl/test_random_deep.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
