@@ -51,7 +51,7 @@ class Plan:
 
     Members
     -------
-    interval : cycles between samples, see `spikeloom.cost.interval`.
+    interval : cycles between samples, see `spikeloom.pace.interval`.
     utilisation : part of all lanes' cycles that synaptic operations fill.
     lut, ram : look-up tables and block RAMs of all cores, without the board's wrapper.
     lut_available, ram_available : of the board, None without one.
