@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from spikeloom import Connection, Conv2d, Dense
+from spikeloom import Connection, Dense
+from spikeloom.cost import channel_starts, reach
 from spikeloom.digits import digits
 from spikeloom.geometry import Diagonal, Shape
 from spikeloom.landing import Landing, landings
@@ -19,10 +20,8 @@ class Events:
     -------
     connection, layer : which one, and where its target lies.
     pack : source channels that share a weight row, where the channels of a position take so few cells that the row
-        has room
-        for more; 1 elsewhere.
+        has room for more; 1 elsewhere.
     landing : passes of both axes.
-    first_group : int64 [C], first row of channels that a source channel reaches.
     reach : rows of channels it reaches: rows a pass.
     weights : int64 [rows, gy, gx, width], row ((c*Qy + qy)*Qx + qx)*reach + j, weights in slots.
     """
@@ -31,7 +30,6 @@ class Events:
     layer: LayerPlan
     pack: int
     landing: tuple[Landing, Landing]
-    first_group: np.ndarray
     reach: int
     weights: np.ndarray
 
@@ -40,19 +38,12 @@ class Events:
         """Images of a connection into a layer, whose events name neurons within `source`."""
         geometry, (gy, gx) = connection.geometry, layer.grid
         landing = landings(geometry, source, layer.shape, layer.spread)
-        channels, outputs = source[0], layer.shape[0]
-        if isinstance(geometry, Diagonal):
-            start = np.arange(channels) + geometry.channel_offset
-            stop = start + 1
-        else:
-            groups = geometry.groups if isinstance(geometry, Conv2d) else 1
-            start = np.arange(channels) // (channels // groups) * (outputs // groups)
-            stop = start + outputs // groups
-        first, last = start // layer.channels, (stop - 1) // layer.channels
-        reach = int((last - first).max()) + 1
-        first_group = np.minimum(first, layer.groups - reach)
-        synapses = _synapses(connection, source, outputs)
-        rows = _slots(synapses, layer, landing, first_group, reach)
+        spanned = reach(geometry, source, layer)
+        first_group = np.minimum(
+            channel_starts(geometry, source, layer.shape) // layer.channels, layer.groups - spanned
+        )
+        synapses = _synapses(connection, source, layer.shape[0])
+        rows = _slots(synapses, layer, landing, first_group, spanned)
         cells, together = used_cells(layer), pack(layer)
         if together > 1:
             short = -len(rows) % together
@@ -62,7 +53,7 @@ class Events:
             flat = np.moveaxis(flat.reshape(-1, together, *flat.shape[1:]), 1, 4)
             rows = np.zeros((len(flat), *rows.shape[1:4], gy * gx, layer.width), np.int64)
             rows[..., : together * cells, :] = flat.reshape(*flat.shape[:4], together * cells, layer.width)
-        return cls(connection, layer, together, landing, first_group, reach, rows.reshape(-1, gy, gx, layer.width))
+        return cls(connection, layer, together, landing, spanned, rows.reshape(-1, gy, gx, layer.width))
 
     @property
     def weight_strides(self) -> tuple[int, int, int]:

@@ -34,18 +34,17 @@ def program_image(spec: CoreSpec, tables: WalkTables) -> Image:
     events' codes. `first`: of its phase; `last`: then swap. Prefix `rows`: see `_rows`; `read`: see `_read`; `drain`:
     see `_drain`.
     """
-    words, walked = [], 0
+    words = []
     for number, step in enumerate(spec.steps):
         first = number == 0 or spec.steps[number - 1].last
         word = (
             {"first": int(first)}
-            | _fill(spec, tables, step, walked)
+            | _fill(spec, tables, step)
             | _rows(spec, step, number)
             | _read(spec, step)
             | _drain(spec, step)
         )
         words.append(word)
-        walked += step.train is not None
     return {key: np.array([word[key] for word in words], np.int64) for key in words[0]}
 
 
@@ -55,14 +54,15 @@ def step_layout(spec: CoreSpec, tables: WalkTables) -> data.StructLayout:
     return data.StructLayout({key: max(1, width_of(values)) for key, values in program_image(spec, tables).items()})
 
 
-def _fill(spec: CoreSpec, tables: WalkTables, step: Step, walked: int) -> dict[str, int]:
+def _fill(spec: CoreSpec, tables: WalkTables, step: Step) -> dict[str, int]:
     train, events = step.train, step.events
+    bases = tables.bases(step) if train else dict.fromkeys("cyx", 0)
     strides, line = ((0, 0), 0) if events is None else (events.bank_strides, events.weight_strides[1])
     top = spec.top_shift(train) if train else 0
     return {
         "external": int(step.phase == 0 and not step.replayed),
         "walk": int(train is not None),
-        **{f"table_{name}": tables.bases(name)[walked] if train else 0 for name in ("c", "y", "x")},
+        **{f"table_{name}": first for name, first in bases.items()},
         "last_group": events.reach - 1 if events else 0,
         "weight_line": line,
         "stride_y": strides[0],

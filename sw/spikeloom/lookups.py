@@ -1,6 +1,8 @@
 """Sizes of a core's look-up tables: where events land, what neurons start with and fire at."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,10 +15,20 @@ from .weights import pack, used_cells, weight_rows
 
 Fields = dict[str, np.ndarray]
 Size = tuple[int, int]  # words, bits of a word
+Rotation = tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]
 
 CHANNEL_FIELDS = ("weight", "row", "rotation_y", "rotation_x")
 AXIS_FIELDS = ("lands", "last", "row", "rotation", "weight", "masks", "place")
 LOGIC_ENTRIES = 16  # a table of so few entries is smaller as logic
+
+
+class Fold(NamedTuple):
+    """Rotation of a folded layer by so many of its two banks along an axis."""
+
+    by: int
+
+
+Move = Rotation | Fold
 
 
 def table_sizes(network: Network, core: CorePlan) -> dict[str, Size]:
@@ -27,7 +39,8 @@ def table_sizes(network: Network, core: CorePlan) -> dict[str, Size]:
 
 def tables(network: Network, core: CorePlan) -> dict[str, Fields]:
     """Contents of all tables: thresholds and initial potentials, border classes, and where events land."""
-    return {"neurons": neuron_words(network, core)[0], **_borders(network, core), **_walks(network, core)}
+    walked = {f"table_{name}": table.joined for name, table in Walks.of(network, core).tables.items()}
+    return {"neurons": neuron_words(network, core)[0], **_borders(network, core), **walked}
 
 
 def _size(fields: Mapping[str, np.ndarray]) -> Size:
@@ -51,52 +64,96 @@ class _Moves:
 
     def __init__(self, grid: tuple[int, int], axis: int) -> None:
         self.grid, self.axis = grid, axis
-        self.known: dict[object, int] = {}
+        self.known: dict[Move, int] = {}
         self.rotation(1, 0)
 
     def rotation(self, banks: int, rotation: int) -> int:
         """Rotation along an axis whose first `banks` rows or columns are its banks."""
-        size, other = self.grid[self.axis], self.grid[1 - self.axis]
-        slots = tuple((at - rotation) % banks if at < banks > 1 else at for at in range(size))
-        moved = tuple((slot,) * other for slot in slots)
-        return self._number(moved, tuple(int(at < rotation) for at in range(size)))
+        gy, gx = self.grid
+        slots = [(at - rotation) % banks if at < banks > 1 else at for at in range(self.grid[self.axis])]
+        moved = tuple(tuple(slots[(a, b)[self.axis]] for b in range(gx)) for a in range(gy))
+        return self._number((moved, tuple(int(at < rotation) for at in range(len(slots)))))
 
     def turned(self, layer: LayerPlan, banks: int, rotation: int) -> int:
         """Rotation of a layer's weights along an axis with so many banks."""
-        return self._number("folded", rotation) if layer.folded else self.rotation(banks, rotation)
+        return self._number(Fold(rotation)) if layer.folded else self.rotation(banks, rotation)
 
     def packed(self, layer: LayerPlan, place: int) -> int:
         """Move to the first cells from those where the `place`-th channel of a row begins."""
         gy, gx = self.grid
         line, column = np.divmod(np.arange(gx) + place * used_cells(layer), gx)
         lines, columns = np.minimum(np.arange(gy)[:, None] + line, gy - 1), np.broadcast_to(column, (gy, gx))
-        moved = (lines, columns.T)[self.axis]
-        return self._number(tuple(tuple(map(int, row)) for row in moved), (0,) * self.grid[self.axis])
+        moved = tuple(tuple(map(int, row)) for row in (lines, columns)[self.axis])
+        return self._number((moved, (0,) * self.grid[self.axis]))
 
-    def _number(self, *move: object) -> int:
+    def _number(self, move: Move) -> int:
         return self.known.setdefault(move, len(self.known))
 
 
-def _walks(network: Network, core: CorePlan) -> dict[str, Fields]:
-    """Tables of the walker: for every step with a train, entries a channel, a row and a column of its source."""
-    sizes = weight_rows(network, core)
-    kept = {item.source for item in core.stored}
-    moves = _Moves(core.grid, 0), _Moves(core.grid, 1)
-    parts: dict[str, list[Fields]] = {"table_c": [], "table_y": [], "table_x": []}
-    base, source = 0, core.source
-    for layer in core.layers:
-        for step in listed_steps(network, source, layer.population):
-            connection = None if step.connection is None else by_name(network, step.connection)
-            if step.kind != "rows":
-                train = source if connection is None else connection.source
-                stored = step.kind == "stream" and train in kept
-                entries = _entries(network, core, layer, train, connection, base, stored, moves)
-                for name, fields in zip(parts, entries, strict=True):
-                    if not any(_equal(fields, other) for other in parts[name]):
-                        parts[name].append(fields)
-            base += sizes[connection.name] if connection else 0
-        source = layer.population
-    return {name: _joined(entries) for name, entries in parts.items()}
+@dataclass(eq=False)
+class Table:
+    """Entries of several steps behind each other; equal ones are shared."""
+
+    parts: list[Fields] = field(default_factory=list)
+
+    def add(self, part: Fields) -> int:
+        """Append the entries of a step, or find them; the first one."""
+        base = 0
+        for other in self.parts:
+            if other.keys() == part.keys() and all(np.array_equal(other[key], part[key]) for key in part):
+                return base
+            base += len(next(iter(other.values())))
+        self.parts.append(part)
+        return base
+
+    @property
+    def joined(self) -> Fields:
+        """All entries by field."""
+        return {key: np.concatenate([part[key] for part in self.parts]) for key in self.parts[0]}
+
+
+@dataclass(frozen=True, eq=False)
+class Walks:
+    """What a walker looks up for an event's channel, row and column.
+
+    Members
+    -------
+    tables : "c" with `weight` (first weight row of that source channel), `row` (first row of channels), `rotation_y`,
+        `rotation_x` (of a packed row); "y" and "x" with `lands`, `last` (passes - 1), `row`, `rotation`, `weight`,
+        `masks` (cells of the grid's axis for each pass, first pass lowest), `place` (in the store). Rows wrap at the
+        bank's size.
+    bases : first entries in c, y and x for events of a train that go through a connection, by both names; None:
+        through none, they are only stored.
+    moves : of weights along y and x that `rotation` numbers: for every cell (a, b) the row, or column, of the grid that
+        its weights come from, and for every row, or column, whether its blocks lie one higher; or how far folded
+        layers turn.
+    """
+
+    tables: dict[str, Table]
+    bases: dict[tuple[str, str | None], dict[str, int]]
+    moves: tuple[tuple[Move, ...], tuple[Move, ...]]
+
+    @classmethod
+    def of(cls, network: Network, core: CorePlan) -> "Walks":
+        """Entries for every step of a core that has a train."""
+        sizes = weight_rows(network, core)
+        kept = {item.source for item in core.stored}
+        moves = _Moves(core.grid, 0), _Moves(core.grid, 1)
+        tables = {"c": Table(), "y": Table(), "x": Table()}
+        bases: dict[tuple[str, str | None], dict[str, int]] = {}
+        base, source = 0, core.source
+        for layer in core.layers:
+            for step in listed_steps(network, source, layer.population):
+                connection = None if step.connection is None else by_name(network, step.connection)
+                if step.kind != "rows":
+                    train = source if connection is None else connection.source
+                    stored = step.kind == "stream" and train in kept
+                    entries = _entries(network, core, layer, train, connection, base, stored, moves)
+                    pairs = zip(tables.items(), entries, strict=True)
+                    bases[train, step.connection] = {name: table.add(fields) for (name, table), fields in pairs}
+                base += sizes[connection.name] if connection else 0
+            source = layer.population
+        return cls(tables, bases, (tuple(moves[0].known), tuple(moves[1].known)))
 
 
 def _entries(
@@ -160,13 +217,3 @@ def _masks(landing: Landing, cells: int) -> np.ndarray:
     bits = np.zeros((*masks.shape[:2], cells), np.int64)
     bits[..., : masks.shape[2]] = masks
     return (bits.reshape(len(bits), -1) << np.arange(masks.shape[1] * cells)).sum(1)
-
-
-def _equal(one: Fields, other: Fields) -> bool:
-    return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
-
-
-def _joined(parts: Iterable[Fields]) -> Fields:
-    """Entries of several steps behind each other."""
-    first, *others = parts
-    return {key: np.concatenate([values, *(part[key] for part in others)]) for key, values in first.items()}

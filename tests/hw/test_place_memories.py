@@ -11,34 +11,24 @@ from deep_shapes import residual_network
 from random_networks import RandomNetwork, random_network
 from spikeloom import Conv2d, Network
 from spikeloom.digits import digits
-from spikeloom.lookups import tables
 from spikeloom.place import place
 from spikeloom.resources import decoder, memories, program_words
 from spikeloom.weights import weight_rows
 from spikeloom_hw.chain import Chain, core_specs
 from spikeloom_hw.export import verilog
 from spikeloom_hw.spec import CoreSpec
-from spikeloom_hw.tables import WalkTables
 from spikeloom_sim.draw import draw_network
 
 
 def assert_images_are_as_large_as_counted(network: Network, spec: CoreSpec) -> None:
     core = spec.plan
     assert len(spec.weight_rows) == sum(weight_rows(network, core).values())
-    found, walks = tables(network, core), WalkTables(spec)
-    for name in ("c", "y", "x"):
-        expected, counted = walks.fields(name), found[f"table_{name}"]
-        for field, values in expected.items():
-            zero = np.zeros(len(values), np.int64)
-            assert np.array_equal(counted.get(field, zero), values), (core.name, name, field)
-    for field, values in spec.neuron_rows.items():
-        assert np.array_equal(found["neurons"][field], values)
     assert program_words(network, core) == len(spec.steps)
 
 
 @pytest.mark.parametrize("lanes", [None, 1, 7, 64])
 @pytest.mark.parametrize("seed", range(10))
-def test_weights_and_tables_of_random_networks_are_as_large_as_counted(seed: int, lanes: int | None) -> None:
+def test_weights_and_programs_of_random_networks_are_as_large_as_counted(seed: int, lanes: int | None) -> None:
     network = random_network(np.random.default_rng(seed))
     for cores in (None, 1):
         for spec in core_specs(place(network, lanes=lanes, cores=cores)):
@@ -47,7 +37,7 @@ def test_weights_and_tables_of_random_networks_are_as_large_as_counted(seed: int
 
 @pytest.mark.parametrize("cores", [None, 1])
 @pytest.mark.parametrize("seed", [4, 19, 27, 32, 56])  # replays and diagonals in one phase, trains that are only kept
-def test_weights_and_tables_of_branching_networks_are_as_large_as_counted(seed: int, cores: int | None) -> None:
+def test_weights_and_programs_of_branching_networks_are_as_large_as_counted(seed: int, cores: int | None) -> None:
     network = draw_network(seed)
     for spec in core_specs(place(network, lanes=24, cores=cores)):
         assert_images_are_as_large_as_counted(network, spec)
@@ -55,7 +45,7 @@ def test_weights_and_tables_of_branching_networks_are_as_large_as_counted(seed: 
 
 @pytest.mark.parametrize("cores", [1, 3, 11])
 @pytest.mark.parametrize("bits", [6, 8])
-def test_weights_and_tables_of_a_residual_network_are_as_large_as_counted(cores: int, bits: int) -> None:
+def test_weights_and_programs_of_a_residual_network_are_as_large_as_counted(cores: int, bits: int) -> None:
     network = residual_network(np.random.default_rng(0), diagonal_bits=bits)
     for spec in core_specs(place(network, lanes=144, cores=cores)):
         assert_images_are_as_large_as_counted(network, spec)
