@@ -1,8 +1,9 @@
 """What a network costs and how well it does: accuracy, synaptic operations, spikes, images per second."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from .encoding import as_samples
 from .errors import InvalidData
 from .golden import forward
 from .golden.synapses import max_window, race
+from .golden.values import Activity
 from .network import Connection, Network
 from .neuron import Neuron
 from .trace import Trace
@@ -18,7 +20,7 @@ from .trace import Trace
 
 @dataclass(frozen=True)
 class Measurement:
-    """Means over `samples` samples; `accuracy` None without labels; `images_per_second` wall clock of the golden model.
+    """Means over `samples` samples; `accuracy` None without labels; `images_per_second` wall clock, counting included.
 
     `spikes` events a sample by input or population, `sops` synaptic operations a sample by connection.
     """
@@ -81,32 +83,23 @@ def measure(
         raise InvalidData("Data: must have at least one sample, not none")
     if labels is not None and (labels.shape != (len(x),) or labels.dtype.kind not in "iu"):
         raise InvalidData(f"Labels: must be {len(x)} integers, one a sample, not {labels.dtype} {labels.shape}")
-    readout = network.readouts[0].population
     firing = [item for item in network.populations if isinstance(item.neuron, Neuron)]
     trains = {name: network.train(name)[0] for name in (source.name, *(item.name for item in firing))}
     spikes = dict.fromkeys(trains, 0.0)
     work = {connection.name: 0.0 for connection in network.connections}
     fans = {item.name: torch.from_numpy(fan_out(network, item).astype(np.float64)) for item in network.connections}
-    right, busy, started = 0, 0.0, time.perf_counter()
-    for part, activities in forward(network, x):
-        busy += time.perf_counter() - started
-        counts = {name: activities[name].spike_counts(growth).to(torch.float32) for name, growth in trains.items()}
-        means = {name: count.sum(0, dtype=torch.float64) for name, count in counts.items()}
-        for name, count in means.items():
-            spikes[name] += float(count.sum())
-        for connection in network.connections:
-            heard = means[connection.source]
-            if (pool := max_window(connection)) is not None:
-                winners = activities[connection.source].pooled(pool)
-                heard = winners.spike_counts(trains[connection.source]).sum(0, dtype=torch.float64)
-            work[connection.name] += float((heard * fans[connection.name]).sum())
+    count = partial(_counted, network, trains, fans)
+    right, started = 0, time.perf_counter()
+    for part, sent, done, answers in forward(network, x, count):
+        for name in spikes:
+            spikes[name] += sent[name]
+        for name in work:
+            work[name] += done[name]
         if labels is not None:
-            potential = activities[readout].potential
-            assert potential is not None
-            right += int((potential.flatten(1).argmax(1).numpy() == labels[part]).sum())
+            right += int((answers == labels[part]).sum())
         if progress:
             progress(part.stop, len(x))
-        started = time.perf_counter()
+    busy = time.perf_counter() - started
     neurons = sum(int(np.prod(item.shape)) for item in firing)
     return Measurement(
         samples=len(x),
@@ -116,4 +109,32 @@ def measure(
         images_per_second=len(x) / busy,
         spikes={name: count / len(x) for name, count in spikes.items()},
         sops={name: count / len(x) for name, count in work.items()},
+    )
+
+
+def _counted(
+    network: Network,
+    trains: Mapping[str, float],
+    fans: Mapping[str, torch.Tensor],
+    part: slice,
+    activities: dict[str, Activity],
+) -> tuple[slice, dict[str, float], dict[str, float], np.ndarray]:
+    """Of a chunk: its samples, spikes by train, SOPs by connection, and classes."""
+    totals = {
+        name: activities[name].spike_counts(growth).sum(0, dtype=torch.float64) for name, growth in trains.items()
+    }
+    work = {}
+    for connection in network.connections:
+        heard = totals[connection.source]
+        if (pool := max_window(connection)) is not None:
+            winners = activities[connection.source].pooled(pool)
+            heard = winners.spike_counts(trains[connection.source]).sum(0, dtype=torch.float64)
+        work[connection.name] = float((heard * fans[connection.name]).sum())
+    potential = activities[network.readouts[0].population].potential
+    assert potential is not None
+    return (
+        part,
+        {name: float(total.sum()) for name, total in totals.items()},
+        work,
+        potential.flatten(1).argmax(1).numpy(),
     )

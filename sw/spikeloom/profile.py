@@ -10,10 +10,12 @@ from .errors import InvalidData
 from .geometry import Pair
 from .golden import forward
 from .golden.synapses import max_window
+from .golden.values import Activity
 from .network import Connection, Network
 from .neuron import Neuron
 
 SAMPLES = 1000  # more add little
+Heard = tuple[str, Pair | None]  # trains that a connection hears: those of its source, max pooled or not
 MOST_NUMBERS = 1 << 17  # rows and columns of all connections: a few megabytes of a file
 
 
@@ -46,12 +48,20 @@ def profiled(network: Network, x: np.ndarray) -> Network:
     }
     sent = dict.fromkeys(growths, 0.0)
     maps = {_trains(item): np.zeros(_extents(network, item)) for item in network.connections}
-    for _, activities in forward(network, x):
-        for name, growth in growths.items():
-            sent[name] += float(activities[name].spike_counts(growth).sum(dtype=torch.float64))
-        for (name, pool), events in maps.items():
-            activity = activities[name] if pool is None else activities[name].pooled(pool)
-            events += activity.spike_counts(growths[name]).sum((0, 1), dtype=torch.float64).numpy()
+
+    def take(_: slice, activities: dict[str, Activity]) -> tuple[dict[str, float], dict[Heard, np.ndarray]]:
+        fired = {name: activities[name].spike_counts(growth) for name, growth in growths.items()}
+        places = {}
+        for name, pool in maps:
+            events = fired[name] if pool is None else activities[name].pooled(pool).spike_counts(growths[name])
+            places[name, pool] = events.sum((0, 1), dtype=torch.float64).numpy()
+        return {name: float(counts.sum(dtype=torch.float64)) for name, counts in fired.items()}, places
+
+    for fired, places in forward(network, x, take):
+        for name, count in fired.items():
+            sent[name] += count
+        for heard, events in places.items():
+            maps[heard] += events
     connections, left = [], MOST_NUMBERS
     for item in network.connections:
         left -= sum(_extents(network, item))
@@ -74,7 +84,7 @@ def evenly(x: np.ndarray, count: int) -> np.ndarray:
     return x[np.linspace(0, len(x) - 1, count).round().astype(np.int64)]
 
 
-def _trains(connection: Connection) -> tuple[str, Pair | None]:
+def _trains(connection: Connection) -> Heard:
     """Which trains a connection hears: those of its source, max pooled or not."""
     return connection.source, max_window(connection)
 

@@ -1,8 +1,6 @@
 """The whole way in six steps, from a network that is trained here to a bitstream, on scikit-learn's digits."""
 
 import importlib.metadata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,7 +56,9 @@ class Demo:
             raise SpikeloomError(f"Output '{self.folder}': cannot be made: {error.strerror}; choose another") from None
         self.test_split.head(self.samples)  # too many are refused before anything is trained
         journal = Journal(self.folder, total=6)
-        with _one_thread():
+        from spikeloom.threads import single_threaded  # brings PyTorch, which takes its time
+
+        with single_threaded():  # on networks as small as these, more threads wait for each other, up to sevenfold
             self._steps(journal)
         return self._summary(journal.steps)
 
@@ -185,19 +185,6 @@ class Demo:
             named_rows(f"Digits on the {self.board}; accuracies on {len(self.test_split)} test samples", rows),
         )
         return Answer(document, tables, f"Demo: {'; '.join(failed)}: does not hold" if failed else None)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for PyTorch: on networks as small as these, more of them wait for each other, up to sevenfold."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _accuracy(model: Any, data: Data) -> float:

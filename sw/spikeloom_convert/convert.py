@@ -11,6 +11,7 @@ from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, listed, show
 from spikeloom.geometry import Conv2d
 from spikeloom.network import Input, Network
 from spikeloom.profile import profiled
+from spikeloom.threads import single_threaded
 from spikeloom.validate import NAME, WEIGHT_BITS
 from torch import nn
 
@@ -22,7 +23,6 @@ from .quantise_layer import Settings
 from .relay import with_relay
 from .samples import Samples, check, code_input, codes_of, split, value_range
 from .selection import Candidate, Reference, choose, with_provenance
-from .threads import single_threaded
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 METHODS = ("spikeconverter",)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from spikeloom.errors import InvalidData
+from spikeloom.threads import single_threaded
 from torch import nn
-
-from .threads import single_threaded
 
 Progress = Callable[[int, int, str], None]  # epochs done, epochs in all, what was reached
 _CHUNK = 1000

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import save_file
 from spikeloom import datasets
+from spikeloom.threads import single_threaded
 from spikeloom_cli.app import respond
 from spikeloom_convert.models import load_model
 from spikeloom_convert.training import train
@@ -36,15 +36,13 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Way:
     folder = tmp_path_factory.mktemp("way")
     result = Way(folder / "cnn.safetensors", folder / "cnn.loom", folder / "build")
     training, validation = datasets.load("digits", "train"), datasets.load("digits", "validation")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    model = load_model(MODEL)
-    train(model, training.x, training.labels, validation.x, validation.labels, epochs=12, learning_rate=8e-3)
-    save_file(model.state_dict(), result.weights)
-    convert = ["convert", MODEL, "--weights", result.weights, "--calibration", "digits", "-o", result.loom]
-    assert respond([str(word) for word in convert]) == 0
-    assert respond(["generate", str(result.loom), "-o", str(result.build)]) == 0
-    torch.set_num_threads(threads)
+    with single_threaded():
+        model = load_model(MODEL)
+        train(model, training.x, training.labels, validation.x, validation.labels, epochs=12, learning_rate=8e-3)
+        save_file(model.state_dict(), result.weights)
+        convert = ["convert", MODEL, "--weights", result.weights, "--calibration", "digits", "-o", result.loom]
+        assert respond([str(word) for word in convert]) == 0
+        assert respond(["generate", str(result.loom), "-o", str(result.build)]) == 0
     return result
 
 

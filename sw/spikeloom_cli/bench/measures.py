@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from spikeloom import Network, golden
 from spikeloom.measure import measure
+from spikeloom.threads import single_threaded
 from spikeloom_convert import convert
 from spikeloom_hw.build import generate
 from spikeloom_hw.synth import synth
@@ -55,12 +56,8 @@ def conversion(bench: Bench) -> dict[str, Any]:
 
 def golden_speed(bench: Bench) -> dict[str, Any]:
     """Images per CPU second of the value-domain golden model and of the float network's forward, one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with single_threaded():
         rows = [_golden_row(bench, name, count) for name, count in (("mnist_mlp", 10000), ("mnist_cnn", 2000))]
-    finally:
-        torch.set_num_threads(threads)
     return {"unit": "images per CPU second, best of three", "timesteps": 4, "weight_bits": 6, "rows": rows}
 
 
