@@ -31,9 +31,12 @@ class Fold(NamedTuple):
 Move = Rotation | Fold
 
 
-def table_sizes(network: Network, core: CorePlan) -> dict[str, Size]:
-    """Tables that are memories, by name; what is constant or proportional to the address needs none."""
-    sizes = {name: _size(fields) for name, fields in tables(network, core).items()}
+def table_sizes(network: Network, core: CorePlan, *, mapped: bool = False) -> dict[str, Size]:
+    """Tables that are memories, by name; what is constant or proportional to the address needs none.
+
+    `mapped`: without the bits that are the same in all words, which Yosys drops.
+    """
+    sizes = {name: _size(fields, mapped=mapped) for name, fields in tables(network, core).items()}
     return {name: size for name, size in sizes.items() if size[0] > LOGIC_ENTRIES and size[1]}
 
 
@@ -43,12 +46,13 @@ def tables(network: Network, core: CorePlan) -> dict[str, Fields]:
     return {"neurons": neuron_words(network, core)[0], **_borders(network, core), **walked}
 
 
-def _size(fields: Mapping[str, np.ndarray]) -> Size:
+def _size(fields: Mapping[str, np.ndarray], *, mapped: bool) -> Size:
     width = 0
     for values in fields.values():
         constant = (values == values[0]).all()
         if not constant and not (values == values[1] * np.arange(len(values))).all():
-            width += int(values.max()).bit_length()
+            varying = int(np.bitwise_or.reduce(values) ^ np.bitwise_and.reduce(values))
+            width += varying.bit_count() if mapped else int(values.max()).bit_length()
     return len(next(iter(fields.values()))), width
 
 

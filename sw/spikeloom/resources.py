@@ -43,8 +43,8 @@ class Capacity:
     multipliers: int = 0
 
 
-def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str], ...]:
-    """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`)."""
+def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple[tuple[str, int, int, str], ...]:
+    """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`); `mapped` as `table_sizes`."""
     lines, rows = core.grid[0], sum(weight_rows(network, core).values())
     found = [(f"weights{i}", rows, core.lanes // lines * core.weight_bits, "rom") for i in range(lines)]
     if not core_registers(core):
@@ -64,7 +64,7 @@ def memories(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str
     words = program_words(network, core)
     if words > LOGIC_WORDS:
         found.append(("program", words, PROGRAM_BITS, "rom"))
-    found += [(name, depth, width, "rom") for name, (depth, width) in table_sizes(network, core).items()]
+    found += [(name, depth, width, "rom") for name, (depth, width) in table_sizes(network, core, mapped=mapped).items()]
     return tuple(found)
 
 
@@ -91,7 +91,7 @@ def program_words(network: Network, core: CorePlan) -> int:
 
 def core_blocks(network: Network, core: CorePlan, family: str) -> int:
     """Block RAMs of a core, the decoder before it included."""
-    found = memories(network, core)
+    found = memories(network, core, mapped=True)
     if core.source == network.inputs[0].name:
         found += decoder(network, core)
     return sum(blocks(depth, width, kind, family) for _, depth, width, kind in found)
