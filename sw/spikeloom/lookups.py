@@ -1,4 +1,4 @@
-"""Sizes of a core's look-up tables: where events land, what neurons start with and fire at."""
+"""A core's look-up tables, their contents and sizes: where events land, what neurons start with and fire at."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -214,7 +214,7 @@ def _entries(
 
 
 def _masks(landing: Landing, cells: int) -> np.ndarray:
-    """Cells of every pass as bits, first pass lowest, int64 [S]."""
+    """Cells of every pass as bits, first pass lowest, int64 [S]; an axis without banks has all its cells in one."""
     masks = landing.masks
     if landing.banks == 1:
         masks = np.repeat(masks, cells, 2)

@@ -20,7 +20,7 @@ from .trace import Trace
 
 @dataclass(frozen=True)
 class Measurement:
-    """Means over `samples` samples; `accuracy` None without labels; `images_per_second` wall clock, counting included.
+    """Means over `samples` samples; `accuracy` None without labels; `images_per_second` wall clock of all of it.
 
     `spikes` events a sample by input or population, `sops` synaptic operations a sample by connection.
     """

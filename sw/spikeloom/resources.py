@@ -44,7 +44,10 @@ class Capacity:
 
 
 def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple[tuple[str, int, int, str], ...]:
-    """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`); `mapped` as `table_sizes`."""
+    """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`).
+
+    `mapped`: look-up tables as `table_sizes` says. Weights keep their bits: those of small layers may lose some too.
+    """
     lines, rows = core.grid[0], sum(weight_rows(network, core).values())
     found = [(f"weights{i}", rows, core.lanes // lines * core.weight_bits, "rom") for i in range(lines)]
     if not core_registers(core):
@@ -122,7 +125,7 @@ def core_luts(network: Network, core: CorePlan, family: str) -> int:
     if core.inbox:
         control += 5 * core.inbox.bit_length()
     memory = 0.0
-    for _, depth, width, kind in memories(network, core):
+    for _, depth, width, kind in memories(network, core, mapped=True):
         block, distributed = units(depth, width, kind, family)
         bit = 1 if kind == "ram" else 1 / 16
         memory += LUTS_OF_A_UNIT * distributed + (0 if block or distributed else depth * width * bit)

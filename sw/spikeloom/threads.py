@@ -28,18 +28,23 @@ def single_threaded() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def at_a_time() -> int:
+    """Items that `side_by_side` works on at a time."""
+    return min(torch.get_num_threads(), MOST)
+
+
 def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
     """What a function makes of items, in order, as many at a time as PyTorch has threads, and `MOST` at most.
 
-    Every item is worked on by one thread. Threads that share one operation wait for each other at its end, which on a
-    machine that is busy otherwise takes longer than the operation.
+    Every item is worked on by one thread; so is what the caller does between two of them. Threads that share one
+    operation wait for each other at its end, which on a machine that is busy otherwise takes longer than the operation.
     """
-    workers = min(torch.get_num_threads(), MOST)
+    workers = at_a_time()
     if workers == 1:
         yield from map(function, items)
         return
     waiting: deque[Future[R]] = deque()
-    with single_threaded(), ThreadPoolExecutor(workers) as pool:
+    with single_threaded(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))

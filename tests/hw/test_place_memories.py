@@ -17,6 +17,7 @@ from spikeloom.weights import weight_rows
 from spikeloom_hw.chain import Chain, core_specs
 from spikeloom_hw.export import verilog
 from spikeloom_hw.spec import CoreSpec
+from spikeloom_hw.tables import WalkTables
 from spikeloom_sim.draw import draw_network
 
 
@@ -24,6 +25,10 @@ def assert_images_are_as_large_as_counted(network: Network, spec: CoreSpec) -> N
     core = spec.plan
     assert len(spec.weight_rows) == sum(weight_rows(network, core).values())
     assert program_words(network, core) == len(spec.steps)
+    walks = WalkTables(spec)
+    for step, base in zip(spec.steps, spec.event_bases, strict=True):
+        if step.train and step.events:  # the first channel's weights are where the image has them
+            assert walks.fields("c")["weight"][walks.bases(step)["c"]] == base
 
 
 @pytest.mark.parametrize("lanes", [None, 1, 7, 64])

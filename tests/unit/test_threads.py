@@ -1,5 +1,8 @@
 """Chunks of samples on several threads: in order, the same integers, and nothing left behind."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +11,7 @@ import torch
 from random_networks import random_network, random_samples
 from spikeloom import golden
 from spikeloom.golden import values
+from spikeloom.golden.synapses import exact_arithmetic
 from spikeloom.threads import side_by_side, single_threaded
 from spikeloom.trace import require_equal
 
@@ -46,6 +50,45 @@ def test_results_that_nobody_wants_are_not_computed(threads: int) -> None:
     results.close()
     assert len(begun) < 20
     assert torch.get_num_threads() == threads
+
+
+ALONE = """
+import os, torch
+from spikeloom.threads import side_by_side
+
+matrix = torch.ones(600, 600)
+torch.set_num_threads(2)
+
+def work(_):
+    torch.nn.functional.linear(matrix, matrix)
+    return len(os.listdir("/proc/self/task"))
+
+before = len(os.listdir("/proc/self/task"))
+most = max(side_by_side(work, range(8)))
+assert most <= before + 2 and torch.get_num_threads() == 2, (before, most)
+"""
+
+
+def test_threads_have_no_threads_of_their_own() -> None:
+    subprocess.run([sys.executable, "-c", ALONE], check=True, timeout=120)
+
+
+def test_what_is_switched_off_for_exact_arithmetic_is_on_again_behind_all_threads() -> None:
+    def work(item: int) -> bool:
+        with exact_arithmetic():
+            time.sleep(0.001 * (item % 3))
+            return torch.backends.nnpack.set_flags(False)[0] is False
+
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before, nnpack = matmul.fp32_precision, torch.backends.nnpack.set_flags(True)[0]
+    try:
+        with single_threaded():
+            torch.set_num_threads(4)
+            assert all(side_by_side(work, range(200)))
+        assert matmul.fp32_precision == before
+        assert torch.backends.nnpack.set_flags(True)[0] is True
+    finally:
+        torch.backends.nnpack.set_flags(nnpack)
 
 
 def test_the_golden_model_gives_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,20 +39,47 @@ def per_neuron(network: "Network", name: str, vector: np.ndarray, dtype: torch.d
     return torch.tensor(vector[index], dtype=dtype).permute(2, 0, 1)[None]
 
 
+class _Switches:
+    """What PyTorch keeps for the whole process: the first thread that comes saves it, the last that leaves restores it.
+
+    NNPACK's Winograd convolution, and bfloat16 and TF32 inside oneDNN.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._before: tuple[str, str, bool] = "none", "none", True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside > 1:
+                return
+            matmul, conv = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv  # type: ignore[attr-defined]
+            precisions = matmul.fp32_precision, conv.fp32_precision
+            matmul.fp32_precision = conv.fp32_precision = "ieee"
+            self._before = *precisions, torch.backends.nnpack.set_flags(False)[0]
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside:
+                return
+            matmul, conv = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv  # type: ignore[attr-defined]
+            matmul.fp32_precision, conv.fp32_precision, nnpack = self._before
+            torch.backends.nnpack.set_flags(nnpack)
+
+
+_SWITCHES = _Switches()
+
+
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """Floating-point arithmetic without short cuts, whatever the caller has switched on.
+    """Floating-point arithmetic without short cuts, whatever the caller has switched on, in any number of threads.
 
-    Off are NNPACK's Winograd convolution, bfloat16 and TF32 inside oneDNN, and autocast: they round what float32 holds.
+    Off are those of `_Switches`, and autocast: they round what float32 holds.
     """
-    matmul, conv = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv  # type: ignore[attr-defined]
-    before = matmul.fp32_precision, conv.fp32_precision
-    matmul.fp32_precision = conv.fp32_precision = "ieee"
-    try:
-        with torch.backends.nnpack.flags(enabled=False), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        matmul.fp32_precision, conv.fp32_precision = before
+    with _SWITCHES, torch.autocast("cpu", enabled=False):
+        yield
 
 
 def max_window(connection: "Connection") -> Pair | None:

@@ -18,7 +18,7 @@ from ..encoding import as_samples, encode, event_counts, spikes_of
 from ..geometry import Pair
 from ..network import Connection, Network, Population
 from ..neuron import Neuron, largest_code
-from ..threads import side_by_side
+from ..threads import at_a_time, side_by_side
 from ..trace import Trace
 from .stepped import Synapses, accumulate, generate
 from .synapses import initial_potentials, per_channel, propagate, race, weight_tensor
@@ -48,7 +48,7 @@ class Activity:
         if self.train is not None:
             return self.train.count_nonzero(1)
         assert self.codes is not None
-        size = self.codes.to(torch.int32).abs_()
+        size = self.codes.to(torch.int32).abs()
         # a selection of rows is six times as fast as an index of the same
         return _EVENTS[self.code].index_select(0, size.flatten()).reshape(size.shape) if growth == 2.0 else size
 
@@ -159,12 +159,16 @@ def forward(
 def _chunks(network: Network, x: np.ndarray, timesteps: int, run: Callable[[slice, torch.Tensor], R]) -> Iterator[R]:
     """What is made of slices of the samples with their input codes, float32 [N, C, H, W].
 
-    `timesteps` that are kept of every neuron.
+    Parameters
+    ----------
+    timesteps : of every neuron that are kept at once; slices are the smaller.
+    run : called with a slice and its codes, in a thread of their own.
     """
     source = network.inputs[0]
     x = as_samples(source.name, x, source.shape)
     largest = max(int(np.prod(shape)) for shape in (source.shape, *(item.shape for item in network.populations)))
-    chunk = max(1, min(1024, _CHUNK_NEURONS // (largest * timesteps)))
+    share = -(-len(x) // at_a_time())  # a thread's
+    chunk = max(1, min(1024, share, _CHUNK_NEURONS // (largest * timesteps)))
 
     def one(start: int) -> R:
         part = slice(start, min(start + chunk, len(x)))
@@ -197,8 +201,12 @@ def evaluate(network: Network, x: np.ndarray) -> np.ndarray | dict[str, np.ndarr
     names = [readout.population for readout in network.readouts]
 
     def take(_: slice, activities: dict[str, Activity]) -> list[np.ndarray]:
-        found = [activities[name].potential for name in names]
-        return [potential.flatten(1).to(torch.int64).numpy() for potential in found if potential is not None]
+        found = []
+        for name in names:
+            potential = activities[name].potential
+            assert potential is not None
+            found.append(potential.flatten(1).to(torch.int64).numpy())
+        return found
 
     chunks = zip(*forward(network, x, take), strict=True)
     outputs = dict(zip(names, (np.concatenate(parts) for parts in chunks), strict=True))
