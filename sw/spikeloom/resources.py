@@ -12,7 +12,7 @@ from .neuron import Neuron
 from .program import CorePlan, LayerPlan, Program
 from .ram import blocks, units
 from .visits import sent_digits, stored_bits, unrolled
-from .weights import weight_rows
+from .weights import used_lanes, weight_rows
 
 LUTS_OF_A_UNIT = 6  # of distributed RAM: two slices, and half of one for its write port
 INTEGRATE_LUTS = 27  # a bit of a neuron that is visited step by step: 25 and 30 in two cores, by Yosys
@@ -46,10 +46,13 @@ class Capacity:
 def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple[tuple[str, int, int, str], ...]:
     """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`).
 
-    `mapped`: look-up tables as `table_sizes` says. Weights keep their bits: those of small layers may lose some too.
+    `mapped`: without what never changes and Yosys drops: bits of look-up tables, weights of lanes that have none. A bit
+    that all weights of a lane happen to share is still counted.
     """
-    lines, rows = core.grid[0], sum(weight_rows(network, core).values())
-    found = [(f"weights{i}", rows, core.lanes // lines * core.weight_bits, "rom") for i in range(lines)]
+    rows, taken = sum(weight_rows(network, core).values()), [core.lanes // core.grid[0]] * core.grid[0]
+    if mapped:
+        taken = used_lanes(network, core).sum((1, 2)).tolist()
+    found = [(f"weights{i}", rows, lanes * core.weight_bits, "rom") for i, lanes in enumerate(taken)]
     if not core_registers(core):
         cells = core.grid[0] * core.grid[1]
         found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "ram") for i in range(cells)]

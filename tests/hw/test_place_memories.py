@@ -13,7 +13,7 @@ from spikeloom import Conv2d, Network
 from spikeloom.digits import digits
 from spikeloom.place import place
 from spikeloom.resources import decoder, memories, program_words
-from spikeloom.weights import weight_rows
+from spikeloom.weights import used_lanes, weight_rows
 from spikeloom_hw.chain import Chain, core_specs
 from spikeloom_hw.export import verilog
 from spikeloom_hw.spec import CoreSpec
@@ -24,6 +24,7 @@ from spikeloom_sim.draw import draw_network
 def assert_images_are_as_large_as_counted(network: Network, spec: CoreSpec) -> None:
     core = spec.plan
     assert len(spec.weight_rows) == sum(weight_rows(network, core).values())
+    assert not (spec.weight_rows.any(0) & ~used_lanes(network, core).reshape(-1)).any()
     assert program_words(network, core) == len(spec.steps)
     walks = WalkTables(spec)
     for step, base in zip(spec.steps, spec.event_bases, strict=True):
@@ -54,6 +55,17 @@ def test_weights_and_programs_of_a_residual_network_are_as_large_as_counted(core
     network = residual_network(np.random.default_rng(0), diagonal_bits=bits)
     for spec in core_specs(place(network, lanes=144, cores=cores)):
         assert_images_are_as_large_as_counted(network, spec)
+
+
+@pytest.mark.parametrize("lanes", [5, 16, 18, 36])
+@pytest.mark.parametrize("pool", [None, (3, 4)])
+def test_lanes_without_a_weight_are_known(lanes: int, pool: tuple[int, int] | None) -> None:
+    layers = RandomNetwork(np.random.default_rng(3), (2, 9, 12)).conv(4, Conv2d((3, 3), padding=(1, 1)))
+    network = layers.dense(13, pool=pool or (1, 1)).readout(3)
+    for cores in (None, 1):
+        for spec in core_specs(place(network, lanes=lanes, cores=cores)):
+            used = used_lanes(network, spec.plan)
+            assert np.array_equal(spec.weight_rows.any(0), used.reshape(-1)), spec.plan.name
 
 
 @pytest.mark.parametrize("multiply", [False, True])
