@@ -7,8 +7,7 @@ from amaranth.hdl import Array, Const, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
-
-LOGIC_ENTRIES = 16  # a table of so few entries is smaller as logic
+from spikeloom.lookups import LOGIC_ENTRIES
 
 
 def rom_image(rows: np.ndarray) -> list[list[int]]:

@@ -48,15 +48,16 @@ class _Switches:
     def __init__(self) -> None:
         self._lock, self._inside = Lock(), 0
         self._before: tuple[str, str, bool] = "none", "none", True
+        onednn = torch.backends.mkldnn
+        self._matmul, self._conv = onednn.matmul, onednn.conv  # type: ignore[attr-defined]  # PyTorch sets them late
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
             if self._inside > 1:
                 return
-            matmul, conv = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv  # type: ignore[attr-defined]
-            precisions = matmul.fp32_precision, conv.fp32_precision
-            matmul.fp32_precision = conv.fp32_precision = "ieee"
+            precisions = self._matmul.fp32_precision, self._conv.fp32_precision
+            self._matmul.fp32_precision = self._conv.fp32_precision = "ieee"
             self._before = *precisions, torch.backends.nnpack.set_flags(False)[0]
 
     def __exit__(self, *_: object) -> None:
@@ -64,8 +65,7 @@ class _Switches:
             self._inside -= 1
             if self._inside:
                 return
-            matmul, conv = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv  # type: ignore[attr-defined]
-            matmul.fp32_precision, conv.fp32_precision, nnpack = self._before
+            self._matmul.fp32_precision, self._conv.fp32_precision, nnpack = self._before
             torch.backends.nnpack.set_flags(nnpack)
 
 
