@@ -17,18 +17,22 @@ from torch import nn
 
 from .calibrate import RULES
 from .float_network import INPUT, FloatNetwork
+from .methods import METHODS, Method, Synchronous
+from .methods.spikeconverter import SpikeConverter
 from .prepare import Norm, prepare
 from .quantise import quantise
 from .quantise_layer import Settings
+from .quantise_spiking import Widths, quantise_spiking
 from .relay import with_relay
 from .samples import Samples, check, code_input, codes_of, split, value_range
 from .selection import Candidate, Reference, choose, with_provenance
+from .spiking import SpikingNetwork
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
-METHODS = ("spikeconverter",)
 _BUDGET_MACS = 20_000_000_000  # of one pass over the calibration samples
 _BUDGET_VALUES = 1 << 24  # activations of a population
 _LEAST_SAMPLES = 32
+_ANALOGUE_BITS = 8  # of the input where it is injected as a constant
 
 
 def convert(
@@ -43,6 +47,7 @@ def convert(
     labels: np.ndarray | None = None,
     growth: float = 2.0,
     code: str = "plain",
+    options: Mapping[str, object] | None = None,
     mean: Norm = None,
     std: Norm = None,
     seed: int = 0,
@@ -57,15 +62,17 @@ def convert(
         residual additions, concatenations of channels and one or several outputs.
     calibration : samples (N, C, H, W), (N, C, L) or (N, F); uint8, which the model sees as x/255, or float. A quarter,
         at most 1000, is held back to choose between thresholds and to measure; at most 1500 others are fitted on.
-    method : "spikeconverter": two-phase iLIF, thresholds of least expected conversion error.
-    timesteps : T of every hidden train, 1..16.
+    method : "spikeconverter", two-phase iLIF with thresholds of least expected conversion error; or, on the synchronous
+        schedule, "optimal-conversion", "strelu", "steprelu", "qcfs", "noisy-quantized", see `methods`.
+    timesteps : T of every hidden train, 1..16; on the synchronous schedule of the whole sample, 1..256.
     weight_bits : 2..8.
     input_timesteps : bits of an input code, 1..16; default `timesteps`, at most 8 for uint8.
     layer_timesteps : T of the trains of some populations, by name or shell pattern ("layer1_*"); the last that
         matches holds. Trains that a residual addition repeats gain most by a longer one.
     labels : classes int [N]: the accuracy of both networks is measured and recorded.
-    growth : of the hidden trains, 2 (iLIF) or 1 (IF).
+    growth : of the hidden trains, 2 (iLIF) or 1 (IF); of the two-phase schedule, as `layer_timesteps` and `code`.
     code : of all trains, "plain", or "naf" for the minimal-weight code: the same values in fewer events.
+    options : of the method, by name, such as {"shift": False}; see its class in `methods`.
     mean, std : normalisation the model expects but does not hold, one value or one a channel.
     seed : of the split and of every random choice; the same seed gives the same digest.
     name : of the network, [a-z][a-z0-9_]*.
@@ -88,13 +95,15 @@ def convert(
     Ref: SpikeConverter, Eq. 10 and 13, Algorithm 1.
     """
     own = dict(layer_timesteps or {})
-    _check_settings(method, timesteps, weight_bits, input_timesteps, own, growth, code, seed, name)
+    chosen = _check_settings(method, timesteps, weight_bits, input_timesteps, own, growth, code, options, seed, name)
     samples = check(calibration, labels)
     if input_timesteps is None:
-        input_timesteps = min(timesteps, 8) if samples.x.dtype == np.uint8 else timesteps
+        bits = timesteps if isinstance(chosen, SpikeConverter) else _ANALOGUE_BITS
+        input_timesteps = min(bits, 8) if samples.x.dtype == np.uint8 else bits
     settings = Settings(int(timesteps), int(weight_bits), float(growth), RULES[0], int(seed), code)
     with single_threaded():
         prepared = prepare(model, samples, mean, std)
+        chosen.require_accepted(prepared.network)
         settings = replace(settings, own_timesteps=_own_timesteps(prepared.network, own))
         _check_labels(samples, prepared.network)
         fit, held = split(samples, settings.seed, _affordable(prepared.network))
@@ -103,15 +112,33 @@ def convert(
         codes = codes_of(fit, source)
         seen = torch.from_numpy(fit.seen.reshape(codes.shape)).float()
         layers = len(prepared.network.layers)
-        rules = RULES if layers > 1 else RULES[:1]
-        advance = _counter(progress, len(rules) * layers)
-        candidates = []
-        for rule in rules:
-            chosen = replace(settings, rule=rule)
-            spiking = quantise(prepared.network, source, codes, seen, chosen, name=name, advance=advance)
-            candidates.append(Candidate.measure(rule, spiking, reference))
-        network = with_relay(with_provenance(choose(candidates), reference, method, len(fit)))
+        if isinstance(chosen, Synchronous):
+            advance = _counter(progress, layers)
+            spiking = spiking_network(prepared.network, seen, chosen, settings.timesteps)
+            widths = Widths(settings.weight_bits, settings.seed)
+            made = quantise_spiking(spiking, source, codes, widths, name=name, advance=advance)
+            best = Candidate.measure(f"{chosen}", made, reference)
+        else:
+            rules = RULES if layers > 1 else RULES[:1]
+            advance = _counter(progress, len(rules) * layers)
+            candidates = []
+            for rule in rules:
+                own_rule = replace(settings, rule=rule)
+                made = quantise(prepared.network, source, codes, seen, own_rule, name=name, advance=advance)
+                candidates.append(Candidate.measure(rule, made, reference))
+            best = choose(candidates)
+        network = with_relay(with_provenance(best, reference, method, len(fit)))
         return profiled(network, fit.x)
+
+
+def spiking_network(network: FloatNetwork, seen: torch.Tensor, method: Synchronous, timesteps: int) -> SpikingNetwork:
+    """The neurons that a method gives a network, from samples float [N, C, H, W] as the network takes them."""
+    neurons = {
+        layer.name: method.neuron(layer, layer.activate(drive), timesteps)
+        for layer, drive in network.walk(seen)
+        if layer.fires
+    }
+    return SpikingNetwork(network, neurons, timesteps, method.readout_growth)
 
 
 def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int, code: str) -> Input:
@@ -159,20 +186,29 @@ def _check_settings(
     layer_timesteps: Mapping[str, int],
     growth: float,
     code: str,
+    options: Mapping[str, object] | None,
     seed: int,
     name: str,
-) -> None:
-    """One error that lists everything that is out of range."""
-    if method not in METHODS:
-        raise NotBuilt(f"Convert: method must be one of {', '.join(METHODS)}, not {shown(method)}")
+) -> Method:
+    """The method; or one error that lists everything that is out of range."""
+    if not isinstance(method, str) or method not in METHODS:
+        raise InvalidNetwork(f"Convert: method must be one of {', '.join(METHODS)}, not {shown(method)}")
+    chosen = METHODS[method].with_options(options or {})
     if growth not in (1, 2):
         raise NotBuilt(f"Convert: growth must be 1 (IF) or 2 (iLIF), not {shown(growth)}")
     found = []
-    lengths = [("timesteps", timesteps), ("input_timesteps", input_timesteps)]
-    lengths += [(f"layer_timesteps of {shown(pattern)}", value) for pattern, value in layer_timesteps.items()]
-    for what, value in lengths:
-        if value is not None and (not _integer(value) or not 1 <= value <= MAX_TIMESTEPS):
-            found.append(f"{what} must be an integer in 1..{MAX_TIMESTEPS}, not {shown(value)}")
+    lengths = [("timesteps", timesteps, chosen.most_timesteps), ("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
+    lengths += [(f"layer_timesteps of {shown(name)}", steps, MAX_TIMESTEPS) for name, steps in layer_timesteps.items()]
+    for what, value, most in lengths:
+        if value is not None and (not _integer(value) or not 1 <= value <= most):
+            found.append(f"{what} must be an integer in 1..{most}, not {shown(value)}")
+    if chosen.SCHEDULE == "synchronous":
+        two_phase = {"layer_timesteps": bool(layer_timesteps), "growth": growth != 2, "code": code != "plain"}
+        found += [
+            f"{what} must be left out for method {method}, which has one T and IF neurons"
+            for what in two_phase
+            if two_phase[what]
+        ]
     if not _integer(weight_bits) or weight_bits not in WEIGHT_BITS:
         found.append(
             f"weight_bits must be an integer in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {shown(weight_bits)}"
@@ -187,6 +223,7 @@ def _check_settings(
         found.append(f"name must match {NAME.pattern}, not {shown(name)}")
     if found:
         raise InvalidNetwork(f"Convert: {listed(found)}")
+    return chosen
 
 
 def _integer(value: object) -> bool:

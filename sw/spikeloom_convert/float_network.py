@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from spikeloom.geometry import Dense, Diagonal, Geometry, Shape
 
+from .response import RELU, Response
+
 _CHUNK = 256  # samples that are propagated at a time
 INPUT = "input"  # name of the samples among the sources
 
@@ -54,7 +56,7 @@ class FloatConnection:
 
 @dataclass(frozen=True, eq=False)
 class FloatLayer:
-    """One population: u = sum over the connections + bias; ReLU if it fires.
+    """One population: u = sum over the connections + bias, and an activation function if it fires.
 
     Parameters
     ----------
@@ -63,8 +65,7 @@ class FloatLayer:
     shape : (O, H', W').
     incoming : at least one.
     bias : float64 [O, 1, 1], or [O, H', W'] where a padded value was shifted: then alike within each border class.
-    fires : a ReLU follows (False: readout).
-    clip : a of min(max(u, 0), a), None for a plain ReLU.
+    response : its activation function, None of a readout, which does not fire.
     """
 
     name: str
@@ -72,8 +73,18 @@ class FloatLayer:
     shape: Shape
     incoming: tuple[FloatConnection, ...]
     bias: np.ndarray
-    fires: bool = True
-    clip: float | None = None
+    response: Response | None = RELU
+
+    @property
+    def fires(self) -> bool:
+        """Whether an activation function follows; a readout has none."""
+        return self.response is not None
+
+    @property
+    def clip(self) -> float | None:
+        """Largest activation, None where there is none."""
+        most = float("inf") if self.response is None else self.response.range[1]
+        return None if most == float("inf") else most
 
     @property
     def macs(self) -> int:
@@ -91,8 +102,8 @@ class FloatLayer:
         return total.add_(torch.from_numpy(self.bias).to(total.dtype))
 
     def activate(self, u: torch.Tensor) -> torch.Tensor:
-        """The activation function: ReLU with its clip, nothing in the readout."""
-        return u.clamp(min=0.0, max=self.clip) if self.fires else u
+        """The activation function, nothing in the readout."""
+        return u if self.response is None else self.response(u)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,6 +28,7 @@ from .operations import (
     Subsample,
     linked,
 )
+from .response import Rectified, Response
 from .shaping import AFTER, averaged, flattened, image, joined, maximum, selected, subsampled
 from .signals import (
     Signal,
@@ -159,10 +160,10 @@ class _Folder:
                     f"potentials; remove what follows the last Linear or Conv2d, or add one"
                 )
             named = replace(value, path=key) if key and not key.isdigit() else value
-            readouts.append(self._population(named, fires=False, clip=None))
+            readouts.append(self._population(named, None))
         return FloatNetwork(name, input_shape, tuple(self.layers), tuple(readouts), tuple(self.notes))
 
-    def _population(self, value: Sum, *, fires: bool, clip: float | None) -> str:
+    def _population(self, value: Sum, response: Response | None) -> str:
         """Close a sum; its name."""
         plain = re.sub(r"[^a-z0-9]+", "_", value.path.lower()).strip("_")
         if not plain or not plain[0].isalpha():
@@ -173,7 +174,7 @@ class _Folder:
         bias = value.bias
         if (bias == bias[:, :1, :1]).all():
             bias = bias[:, :1, :1]
-        self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, fires, clip))
+        self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, response))
         return plain
 
     def _linear(self, operation: Linear, value: Value) -> Sum:
@@ -224,18 +225,19 @@ class _Folder:
         return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
 
     def _rectify(self, operation: Rectify, value: Value) -> Signal:
-        clip = operation.clip
+        response = operation.response
         if isinstance(value, Signal):
             lowest, highest = self._reach(value)
-            if lowest >= 0 and (clip is None or highest <= clip):
+            plain = isinstance(response, Rectified) and response.range[1] >= highest
+            if plain and lowest >= 0:
                 return value  # the values are there already
             if self._merged(operation, value):
                 return value
             value = as_sum(operation, value)
             self.notes.append(f"{operation.where} has a population of its own: no weighted layer before it")
         largest = value.largest
-        name = self._population(value, fires=True, clip=clip)
-        self.ranges[name] = (0.0, np.inf if clip is None else clip)
+        name = self._population(value, response)
+        self.ranges[name] = response.range
         signal = source_signal(name, value.shape)
         return Signal((replace(signal.blocks[0], pool=largest, pool_kind="max" if largest != (1, 1) else "average"),))
 
@@ -254,13 +256,15 @@ class _Folder:
         block, number = signal.blocks[0], (operation.inputs or (-1,))[0]
         if not self.layers or len(signal.blocks) > 1 or not block.plain or self.layers[-1].name != block.source:
             return False
+        if not isinstance(operation.response, Rectified) or not isinstance(self.layers[-1].response, Rectified):
+            return False
         # nothing else may have heard the unclipped values on the way from the population
         while number >= 0 and self.uses[number] == 1 and not isinstance(self.operations[number], Rectify):
             number = (self.operations[number].inputs or (-1,))[0]
         if number < 0 or self.uses[number] != 1:
             return False
-        self.layers[-1] = replace(self.layers[-1], clip=operation.clip)
-        self.ranges[self.layers[-1].name] = (0.0, np.inf if operation.clip is None else operation.clip)
+        self.layers[-1] = replace(self.layers[-1], response=operation.response)
+        self.ranges[self.layers[-1].name] = operation.response.range
         return True
 
     def _average(self, operation: AveragePool, value: Value) -> Value:

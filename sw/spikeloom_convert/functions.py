@@ -20,6 +20,7 @@ from .operations import (
     Select,
     Subsample,
 )
+from .response import Rectified
 
 
 def name_of(target: Any) -> str:
@@ -181,7 +182,8 @@ def _per_channel(value: Any, site: Site) -> np.ndarray:
 def _clamp(min: float | None = None, max: float | None = None, *, site: Site) -> list[Operation]:
     if isinstance(min, torch.Tensor) or isinstance(max, torch.Tensor) or min != 0 or (max is not None and max <= 0):
         raise site.refuse(f"must clip to 0..a, not {min}..{max}; use Hardtanh(0, a) or ReLU")
-    return [Rectify(site.where, site.path, site.before, site.after, None if max is None else float(max))]
+    clip = Rectified(None if max is None else float(max))
+    return [Rectify(site.where, site.path, site.before, site.after, clip)]
 
 
 def _mean(dim: Any = None, keepdim: bool = False, *, site: Site) -> list[Operation]:

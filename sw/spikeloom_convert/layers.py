@@ -9,7 +9,9 @@ import torch
 from spikeloom.errors import UnsupportedLayer
 from torch import nn
 
+from .activations import Trainable
 from .operations import Affine, AveragePool, Convolution, Flatten, Linear, MaxPool, Operation, Pair, Rectify, Softmax
+from .response import Rectified
 
 Shape = tuple[int, ...]
 
@@ -122,13 +124,17 @@ def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, site: Site) -> list[Ope
 
 
 def _relu(module: nn.Module, site: Site) -> list[Operation]:
-    return [Rectify(*_at(site), None)]
+    return [Rectify(*_at(site), Rectified())]
 
 
 def _hardtanh(module: nn.Hardtanh, site: Site) -> list[Operation]:  # ReLU6 is one
     if module.min_val != 0 or module.max_val <= 0:
         raise site.refuse(f"must clip to 0..a, not {module.min_val}..{module.max_val}; use Hardtanh(0, a) or ReLU")
-    return [Rectify(*_at(site), float(module.max_val))]
+    return [Rectify(*_at(site), Rectified(float(module.max_val)))]
+
+
+def _trainable(module: Trainable, site: Site) -> list[Operation]:
+    return [Rectify(*_at(site), module.response())]
 
 
 def _average_pool(module: nn.AvgPool1d | nn.AvgPool2d, site: Site) -> list[Operation]:
@@ -225,6 +231,7 @@ READERS: dict[type, Callable[[Any, Site], list[Operation]]] = {
     nn.BatchNorm2d: _batch_norm,
     nn.ReLU: _relu,
     nn.Hardtanh: _hardtanh,
+    Trainable: _trainable,
     nn.AvgPool1d: _average_pool,
     nn.AvgPool2d: _average_pool,
     nn.AdaptiveAvgPool1d: _adaptive_pool,

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .response import Response
+
 Pair = tuple[int, int]
 
 
@@ -56,9 +58,9 @@ class Affine(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Rectify(Operation):
-    """y = min(max(x, 0), clip): ReLU (clip None), ReLU6, Hardtanh(0, a)."""
+    """An activation function: ReLU, ReLU6, Hardtanh(0, a), or one of `activations`."""
 
-    clip: float | None
+    response: Response
 
 
 @dataclass(frozen=True, eq=False)

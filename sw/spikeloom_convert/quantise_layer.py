@@ -122,18 +122,18 @@ def quantise_layer(
         scales = _narrowed(parts, scales, shifts, drive, settings.weight_bits, widest)
     connections = rounded(parts, scales, shifts, settings.weight_bits)
     potential = potentials(layer, connections)
-    values, places = _offsets(layer, shapes, trains)
+    values, places = layer_offsets(layer, shapes, trains)
     offset = torch.from_numpy(values) / scales[:, None, None]
     # the correction that makes up, on average, for all rounding so far
     missing = _mean(drive) / scales - _mean(potential) - offset.mean((1, 2))
     offset = (offset + missing[:, None, None]).round()
     initial = offset[:, places[0][:, None], places[1]].flatten(1).T  # [B, O]
     if not layer.fires:
-        return QuantisedLayer(connections, Silent(_vectors(layer, initial)), 0.0, None, float(scales[0]))
+        return QuantisedLayer(connections, Silent(vectors(layer, initial)), 0.0, None, float(scales[0]))
     return _fire(layer, connections, scales, offset, places, potential, drive, settings)
 
 
-def _offsets(
+def layer_offsets(
     layer: FloatLayer, shapes: Mapping[str, Shape], trains: Mapping[str, Train]
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """What every potential begins with: the bias, and what code 0 stands for, weighted.
@@ -236,7 +236,7 @@ def _fire(
     drive: torch.Tensor,
     settings: Settings,
 ) -> QuantisedLayer:
-    values, targets = _sampled(potential, offset, drive, settings.seed)
+    values, targets = sampled(potential, offset, drive, settings.seed)
     targets = layer.activate(targets)
     limit = None if layer.clip is None else layer.clip / settings.top
     most = None if limit is None else (limit / (2 * scales) * (1 + 1e-9)).floor().clamp(min=1)
@@ -258,8 +258,8 @@ def _fire(
     spikes = event_counts(codes.numpy(), settings.code) if settings.growth == 2.0 else codes.numpy()
     activity = float(spikes.sum(dtype=np.float64) / len(codes))
     rows = initial[:, places[0][:, None], places[1]].flatten(1).T
-    vectors = _vectors(layer, theta[None]), _vectors(layer, rows)
-    neuron = Neuron(settings.timesteps, settings.growth, *vectors, code=settings.code)
+    levels = vectors(layer, theta[None]), vectors(layer, rows)
+    neuron = Neuron(settings.timesteps, settings.growth, *levels, code=settings.code)
     steps = theta * scales / settings.factor
     if limit is None:  # else the top code means the clip
         steps = worth(values, targets, divisor / 2, steps, settings.top)
@@ -285,14 +285,14 @@ def _mean(values: torch.Tensor) -> torch.Tensor:
     return values.flatten(2).mean(2).mean(0, dtype=torch.float64)
 
 
-def _vectors(layer: FloatLayer, values: torch.Tensor) -> np.ndarray:
+def vectors(layer: FloatLayer, values: torch.Tensor) -> np.ndarray:
     """Integers int64 [B, C]."""
     if not bool(torch.isfinite(values).all()) or float(values.abs().max()) >= 2.0**62:
         raise InvalidNetwork(f"{layer.where}: weights and biases must give potentials of at most 48 bits; rescale them")
     return values.round().numpy().astype(np.int64)
 
 
-def _sampled(
+def sampled(
     potential: torch.Tensor, offset: torch.Tensor, drive: torch.Tensor, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The same random part of potentials with their offsets, and of the drive, float64 [C, M]."""

@@ -55,7 +55,7 @@ class Candidate:
     sops : synaptic operations of a sample, by the calibration samples' activity.
     """
 
-    rule: Rule
+    rule: Rule | str
     network: Network
     accuracy: float | None
     right: int
@@ -64,7 +64,7 @@ class Candidate:
     sops: float
 
     @classmethod
-    def measure(cls, rule: Rule, network: Network, reference: Reference) -> "Candidate":
+    def measure(cls, rule: Rule | str, network: Network, reference: Reference) -> "Candidate":
         """Run the golden model on the held-back samples."""
         potentials = golden.evaluate(network, reference.held.x)
         every = potentials if isinstance(potentials, dict) else {network.readouts[0].population: potentials}

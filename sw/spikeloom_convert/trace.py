@@ -12,6 +12,7 @@ import torch
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from torch import fx, nn
 
+from .activations import Trainable
 from .functions import name_of, read_call, read_join
 from .layers import Site, read_module
 from .operations import Operation
@@ -121,7 +122,7 @@ def trace(model: nn.Module, samples: np.ndarray) -> TracedModel:
         raise UnsupportedLayer(f"Model '{name}': must return {expected}, not {type(result).__name__}")
     defaults = _defaults(twin)
     try:
-        graph = fx.Tracer().trace(twin, concrete_args=defaults or None)
+        graph = _Tracer().trace(twin, concrete_args=defaults or None)
     except (fx.proxy.TraceError, *FORWARD_ERRORS) as error:
         raise UnsupportedLayer(
             f"Model '{name}': forward must be a fixed chain of layers, not depend on its data ({first_line(error)})"
@@ -151,6 +152,14 @@ def _defaults(model: nn.Module) -> dict[str, Any]:
 def first_line(error: Exception) -> str:
     """The first line of a foreign error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class _Tracer(fx.Tracer):
+    """Looks into every module but PyTorch's own and the activation functions to train with."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one node of the graph."""
+        return isinstance(m, Trainable) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Reader(fx.Interpreter):

@@ -1,0 +1,58 @@
+"""Optimal conversion: IF neurons, thresholds by the largest activations, and half a step of rounding."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from ..float_network import FloatLayer
+from ..response import Rectified
+from ..spiking import FloatNeuron
+from .method import Synchronous
+
+_MOST_VALUES = 1 << 22  # of a layer that a percentile is taken of
+
+
+@dataclass(frozen=True)
+class OptimalConversion(Synchronous):
+    """IF neurons with soft reset give y = theta/T clip(floor(T u / theta), 0, T) (Eq. 7). A layer's theta is its
+    largest activation on the calibration samples (Algorithm 1), which the threshold ReLU bounds (Eq. 2), and theta/(2T)
+    is added to the bias (Eq. 15), so that the floor rounds.
+
+    Parameters
+    ----------
+    shift : add theta/(2T).
+    percentile : of the activations that theta is, 100 being the largest, as in Algorithm 1.
+
+    Theta is made a multiple of 2T units of potential, else the shift would drift over the time steps.
+
+    Ref: Deng & Gu, Optimal Conversion of Conventional Artificial Neural Networks to Spiking Neural Networks, ICLR 2021.
+    """
+
+    NAME: ClassVar = "optimal-conversion"
+    ACCEPTS: ClassVar = {Rectified: "ReLU, ReLU6, Hardtanh(0, a), ThresholdReLU"}
+
+    shift: bool = True
+    percentile: float = 100.0
+
+    def violations(self) -> list[str]:
+        """What is wrong with the values of the options."""
+        return [] if 50 < self.percentile <= 100 else [f"percentile must lie in 50..100, not {self.percentile:g}"]
+
+    def neuron(self, layer: FloatLayer, activations: torch.Tensor, timesteps: int) -> FloatNeuron:
+        """One theta for the layer."""
+        largest = threshold(layer, activations, self.percentile)
+        theta = np.full(layer.shape[0], largest)
+        shift = theta / (2 * timesteps) if self.shift else None
+        return FloatNeuron(theta, theta, shift=shift, multiple=2 * timesteps)
+
+
+def threshold(layer: FloatLayer, activations: torch.Tensor, percentile: float) -> float:
+    """A percentile of the activations, or how far the drive may go in a layer that was never active."""
+    values = activations.flatten()
+    if percentile == 100:
+        largest = float(values.max())
+    else:
+        largest = float(np.percentile(values[:: -(-len(values) // _MOST_VALUES)].numpy(), percentile))
+    return largest if largest > 0 else float(activations.max()) or layer.clip or 1.0

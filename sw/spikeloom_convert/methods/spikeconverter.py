@@ -1,0 +1,24 @@
+"""SpikeConverter: two phases, inverse-leaky neurons, thresholds of least expected conversion error."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..response import Rectified, Staircase
+from .method import Method
+
+
+@dataclass(frozen=True)
+class SpikeConverter(Method):
+    """A population accumulates the whole trains of its sources, V = sum_i w_i sum_t X_i[t] k^(T-t) (Eq. 6), and then
+    fires for T steps, Y[t] = V >= theta, V <- (V - theta Y[t]) k (Eq. 3 and 4'), its train being worth
+    theta sum_t Y[t] k^(T-t) (Eq. 7). Theta is where E|U_in - U_out| is least (Eq. 13); k = 2 is best for every T.
+
+    Left to choose were thresholds by channel or by layer and the power of the error, for which `convert` tries all
+    (`calibrate.RULES`), and where theta is a multiple of 2^T, the rounding of the last digit is exact.
+
+    Ref: Liu et al., SpikeConverter, AAAI 2022.
+    """
+
+    NAME: ClassVar = "spikeconverter"
+    SCHEDULE: ClassVar = "two-phase"
+    ACCEPTS: ClassVar = {Rectified: "ReLU, ReLU6, Hardtanh(0, a), ThresholdReLU", Staircase: "QCFS"}

@@ -1,0 +1,38 @@
+"""stReLU: signed spikes, which carry negative activations, and thresholds on both sides of zero."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from ..float_network import FloatLayer
+from ..response import Rectified, Symmetric
+from ..spiking import FloatNeuron
+from .method import Synchronous
+from .optimal_conversion import threshold
+
+
+@dataclass(frozen=True)
+class STReLU(Synchronous):
+    """IF neurons that fire -1, 0 or +1 and are reset by theta = V_th, the bound of the activation function (Eq. 10).
+    The potential is to stay within +-theta/2 (Eq. 11), so a neuron fires from there on: the mean of its spikes is
+    clip(round(T u / theta) / T, -1, 1) (Eq. 15) where the input is steady. Behind a threshold ReLU (Eq. 22) spikes are
+    0 or +1, and only the positive threshold is at half. Ahead of the first layer values are analogue, and readouts do
+    not fire.
+
+    Left to choose: a plain ReLU, which the paper does not take, has the largest activation on the calibration samples
+    as its theta.
+
+    Ref: Han et al., Symmetric-threshold ReLU for Fast and Nearly Lossless ANN-SNN Conversion, 2023.
+    """
+
+    NAME: ClassVar = "strelu"
+    ACCEPTS: ClassVar = {Symmetric: "SymmetricThresholdReLU", Rectified: "ThresholdReLU, ReLU6, Hardtanh(0, a), ReLU"}
+
+    def neuron(self, layer: FloatLayer, activations: torch.Tensor, timesteps: int) -> FloatNeuron:
+        """One theta for the layer, both firing thresholds at half of it."""
+        bound = layer.clip if layer.clip is not None else threshold(layer, activations, 100.0)
+        theta = np.full(layer.shape[0], bound)
+        signed = isinstance(layer.response, Symmetric)
+        return FloatNeuron(theta, theta, theta / 2, -theta / 2 if signed else None, signed=signed, multiple=2)

@@ -1,0 +1,90 @@
+"""Responses: what an activation function makes of a population's drive u, as conversion sees it."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Rectified:
+    """min(max(u, 0), clip): ReLU (clip None), ReLU6, threshold ReLU. Ref: Deng & Gu, Eq. 2; stReLU, Eq. 22."""
+
+    clip: float | None = None
+
+    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+        """The activation."""
+        return u.clamp(min=0.0, max=self.clip)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest activation."""
+        return 0.0, float("inf") if self.clip is None else self.clip
+
+
+@dataclass(frozen=True)
+class Symmetric:
+    """min(max(u, -bound), bound). Ref: stReLU, Eq. 7."""
+
+    bound: float
+
+    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+        """The activation."""
+        return u.clamp(-self.bound, self.bound)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest activation."""
+        return -self.bound, self.bound
+
+
+@dataclass(frozen=True)
+class Leaky:
+    """min(u, 1) above 0, max(alpha * u, -1/alpha) below. Ref: stReLU, Eq. 21."""
+
+    alpha: float
+
+    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+        """The activation."""
+        return torch.where(u > 0, u, self.alpha * u).clamp(-1.0 / self.alpha, 1.0)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest activation."""
+        return -1.0 / self.alpha, 1.0
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """u + gamma above 0, else 0. Ref: StepReLU, Eq. 4."""
+
+    gamma: float
+
+    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+        """The activation."""
+        return torch.where(u > 0, u + self.gamma, 0.0)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest activation."""
+        return 0.0, float("inf")
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """bound * clip(floor(u * levels / bound + 1/2) / levels, 0, 1). Ref: residual error as noise, Eq. 6 (QCFS)."""
+
+    bound: float
+    levels: int
+
+    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+        """The activation."""
+        return (u * (self.levels / self.bound) + 0.5).floor().clamp(0, self.levels) * (self.bound / self.levels)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest activation."""
+        return 0.0, self.bound
+
+
+Response = Rectified | Symmetric | Leaky | Stepped | Staircase
+RELU = Rectified()
