@@ -86,6 +86,12 @@ def provenance_violations(provenance: "Provenance") -> list[str]:
         return ["provenance must be text, a tuple of notes, and tables of accuracies and versions"]
     if sum(map(len, texts)) > MAX_TEXT:
         return [f"provenance must have at most {MAX_TEXT} characters, not {sum(map(len, texts))}"]
+    for what, table in (("units", provenance.units), ("worths", provenance.worths)):
+        scales = table.values() if isinstance(table, dict) else (None,)
+        if not all(isinstance(item, tuple) and all(is_finite(number) for number in item) for item in scales):
+            return [f"provenance: {what} must be tuples of finite numbers by population"]
+        if not all(isinstance(name, str) for name in table):
+            return [f"provenance: {what} must be by name of population"]
     wrong = [(name, value) for name, value in provenance.accuracy.items() if not is_finite(value)]
     return [f"provenance: accuracy {shown(name)} must be a finite number, not {shown(value)}" for name, value in wrong]
 

@@ -105,13 +105,22 @@ class Readout:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a network comes from; free text, never interpreted."""
+    """Where a network comes from; it decides nothing.
+
+    Parameters
+    ----------
+    model, method, notes, accuracy, versions : free text and figures.
+    units : what one unit of potential is in the model's units, of every channel, by population.
+    worths : what a code of a train stands for there, or, in a synchronous network, a spike of the average time step.
+    """
 
     model: str = ""
     method: str = ""
     notes: tuple[str, ...] = ()
     accuracy: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    units: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    worths: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,8 @@ def save(network: Network, path: Path) -> None:
     document, arrays = _describe(network)
     document |= {"format": FORMAT_VERSION, "digest": network.digest}
     document["provenance"] = dataclasses.asdict(network.provenance)
+    for name in ("units", "worths"):
+        document["provenance"][name] = {key: list(values) for key, values in document["provenance"][name].items()}
     write_whole(path, to_safetensors(arrays, metadata={_KEY: canonical(_sealed(document))}))
 
 
@@ -219,12 +221,15 @@ def _build(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
         if "heard" in entry:
             entry["heard"] = tuple(map(tuple, entry["heard"]))
         connections.append(Connection(**entry, geometry=geometry, **owned.pop(f"connection.{entry['name']}", {})))
+    provenance = document.pop("provenance")
+    for name in {"units", "worths"} & provenance.keys():  # later than the first files
+        provenance[name] = tuples(provenance[name])
     network = Network(
         inputs=tuple(Input(**tuples(entry)) for entry in document.pop("inputs")),
         populations=tuple(populations),
         connections=tuple(connections),
         readouts=tuple(Readout(**entry) for entry in document.pop("readouts")),
-        provenance=Provenance(**tuples(document.pop("provenance"))),
+        provenance=Provenance(**tuples(provenance)),
         **document,
     )
     if owned:

@@ -24,8 +24,20 @@ def convert(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="State dict: .safetensors, or .pt without code in it.")
     ] = None,
-    method: Annotated[str, typer.Option(metavar="M", help="The only one so far.")] = "spikeconverter",
-    timesteps: Annotated[int, typer.Option(metavar="T", help="Time steps of every train, 1..16.")] = 4,
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="M",
+            help="spikeconverter; synchronous: optimal-conversion, strelu, steprelu, qcfs, noisy-quantized.",
+        ),
+    ] = "spikeconverter",
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="An option of the method, like shift=false; may be repeated."),
+    ] = None,
+    timesteps: Annotated[
+        int, typer.Option(metavar="T", help="Time steps of every train, 1..16 (synchronous: 1..256).")
+    ] = 4,
     weight_bits: Annotated[int, typer.Option(metavar="B", help="Bits of a weight, 2..8.")] = 6,
     input_timesteps: Annotated[
         int | None,
@@ -66,7 +78,7 @@ def convert(
 
     if model.endswith(".nir"):
         raise NotBuilt(f"Model '{model}': must be package.module:factory, not NIR, which is not read yet")
-    own_timesteps = lengths(layer_timesteps or [])
+    own_timesteps, options = lengths(layer_timesteps or []), method_options(option or [])
     means, deviations = numbers("--mean", mean), numbers("--std", std)
     require_writable(output, "a .loom file")
     data = datasets.load(calibration, "train", data_dir).head(samples)
@@ -86,6 +98,7 @@ def convert(
             labels=data.y,
             growth=growth,
             code=code,
+            options=options,
             mean=means,
             std=deviations,
             seed=seed,
@@ -162,6 +175,24 @@ def lengths(given: list[str]) -> dict[str, int]:
             raise InvalidData(f"Option '--layer-timesteps': must be NAME=T, like layer1_*=6, not '{text}'")
         found.pop(name, None)  # so that the order is that of the last mention
         found[name] = int(steps)
+    return found
+
+
+def method_options(given: list[str]) -> dict[str, object]:
+    """Options of a method by name, values as in JSON or else text; InvalidData where one is not NAME=VALUE."""
+    from json import JSONDecodeError, loads
+
+    from spikeloom.errors import InvalidData
+
+    found: dict[str, object] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidData(f"Option '--option': must be NAME=VALUE, like shift=false, not '{text}'")
+        try:
+            found[name] = loads(value)
+        except (JSONDecodeError, RecursionError):
+            found[name] = value
     return found
 
 

@@ -46,6 +46,8 @@ def quantise(
     populations: list[Population] = []
     connections: list[Connection] = []
     notes, scales, widest = list(network.notes), {}, 0.0
+    units: dict[str, tuple[float, ...]] = {}
+    worths: dict[str, tuple[float, ...]] = {}
     with torch.no_grad():
         for number, (layer, drive) in enumerate(network.walk(samples)):
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
@@ -60,16 +62,23 @@ def quantise(
                     Connection(own, wired.source, layer.name, wired.geometry, weights, item.bits, item.shift)
                 )
             notes += result.notes
+            units[layer.name] = figures(result.units)
             trains = {name: train for name, train in trains.items() if network.last_use.get(name, -1) > number}
             if result.train is not None:
                 widest = max(widest, 2.0 ** np.ceil(np.log2(result.largest)))
                 trains[layer.name] = result.train
+                worths[layer.name] = figures(result.train.steps)
             else:
                 scales[layer.name] = result.scale
             advance()
-    provenance = Provenance(model=network.name, notes=tuple(notes))
+    provenance = Provenance(model=network.name, notes=tuple(notes), units=units, worths=worths)
     readouts = tuple(Readout(readout, scales[readout]) for readout in network.readouts)
     return Network(name, (source,), tuple(populations), tuple(connections), readouts, provenance=provenance)
+
+
+def figures(values: torch.Tensor) -> tuple[float, ...]:
+    """Numbers as a provenance holds them: eight digits each."""
+    return tuple(float(f"{value:.8g}") for value in values.tolist())
 
 
 def connection_names(layer: FloatLayer, taken: set[str]) -> list[str]:

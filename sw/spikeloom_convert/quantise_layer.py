@@ -71,6 +71,7 @@ class QuantisedLayer:
     neuron, activity : of its population.
     train : what it sends on the calibration samples, None for a readout.
     scale : of a readout's potentials.
+    units : value of one unit of potential of every channel, float64 [O].
     notes : what could not be exact.
     """
 
@@ -79,6 +80,7 @@ class QuantisedLayer:
     activity: float
     train: Train | None
     scale: float
+    units: torch.Tensor
     notes: tuple[str, ...] = ()
 
     @property
@@ -129,7 +131,7 @@ def quantise_layer(
     offset = (offset + missing[:, None, None]).round()
     initial = offset[:, places[0][:, None], places[1]].flatten(1).T  # [B, O]
     if not layer.fires:
-        return QuantisedLayer(connections, Silent(vectors(layer, initial)), 0.0, None, float(scales[0]))
+        return QuantisedLayer(connections, Silent(vectors(layer, initial)), 0.0, None, float(scales[0]), scales)
     return _fire(layer, connections, scales, offset, places, potential, drive, settings)
 
 
@@ -264,7 +266,7 @@ def _fire(
     if limit is None:  # else the top code means the clip
         steps = worth(values, targets, divisor / 2, steps, settings.top)
     sent = Train(codes, steps, settings.top)
-    return QuantisedLayer(connections, neuron, activity, sent, 1.0, tuple(notes))
+    return QuantisedLayer(connections, neuron, activity, sent, 1.0, scales, tuple(notes))
 
 
 def _bounded(

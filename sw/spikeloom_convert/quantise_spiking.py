@@ -16,7 +16,7 @@ from spikeloom.neuron import Neuron, Silent
 
 from .calibrate import Rule, half_steps
 from .float_network import FloatLayer
-from .quantise import connection_names
+from .quantise import connection_names, figures
 from .quantise_layer import layer_offsets, sampled, vectors
 from .spiking import FloatNeuron, SpikingNetwork, averages
 from .synapses import DIAGONAL_BITS, Part, Rounded, Train, common_scales, parts_of, potentials, rounded
@@ -73,26 +73,28 @@ def quantise_spiking(
     populations: list[Population] = []
     connections: list[Connection] = []
     scales: dict[str, float] = {}
+    units: dict[str, tuple[float, ...]] = {}
+    worths: dict[str, tuple[float, ...]] = {}
     with torch.no_grad():
         for layer in network.layers:
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
             parts = parts_of(layer, trains, widths.seed)
-            neuron, scale, train, wired = (
-                _fire(layer, parts, shapes, trains, sent[layer.name], spiking, widths)
-                if layer.fires
-                else _read(layer, parts, shapes, trains, spiking, widths)
-            )
-            activity = 0.0
-            if train is not None:
-                trains[layer.name] = train
-                graded = isinstance(neuron, Neuron) and neuron.step_bits
-                spikes = float(_ones(train.codes).sum() if graded else sent[layer.name].abs().sum())
-                activity = spikes * spiking.timesteps / len(codes)
+            if layer.fires:
+                made = _fire(layer, parts, shapes, trains, sent[layer.name], spiking, widths)
             else:
-                scales[layer.name] = scale
-            populations.append(Population(layer.name, layer.shape, neuron, activity))
+                made = _read(layer, parts, shapes, trains, spiking, widths)
+                scales[layer.name] = float(made.units[0]) / sum(
+                    spiking.readout_growth**step for step in range(spiking.timesteps)
+                )
+            units[layer.name], activity = figures(made.units), 0.0
+            if made.train is not None:
+                trains[layer.name], worths[layer.name] = made.train, figures(made.train.steps)
+                graded = isinstance(made.neuron, Neuron) and made.neuron.step_bits
+                spikes = float(_ones(made.train.codes).sum() if graded else sent[layer.name].abs().sum())
+                activity = spikes * spiking.timesteps / len(codes)
+            populations.append(Population(layer.name, layer.shape, made.neuron, activity))
             taken = {item.name for item in network.layers} | {item.name for item in connections}
-            for item, own in zip(wired, connection_names(layer, taken - {layer.name}), strict=True):
+            for item, own in zip(made.wired, connection_names(layer, taken - {layer.name}), strict=True):
                 connection = item.part.connection
                 weights = item.weights.numpy().astype(np.int8).reshape(connection.weights.shape)
                 connections.append(
@@ -100,11 +102,18 @@ def quantise_spiking(
                 )
             advance()
     readouts = tuple(Readout(readout, scales[readout]) for readout in network.readouts)
-    provenance = Provenance(model=network.name, notes=network.notes)
+    provenance = Provenance(model=network.name, notes=network.notes, units=units, worths=worths)
     return Network(name, (source,), tuple(populations), tuple(connections), readouts, "synchronous", provenance)
 
 
-Quantised = tuple[Neuron | Silent, float, Train | None, list[Rounded]]
+@dataclass(frozen=True, eq=False)
+class _Quantised:
+    """A layer in integers; `units` is the value of one unit of potential, [C]."""
+
+    neuron: Neuron | Silent
+    units: torch.Tensor
+    train: Train | None
+    wired: list[Rounded]
 
 
 def _fire(
@@ -115,7 +124,7 @@ def _fire(
     sent: torch.Tensor,
     spiking: SpikingNetwork,
     widths: Widths,
-) -> Quantised:
+) -> _Quantised:
     neuron = spiking.neurons[layer.name]
     scales, shifts = common_scales(parts, layer.shape[0], widths.largest_weight, shared=False)
     if neuron.gamma is not None:
@@ -144,7 +153,7 @@ def _fire(
         reset_kind=neuron.reset_kind,
         signed=neuron.signed,
     )
-    return made, 1.0, Train(sent, torch.from_numpy(neuron.worth), 1), wired
+    return _Quantised(made, unit, Train(sent, torch.from_numpy(neuron.worth), 1), wired)
 
 
 def _fire_graded(
@@ -157,7 +166,7 @@ def _fire_graded(
     scaling: tuple[torch.Tensor, list[int]],
     spiking: SpikingNetwork,
     widths: Widths,
-) -> Quantised:
+) -> _Quantised:
     """A population of graded spikes: a value is sent in steps of `size` units, rounded, at most 2^bits - 1 of them."""
     assert neuron.gamma is not None
     assert neuron.fire_pos is not None
@@ -187,7 +196,7 @@ def _fire_graded(
     )
     worth = size * unit * torch.from_numpy(neuron.worth)
     codes = (sent / (size * unit)[:, None, None].float() + 0.5).floor().clamp(0, top)
-    return made, 1.0, Train(codes, worth, top), wired
+    return _Quantised(made, unit, Train(codes, worth, top), wired)
 
 
 def _read(
@@ -197,15 +206,14 @@ def _read(
     trains: Mapping[str, Train],
     spiking: SpikingNetwork,
     widths: Widths,
-) -> Quantised:
-    """A readout: what its drive loses by rounding in T time steps is put into its first potential."""
+) -> _Quantised:
+    """A readout, whose unit is finer than its weights, as its drive is added in every time step."""
     scales, shifts = common_scales(parts, layer.shape[0], widths.largest_weight, shared=True)
     unit = torch.where(scales > 0, scales, 1.0) / 2**_READOUT_SHIFT
     wired = rounded(parts, unit, _shifts(parts, unit, [shift + _READOUT_SHIFT for shift in shifts]), widths.weight_bits)
     drive = _drive(layer, wired, unit, shapes, trains, None)
-    growth, steps = spiking.readout_growth, spiking.timesteps
-    summed = float(sum(growth**step for step in range(steps)))
-    return Silent(np.zeros((1, layer.shape[0]), np.int64), drive, growth), float(unit[0]) / summed, None, wired
+    neuron = Silent(np.zeros((1, layer.shape[0]), np.int64), drive, spiking.readout_growth)
+    return _Quantised(neuron, unit, None, wired)
 
 
 def _whole(theta: torch.Tensor, scales: torch.Tensor, least: int, multiple: int) -> tuple[torch.Tensor, int]:

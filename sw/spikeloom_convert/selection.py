@@ -9,7 +9,7 @@ import numpy as np
 import spikeloom
 from spikeloom import golden
 from spikeloom.measure import fan_out
-from spikeloom.network import Input, Network, Population, Provenance
+from spikeloom.network import Input, Network, Population
 
 from .calibrate import Rule
 from .prepare import PreparedModel
@@ -121,5 +121,5 @@ def with_provenance(best: Candidate, reference: Reference, method: str, fitted: 
     packages = {"spikeloom": spikeloom.__version__, "python": platform.python_version()}
     packages |= {name: metadata.version(name) for name in ("torch", "numpy")}
     notes = (f"{best.rule}", f"fitted on {fitted} samples, measured on {samples}", *best.network.provenance.notes)
-    known = Provenance(best.network.provenance.model, method, notes, accuracy, packages)
+    known = replace(best.network.provenance, method=method, notes=notes, accuracy=accuracy, versions=packages)
     return replace(best.network, provenance=known)

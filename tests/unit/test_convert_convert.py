@@ -257,7 +257,12 @@ REFUSED: dict[str, tuple[dict[str, Any], type[SpikeloomError], str]] = {
         InvalidNetwork,
         "Convert: timesteps must be an integer in 1..16, not 4.0; weight_bits must be an integer in 2..8, not True",
     ),
-    "method": ({"method": "qcfs"}, NotBuilt, "Convert: method must be one of spikeconverter, not 'qcfs'"),
+    "method": (
+        {"method": "ttfs"},
+        InvalidNetwork,
+        "Convert: method must be one of spikeconverter, optimal-conversion, strelu, steprelu, qcfs, noisy-quantized, "
+        "not 'ttfs'",
+    ),
     "code": ({"code": 3}, InvalidNetwork, "Convert: code must be plain or naf, not 3"),
     "code of growth 1": (
         {"code": "naf", "growth": 1.0},
