@@ -125,11 +125,11 @@ class QCFS(Trainable):
 
     def response(self) -> Response:
         """What it does in evaluation."""
-        return Staircase(abs(float(self.bound)), self.levels)
+        return Staircase(abs(self.bound.item()), self.levels)
 
     def extra_repr(self) -> str:
         """Its parameters, for people."""
-        return f"levels={self.levels}, bound={float(self.bound):g}"
+        return f"levels={self.levels}, bound={self.bound.item():g}"
 
 
 class NoisyQuantized(QCFS):
