@@ -85,7 +85,8 @@ class Integrate(wiring.Component):
         ups = [value >= slot.positives[n] for n, value in enumerate(potentials)]
         downs = [visit.signed & (value <= slot.negatives[n]) for n, value in enumerate(potentials)]
         less = [value - slot.amounts[n] for n, value in enumerate(potentials)]
-        more = [value + slot.amounts[n] for n, value in enumerate(potentials)]
+        added = slot.mosts if self.spec.network.schedule == "synchronous" else slot.amounts
+        more = [value + added[n] for n, value in enumerate(potentials)]
         valid, slot, ups, downs, less, more, potentials, sums = self._stage(
             m, 5, valid, slot, ups, downs, less, more, potentials, sums
         )

@@ -59,7 +59,8 @@ def biased_layout(
     """Neighbouring potentials with what their neurons start a sample with, and their thresholds.
 
     `levels` adds where they fire, `positives` and `negatives`, what is subtracted then, `amounts`, and the ends of the
-    clamp, `mosts`. `signs` makes potentials sizes with a sign each.
+    clamp, `mosts`, or what is added at a negative spike where there is no clamp. `signs` makes potentials sizes with a
+    sign each.
     """
     names = ("positives", "negatives", "amounts", "mosts") if levels else ()
     return data.StructLayout(

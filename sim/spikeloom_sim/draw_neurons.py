@@ -83,6 +83,8 @@ class Neurons:
             for name in (*names, *([] if "reset_kind" in found else ["reset"])):
                 drawn = np.maximum(1, (self.own.uniform(0.3, 2.0, theta.shape) * theta).astype(np.int64))
                 found[name] = -drawn if name == "fire_neg" else drawn
+            if self.together is not None and "fire_neg" in found and "reset" in found:
+                found["reset_neg"] = found["reset"] + self.own.integers(0, 5, theta.shape)
         return found
 
     def _now(self, kind: str, share: float = 0.4) -> bool:

@@ -135,8 +135,9 @@ def fired(neuron: Neuron, low: np.ndarray, high: np.ndarray) -> Interval:
     least_silent, most_silent = low, np.minimum(high, positive - 1)
     if negative is not None:
         below = low <= negative
-        bottom = np.minimum(bottom, np.where(below, low + amount if soft else 0, np.inf))
-        top = np.maximum(top, np.where(below, np.minimum(high, negative) + amount if soft else 0, -np.inf))
+        added = neuron.negative_amount
+        bottom = np.minimum(bottom, np.where(below, low + added if soft else 0, np.inf))
+        top = np.maximum(top, np.where(below, np.minimum(high, negative) + added if soft else 0, -np.inf))
         least_silent = np.maximum(low, negative + 1)
     return np.minimum(bottom, least_silent).min(0), np.maximum(top, most_silent).max(0)
 
@@ -185,7 +186,7 @@ def potential_bits(network: "Network") -> dict[str, int]:
 def _compared(neuron: Neuron, high: np.ndarray) -> Interval:
     """Least and largest of what the potentials of a synchronous neuron, up to `high`, meet in a time step."""
     positive, negative, amount = neuron.thresholds
-    constants = [positive, amount, *([] if negative is None else [negative])]
+    constants = [positive, amount, *([] if negative is None else [negative, neuron.negative_amount])]
     if neuron.step_gamma is not None:
         constants = [positive, 2 * neuron.theta, (high - positive + neuron.step_gamma)]
     return np.minimum.reduce([item.min(0) for item in constants]), np.maximum.reduce(

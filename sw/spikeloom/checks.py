@@ -147,7 +147,7 @@ def population_violations(population: "Population", *, synchronous: bool = False
         return [*found, f"neuron must be a Neuron or Silent, not {shown(neuron)}"]
     if found:
         return found
-    early = [name for name in ("drive", "step_gamma") if getattr(neuron, name, None) is not None]
+    early = [name for name in ("drive", "step_gamma", "reset_neg") if getattr(neuron, name, None) is not None]
     if isinstance(neuron, Silent):
         drive = [] if neuron.drive is None else [("drive", neuron.drive)]
         found = _vectors([("initial", neuron.initial), *drive], channels) + _growth(neuron.growth)
@@ -164,14 +164,19 @@ def _firing(neuron: Neuron, channels: int, most_timesteps: int) -> list[str]:
     """What is wrong with a neuron that fires."""
     graded, hard = neuron.step_gamma is not None, isinstance(neuron.reset_kind, str) and neuron.reset_kind == "hard"
     optional = [(name, getattr(neuron, name)) for name in OPTIONAL_VECTORS if getattr(neuron, name) is not None]
-    positive = ("theta", "reset", *(() if graded else ("fire_pos",)))
+    positive = ("theta", "reset", "reset_neg", *(() if graded else ("fire_pos",)))
     found = _vectors([("initial", neuron.initial), ("theta", neuron.theta), *optional], channels, positive)
     found += _timesteps(neuron.timesteps, most_timesteps) + _flag("signed", neuron.signed) + _growth(neuron.growth)
     found += _choice("reset_kind", neuron.reset_kind, ("soft", "hard"))
     if neuron.reset is not None and hard:
         found.append("reset must come with a soft reset_kind, a hard one leaves 0")
-    if neuron.fire_neg is not None and neuron.signed is False:
-        found.append("fire_neg must come with signed")
+    if neuron.reset_neg is not None and hard:
+        found.append("reset_neg must come with a soft reset_kind, a hard one leaves 0")
+    found += [
+        f"{name} must come with signed"
+        for name in ("fire_neg", "reset_neg")
+        if getattr(neuron, name) is not None and neuron.signed is False
+    ]
     if graded and (not hard or neuron.signed is True):
         found.append("step_gamma must come with a hard reset_kind and without signed")
     if not is_integer(neuron.step_bits, 1 if graded else 0, MAX_TIMESTEPS if graded else 0):

@@ -50,7 +50,8 @@ def neuron_words(network: Network, core: CorePlan) -> tuple[Words, Bases]:
 
     Fields, one for each neuron n of a slot, wrapped to the core's bits: `initial<n>` (the constant), `theta<n>`; in
     cores that integrate, `positive<n>`, `negative<n>` (where it fires), `amount<n>` (subtracted by a soft reset, or
-    to make a graded spike) and `most<n>` (of the clamp). A layer's border classes lie one behind the other.
+    to make a graded spike) and `most<n>` (of the clamp, or, where there is none, as in synchronous networks, added by a
+    soft reset at a negative spike). A layer's border classes lie one behind the other.
     """
     slot, wrap = core.generate_width or 1, (1 << core.bits) - 1
     parts: dict[str, list[np.ndarray]] = {}
@@ -62,6 +63,8 @@ def neuron_words(network: Network, core: CorePlan) -> tuple[Words, Bases]:
         constant = _constant(population.neuron, key[1])
         alone = stepwise(network, population.name)
         vectors = {"initial": constant} | _thresholds(population.neuron, wide=wide, alone=alone)
+        if wide and network.schedule == "synchronous":
+            vectors["most"] = _added(population.neuron)
         for kind, vector in vectors.items():
             # places without a neuron never fire
             fill = {"initial": 0, "negative": -1}.get(kind, 1)
@@ -122,6 +125,13 @@ def _thresholds(neuron: Neuron | Silent, *, wide: bool, alone: bool) -> dict[str
         found["amount"] = positive - neuron.step_gamma[:1] if neuron.step_gamma is not None else amount
         found["most"] = neuron.ceiling * neuron.theta[:1]
     return found
+
+
+def _added(neuron: Neuron | Silent) -> np.ndarray:
+    """What a soft reset adds at a negative spike, int64 [1, C]."""
+    if isinstance(neuron, Silent) or not neuron.signed:
+        return np.ones((1, neuron.initial.shape[1]), np.int64)
+    return neuron.negative_amount[:1]
 
 
 def level_limits(network: Network, name: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Vector = np.ndarray
 Potentials = TypeVar("Potentials", np.ndarray, "torch.Tensor")
-OPTIONAL_VECTORS = ("fire_pos", "fire_neg", "reset", "drive", "step_gamma")
+OPTIONAL_VECTORS = ("fire_pos", "fire_neg", "reset", "reset_neg", "drive", "step_gamma")
 
 
 def frozen(value: Vector) -> Vector:
@@ -59,6 +59,8 @@ class Neuron:
     fire_pos, fire_neg : firing thresholds where they are not theta and -theta: above and below 0, the latter only of
         signed neurons.
     reset : amount subtracted at a spike where it is not theta, at least 1; only soft resets have one.
+    reset_neg : amount added at a negative spike where it is not that of a positive one, at least 1; synchronous only.
+        Ref: stReLU, Eq. 21 (atLeakyReLU).
     reset_kind : "soft", or "hard": a spike leaves 0.
     drive : added every time step of a synchronous network.
     signed : spikes are -1, 0, +1.
@@ -74,6 +76,7 @@ class Neuron:
     fire_pos: Vector | None = None
     fire_neg: Vector | None = None
     reset: Vector | None = None
+    reset_neg: Vector | None = None
     reset_kind: str = "soft"
     drive: Vector | None = None
     signed: bool = False
@@ -96,6 +99,11 @@ class Neuron:
         positive = self.theta if self.fire_pos is None else self.fire_pos
         negative = -self.theta if self.fire_neg is None else self.fire_neg
         return positive, negative if self.signed else None, self.theta if self.reset is None else self.reset
+
+    @property
+    def negative_amount(self) -> Vector:
+        """What a soft reset adds at a negative spike."""
+        return self.thresholds[2] if self.reset_neg is None else self.reset_neg
 
     @property
     def divides(self) -> bool:

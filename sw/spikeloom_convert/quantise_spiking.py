@@ -150,6 +150,7 @@ def _fire(
         fire_pos=whole(neuron.fire_pos),
         fire_neg=whole(neuron.fire_neg),
         drive=drive,
+        reset_neg=whole(neuron.reset_neg),
         reset_kind=neuron.reset_kind,
         signed=neuron.signed,
     )

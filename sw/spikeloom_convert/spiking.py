@@ -32,6 +32,7 @@ class FloatNeuron:
     growth : 1 (IF), or below 1 (LIF).
     reset_kind : "soft", or "hard": a spike leaves 0.
     signed : spikes are -1, 0, +1.
+    reset_neg : what is added at a negative spike where it is not theta.
     gamma : graded spikes: where V > fire_pos, V - fire_pos + gamma is sent. None: spikes are binary.
     spike_bits : bits of a graded spike on the integer line.
     biased : u has the layer's bias; otherwise its mean over the places is in the thresholds.
@@ -47,6 +48,7 @@ class FloatNeuron:
     growth: float = 1.0
     reset_kind: str = "soft"
     signed: bool = False
+    reset_neg: np.ndarray | None = None
     gamma: np.ndarray | None = None
     spike_bits: int = 0
     biased: bool = True
@@ -115,6 +117,7 @@ def fired(drive: torch.Tensor, neuron: FloatNeuron) -> torch.Tensor:
     theta = _column(neuron.theta, first)
     above = theta if neuron.fire_pos is None else _column(neuron.fire_pos, first)
     below = -theta if neuron.fire_neg is None else _column(neuron.fire_neg, first)
+    added = theta if neuron.reset_neg is None else _column(neuron.reset_neg, first)
     shift = 0.0 if neuron.shift is None else _column(neuron.shift, first)
     left = torch.zeros_like(first) if neuron.initial is None else _column(neuron.initial, first).expand_as(first)
     sent = []
@@ -126,9 +129,10 @@ def fired(drive: torch.Tensor, neuron: FloatNeuron) -> torch.Tensor:
             left = potential.masked_fill(fires, 0.0)
             continue
         spikes = (potential >= above).to(potential.dtype)
-        if neuron.signed:
-            spikes = spikes - (potential <= below).to(potential.dtype)
         soft = potential - spikes * theta
+        if neuron.signed:
+            down = (potential <= below).to(potential.dtype)
+            spikes, soft = spikes - down, soft + down * added
         left = soft if neuron.reset_kind == "soft" else potential.masked_fill(spikes != 0, 0.0)
         sent.append(spikes)
     return torch.stack(sent, 1)

@@ -115,6 +115,25 @@ def test_strelu_rounds_to_the_nearest_signed_count(steps: int) -> None:
     assert count.min() < 0 < count.max()
 
 
+def test_negative_spikes_of_leaky_ones_are_rarer_by_alpha() -> None:
+    alpha = 0.25
+    network = convert(
+        model(lambda: AsymmetricThresholdLeakyReLU(alpha)), X, method="strelu", timesteps=8, weight_bits=6
+    )
+    neuron = network.populations[0].neuron
+    assert isinstance(neuron, Neuron)
+    assert neuron.reset_neg is not None
+    assert (np.abs(neuron.reset_neg - neuron.theta / alpha) < 1).all()
+    found = golden.run(network, X)
+    drive = found.accumulated["first"][:, 0].astype(np.float64) / neuron.theta.reshape(-1, 1, 1)
+    count = found.spikes["first"].astype(np.int64).sum(1)
+    expected = np.clip(np.where(drive > 0, 8 * drive, 8 * alpha * drive), -8, 8)
+    assert np.abs(count - np.trunc(expected)).max() <= 1  # at the edge of a level the thresholds' rounding decides
+    assert (count == np.trunc(expected)).mean() > 0.95
+    assert count.min() < 0 < count.max()
+    require_equal(found, golden.run_values(network, X))
+
+
 @pytest.mark.parametrize("name", ["qcfs", "noisy-quantized"])
 def test_qcfs_with_as_many_time_steps_as_levels_is_its_activation_function(name: str) -> None:
     count, drive, neuron = first_layer(name, 4)

@@ -15,12 +15,14 @@ from .synapses import initial_potentials, max_window, per_channel, propagate, ra
 def fire(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.Tensor]:
     """Spikes -1, 0, +1 of potentials [N, C, H, W], and what the reset leaves of these; int64 both."""
     positive, negative, amount = neuron.thresholds
-    spikes = (potential >= per_channel(positive)).to(torch.int64)
+    above = (potential >= per_channel(positive)).to(torch.int64)
+    below = torch.zeros_like(above)
     if negative is not None:
-        spikes -= (potential <= per_channel(negative)).to(torch.int64)
+        below = (potential <= per_channel(negative)).to(torch.int64)
+    spikes = above - below
     if neuron.reset_kind == "hard":
         return spikes, potential.masked_fill(spikes != 0, 0)
-    return spikes, potential - spikes * per_channel(amount)
+    return spikes, potential - above * per_channel(amount) + below * per_channel(neuron.negative_amount)
 
 
 def accumulate(spikes: torch.Tensor, growth: float, synapses: "Synapses") -> torch.Tensor:

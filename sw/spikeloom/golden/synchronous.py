@@ -104,7 +104,7 @@ class Layer:
         self.drive = None if drive is None else per_neuron(network, self.name, drive, self.dtype)
         self.incoming = [(item, weight_tensor(item, self.dtype)) for item in network.incoming(population.name)]
         if isinstance(self.neuron, Neuron):
-            vectors = self.neuron.thresholds
+            vectors = (*self.neuron.thresholds, self.neuron.negative_amount)
             self.thresholds = [None if item is None else per_channel(item, self.dtype) for item in vectors]
 
     def course(self, values: dict[str, torch.Tensor], *, keep: bool) -> Course:
@@ -147,9 +147,10 @@ class Layer:
 
     def _fire(self, potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.Tensor]:
         """Values of the spikes, int8 or those of graded ones int64, and what is left of the potentials."""
-        positive, negative, amount = self.thresholds
+        positive, negative, amount, negative_amount = self.thresholds
         assert positive is not None
         assert amount is not None
+        assert negative_amount is not None
         if neuron.step_gamma is not None:  # all its digits at once: a quotient
             fires = potential > positive
             twice = 2 * per_channel(neuron.theta)
@@ -162,7 +163,7 @@ class Layer:
         if negative is None:
             return fires.to(torch.int8), left
         below = potential <= negative
-        left = torch.where(below, potential + amount if neuron.reset_kind == "soft" else 0, left)
+        left = torch.where(below, potential + negative_amount if neuron.reset_kind == "soft" else 0, left)
         return fires.to(torch.int8) - below.to(torch.int8), left
 
 
