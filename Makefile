@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all nightly lint bench docs clean
+.PHONY: help setup run test test-all nightly lint bench bench-conversion docs clean
 
 help:
 	@echo "make setup     virtual environment with everything pinned, caches warmed (two minutes, once)"
@@ -16,6 +16,7 @@ help:
 	@echo "make nightly   300 random networks in gates against the golden model; SEED=2 draws others"
 	@echo "make lint      ruff and mypy        make docs      the code blocks of README and docs/"
 	@echo "make bench     measures the figures of docs/results/ again; ONLY=plan one of them"
+	@echo "make bench-conversion   what the papers' conversion methods reach, and SpikingJelly's; ONLY=peers one of them"
 	@echo "make clean     removes what runs leave behind; the virtual environment stays"
 
 setup: $(READY)
@@ -42,6 +43,14 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m spikeloom_cli.bench --output docs/results $(addprefix --only ,$(ONLY))
+
+bench-conversion: $(READY) .cache/peers/.ready
+	@$(BIN)/python -m spikeloom_cli.bench --output docs/results --papers $(addprefix --only ,$(ONLY))
+
+# SpikingJelly, to be compared with; without what it asks for besides (torchvision, tensorboard), which it does not use here
+.cache/peers/.ready: requirements/peers.txt
+	@$(BIN)/python -m pip install -q --no-deps --upgrade --target .cache/peers -r requirements/peers.txt
+	@touch $@
 
 docs: $(READY)
 	$(PYTEST) tests/docs

@@ -15,7 +15,7 @@ from .calibrate import Rule
 from .prepare import PreparedModel
 from .samples import Samples
 
-ALIKE = 1.25  # logits so many times as far from the trained model's as the nearest ones are as good as they
+ALIKE = 5e-4  # of relative squared error of the logits: so little more changes hardly any answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +100,13 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     """The candidate that measures best.
 
     More samples classified right, where the difference is more than chance (beyond twice the standard deviation that
-    the differing samples allow); among the rest, logits near the trained model's; among those that are about as near
+    the differing samples allow); among the rest, logits near the trained model's; among those that are nearly as near
     as the nearest (`ALIKE`), the fewest synaptic operations.
     """
     most = max(item.right for item in candidates)
     chance = 2.0 * max(item.differing for item in candidates) ** 0.5
     likely = [item for item in candidates if most - item.right <= chance]
-    near = ALIKE * min(item.error for item in likely)
+    near = ALIKE + min(item.error for item in likely)
     return min((item for item in likely if item.error <= near), key=lambda item: (item.sops, item.error))
 
 

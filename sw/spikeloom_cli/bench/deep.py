@@ -40,7 +40,7 @@ def deep(bench: Bench) -> dict[str, Any]:
     model = resnet20(bench)
     train, test = (datasets.load("cifar10", split, bench.data_dir) for split in ("train", "test"))
     assert test.y is not None
-    logits = _logits(model, test.x)
+    logits = logits_of(model, test.x)
     ann = float((logits.argmax(1) == test.y).mean())
     conversions, cores = [], []
     for timesteps, weight_bits, own in SETTINGS:
@@ -56,7 +56,7 @@ def deep(bench: Bench) -> dict[str, Any]:
         row |= {"sops_per_inference": result.sops_per_inference, "spikes_per_neuron": result.spikes_per_neuron}
         if own:
             row |= {"layer_timesteps": own}
-        conversions.append({**row, **_noise(network, test.x, logits), "digest": network.digest})
+        conversions.append({**row, **noise(network, test.x, logits), "digest": network.digest})
         if weight_bits == 6:
             cores.append(_gates(bench, network, timesteps, 1, test.x, test.y, BOARD))
             # no board has multipliers for two cores: what chains are compared with has none either
@@ -115,12 +115,12 @@ def resnet20(bench: Bench) -> nn.Module:
     return model.eval()
 
 
-def _logits(model: nn.Module, x: np.ndarray) -> np.ndarray:
+def logits_of(model: nn.Module, x: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         return torch.cat([model(chunk.float() / 255) for chunk in torch.from_numpy(x).split(500)]).double().numpy()
 
 
-def _noise(network: Network, x: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+def noise(network: Network, x: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     """Squared distance from the model's logits over their variance, and the images that are answered otherwise."""
     potentials = golden.evaluate(network, x)
     assert isinstance(potentials, np.ndarray)
