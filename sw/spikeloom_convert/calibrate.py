@@ -37,7 +37,7 @@ class Rule:
 RULES = (Rule(True, 1), Rule(False, 1), Rule(True, 2), Rule(False, 2))
 
 
-def codes(potentials: torch.Tensor, half: torch.Tensor, top: int) -> torch.Tensor:
+def codes(potentials: torch.Tensor, half: torch.Tensor, top: float) -> torch.Tensor:
     """Codes [C, M] of potentials [C, M] for steps of 2*half units, [C]: rounded, clipped to 0..top."""
     half = half[:, None]
     return ((potentials + half) / (2 * half)).floor().clamp(0, top)
@@ -48,7 +48,7 @@ def conversion_errors(
     activations: torch.Tensor,
     unit: torch.Tensor,
     half: torch.Tensor,
-    top: int,
+    top: float,
     power: int = 1,
 ) -> torch.Tensor:
     """E|U_in - U_out|^power of every channel, float64 [C].
@@ -69,7 +69,7 @@ def half_steps(
     potentials: torch.Tensor,
     activations: torch.Tensor,
     unit: torch.Tensor,
-    top: int,
+    top: float,
     rule: Rule,
     most: torch.Tensor | None = None,
 ) -> torch.Tensor:
@@ -100,13 +100,17 @@ def half_steps(
 
 
 def worth(
-    potentials: torch.Tensor, activations: torch.Tensor, half: torch.Tensor, steps: torch.Tensor, top: int
+    potentials: torch.Tensor, activations: torch.Tensor, half: torch.Tensor, steps: torch.Tensor, top: float
 ) -> torch.Tensor:
     """What a step of each channel stands for, float64 [C]: the least squares of the activations over the codes.
 
     `steps`: what it is by the thresholds, [C], which is kept where a channel never fired; others as `half_steps`.
     """
-    sent = codes(potentials, half, top)
+    return least_squares(codes(potentials, half, top), activations, steps)
+
+
+def least_squares(sent: torch.Tensor, activations: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """The factor of codes [C, M] that comes nearest to the activations [C, M], float64 [C], as `worth`."""
     power = sent.square().sum(1)
     best = (sent * activations).sum(1) / power.clamp(min=1.0)
     return torch.where(power > 0, torch.minimum(torch.maximum(best, steps / MOST_GAIN), steps * MOST_GAIN), steps)

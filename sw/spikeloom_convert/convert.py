@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import torch
 from spikeloom.checks import MAX_TIMESTEPS
-from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, listed, shown
+from spikeloom.errors import InvalidData, InvalidNetwork, listed, shown
 from spikeloom.geometry import Conv2d
 from spikeloom.network import Input, Network
 from spikeloom.profile import profiled
@@ -70,7 +70,8 @@ def convert(
     layer_timesteps : T of the trains of some populations, by name or shell pattern ("layer1_*"); the last that
         matches holds. Trains that a residual addition repeats gain most by a longer one.
     labels : classes int [N]: the accuracy of both networks is measured and recorded.
-    growth : of the hidden trains, 2 (iLIF) or 1 (IF); of the two-phase schedule, as `layer_timesteps` and `code`.
+    growth : of the hidden trains, 2 (iLIF, best), 1 (IF) or 1 + 2^-s; it, `layer_timesteps` and `code` belong to the
+        two-phase schedule.
     code : of all trains, "plain", or "naf" for the minimal-weight code: the same values in fewer events.
     options : of the method, by name, such as {"shift": False}; see its class in `methods`.
     mean, std : normalisation the model expects but does not hold, one value or one a channel.
@@ -194,8 +195,7 @@ def _check_settings(
     if not isinstance(method, str) or method not in METHODS:
         raise InvalidNetwork(f"Convert: method must be one of {', '.join(METHODS)}, not {shown(method)}")
     chosen = METHODS[method].with_options(options or {})
-    if growth not in (1, 2):
-        raise NotBuilt(f"Convert: growth must be 1 (IF) or 2 (iLIF), not {shown(growth)}")
+    _check_growth(growth)
     found = []
     lengths = [("timesteps", timesteps, chosen.most_timesteps), ("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
     lengths += [(f"layer_timesteps of {shown(name)}", steps, MAX_TIMESTEPS) for name, steps in layer_timesteps.items()]
@@ -224,6 +224,19 @@ def _check_settings(
     if found:
         raise InvalidNetwork(f"Convert: {listed(found)}")
     return chosen
+
+
+def _check_growth(growth: object) -> None:
+    """InvalidNetwork naming the nearest growths that integers take; leaky ones generate nothing by themselves."""
+    taken = [1.0, *(1.0 + 2.0**-shift for shift in range(15, -1, -1))]
+    if isinstance(growth, bool) or not isinstance(growth, int | float) or growth not in taken:
+        near = ""
+        if isinstance(growth, int | float) and not isinstance(growth, bool) and 1 < growth < 2:
+            below, above = max(item for item in taken if item < growth), min(item for item in taken if item > growth)
+            near = f"; the nearest are {below:g} and {above:g}"
+        raise InvalidNetwork(
+            f"Convert: growth must be 1 (IF), 2 (iLIF) or 1 + 2^-s with s in 1..15, not {shown(growth)}{near}"
+        )
 
 
 def _integer(value: object) -> bool:

@@ -13,10 +13,11 @@ import torch
 from spikeloom.encoding import event_counts
 from spikeloom.errors import InvalidNetwork
 from spikeloom.geometry import Conv2d, Diagonal, Shape, border_classes
-from spikeloom.neuron import Neuron, Silent, largest_code
+from spikeloom.neuron import Neuron, Silent, growth_shift
 
-from .calibrate import Rule, half_steps, worth
+from .calibrate import Rule, half_steps, least_squares, worth
 from .float_network import FloatLayer, edges
+from .stepwise import growth_loss, largest_value, rounding, stepwise_codes, thresholds
 from .synapses import Part, Rounded, Train, common_scales, fitted_to_diagonals, parts_of, potentials, rounded
 
 _MOST_VALUES = 1 << 16  # activations a channel's threshold is chosen from
@@ -51,9 +52,9 @@ class Settings:
         return 1 << (self.timesteps - 1) if self.growth == 2.0 else 1
 
     @property
-    def top(self) -> int:
-        """Largest code of a hidden train."""
-        return largest_code(self.growth, self.timesteps)
+    def top(self) -> float:
+        """Largest code of a hidden train: sum over t of k^(T-t), a whole number for growth 1 and 2."""
+        return largest_value(self.growth, self.timesteps)
 
     @property
     def largest_weight(self) -> int:
@@ -131,8 +132,13 @@ def quantise_layer(
     offset = (offset + missing[:, None, None]).round()
     initial = offset[:, places[0][:, None], places[1]].flatten(1).T  # [B, O]
     if not layer.fires:
-        return QuantisedLayer(connections, Silent(vectors(layer, initial)), 0.0, None, float(scales[0]), scales)
-    return _fire(layer, connections, scales, offset, places, potential, drive, settings)
+        made = QuantisedLayer(connections, Silent(vectors(layer, initial)), 0.0, None, float(scales[0]), scales)
+    else:
+        fire = _fire if settings.growth in (1.0, 2.0) else _fire_stepwise
+        made = fire(layer, connections, scales, offset, places, potential, drive, settings)
+    if lost := round(sum(part.train.lost for part in parts)):
+        made = replace(made, neuron=replace(made.neuron, initial=made.neuron.initial + lost))
+    return made
 
 
 def layer_offsets(
@@ -267,6 +273,33 @@ def _fire(
         steps = worth(values, targets, divisor / 2, steps, settings.top)
     sent = Train(codes, steps, settings.top)
     return QuantisedLayer(connections, neuron, activity, sent, 1.0, scales, tuple(notes))
+
+
+def _fire_stepwise(
+    layer: FloatLayer,
+    connections: list[Rounded],
+    scales: torch.Tensor,
+    offset: torch.Tensor,
+    places: tuple[np.ndarray, np.ndarray],
+    potential: torch.Tensor,
+    drive: torch.Tensor,
+    settings: Settings,
+) -> QuantisedLayer:
+    """As `_fire`, of neurons of growth 1 + 2^-s, which do not divide."""
+    shift, steps, growth = growth_shift(settings.growth), settings.timesteps, settings.growth
+    assert shift is not None
+    values, targets = sampled(potential, offset, drive, settings.seed)
+    targets = layer.activate(targets)
+    theta = thresholds(values, targets, scales, shift, steps, settings.rule, _reach(layer, drive, settings.rule))
+    added = rounding(theta, growth, steps)
+    initial = offset + added[:, None, None]
+    codes, spikes = stepwise_codes(potential.double().add_(initial), theta[:, None, None], shift, steps)
+    found, _ = stepwise_codes(values + added[:, None], theta[:, None], shift, steps)
+    worths = least_squares(found, targets, theta * scales / growth ** (steps - 1))
+    rows = initial[:, places[0][:, None], places[1]].flatten(1).T
+    neuron = Neuron(steps, growth, vectors(layer, theta[None]), vectors(layer, rows))
+    sent = Train(codes.float(), worths, settings.top, lost=growth_loss(growth, steps))
+    return QuantisedLayer(connections, neuron, float(spikes.sum() / len(codes)), sent, 1.0, scales)
 
 
 def _bounded(

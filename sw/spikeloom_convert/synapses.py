@@ -26,12 +26,14 @@ class Train:
     steps : of each channel, float64 [C].
     top : largest code.
     zero : what code 0 stands for, 0 but in an input.
+    lost : units of potential that a listener loses on average, as potentials grow by whole units.
     """
 
     codes: torch.Tensor
     steps: torch.Tensor
-    top: int
+    top: float
     zero: float = 0.0
+    lost: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

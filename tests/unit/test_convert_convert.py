@@ -8,7 +8,7 @@ import pytest
 import torch
 from convert_models import pixels, seeded
 from spikeloom import golden
-from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, SpikeloomError
+from spikeloom.errors import InvalidData, InvalidNetwork, SpikeloomError
 from spikeloom.measure import measure
 from spikeloom.network import Network
 from spikeloom.neuron import Neuron
@@ -269,7 +269,6 @@ REFUSED: dict[str, tuple[dict[str, Any], type[SpikeloomError], str]] = {
         InvalidNetwork,
         "Convert: code naf must be with growth 2, not 1",
     ),
-    "growth": ({"growth": 1.5}, NotBuilt, "Convert: growth must be 1 (IF) or 2 (iLIF), not 1.5"),
     "no samples": (
         {"calibration": X[:0]},
         InvalidData,
