@@ -10,6 +10,7 @@ from spikeloom.checks import MAX_TIMESTEPS
 from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, listed, shown
 from spikeloom.geometry import Conv2d
 from spikeloom.network import Input, Network
+from spikeloom.neuron import nearest_growth
 from spikeloom.profile import profiled
 from spikeloom.threads import single_threaded
 from spikeloom.validate import NAME, WEIGHT_BITS
@@ -195,7 +196,7 @@ def _check_settings(
         raise InvalidNetwork(f"Convert: method must be one of {', '.join(METHODS)}, not {shown(method)}")
     chosen = METHODS[method].with_options(options or {})
     if growth not in (1, 2):
-        raise NotBuilt(f"Convert: growth must be 1 (IF) or 2 (iLIF), not {shown(growth)}")
+        raise NotBuilt(f"Convert: growth must be 1 (IF) or 2 (iLIF), not {shown(growth)}{_nearest(growth)}")
     found = []
     lengths = [("timesteps", timesteps, chosen.most_timesteps), ("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
     lengths += [(f"layer_timesteps of {shown(name)}", steps, MAX_TIMESTEPS) for name, steps in layer_timesteps.items()]
@@ -224,6 +225,16 @@ def _check_settings(
     if found:
         raise InvalidNetwork(f"Convert: {listed(found)}")
     return chosen
+
+
+def _nearest(growth: object) -> str:
+    """What a growth that conversion does not take is nearest to."""
+    if not isinstance(growth, int | float) or not np.isfinite(growth):
+        return ""
+    nearest = nearest_growth(growth)
+    if nearest == growth:
+        return f"; integers can take {growth:g}, but no thresholds are chosen for it yet"
+    return f"; of the growths that integers can take, 1, 2 and 1+2^-s, {nearest:g} is the nearest"
 
 
 def _integer(value: object) -> bool:

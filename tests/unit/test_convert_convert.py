@@ -269,7 +269,12 @@ REFUSED: dict[str, tuple[dict[str, Any], type[SpikeloomError], str]] = {
         InvalidNetwork,
         "Convert: code naf must be with growth 2, not 1",
     ),
-    "growth": ({"growth": 1.5}, NotBuilt, "Convert: growth must be 1 (IF) or 2 (iLIF), not 1.5"),
+    "growth": (
+        {"growth": 1.5},
+        NotBuilt,
+        "Convert: growth must be 1 (IF) or 2 (iLIF), not 1.5; integers can take 1.5, but no thresholds are chosen for "
+        "it yet",
+    ),
     "no samples": (
         {"calibration": X[:0]},
         InvalidData,
