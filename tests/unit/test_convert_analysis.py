@@ -55,6 +55,14 @@ def chain() -> nn.Module:
     )  # fmt: skip
 
 
+def shifted() -> nn.Module:
+    """A batch norm between a ReLU and a padded convolution: border classes."""
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(144, 4),
+    )  # fmt: skip
+
+
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "chain": (chain, {"timesteps": 3}),
     "growth 1": (chain, {"timesteps": 5, "growth": 1.0}),
@@ -63,6 +71,8 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "relay": (Relayed, {"timesteps": 4}),
     "optimal-conversion": (chain, {"method": "optimal-conversion", "timesteps": 4}),
     "synchronous relay": (Relayed, {"method": "qcfs", "timesteps": 4}),
+    "synchronous border": (shifted, {"method": "optimal-conversion", "timesteps": 4}),
+    "graded border": (shifted, {"method": "steprelu", "timesteps": 1}),
     "graded": (chain, {"method": "steprelu", "timesteps": 2}),
 }
 
