@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from spikeloom.energy import Energy
     from spikeloom.network import Network
     from spikeloom_convert.analysis import Analysis
+    from spikeloom_convert.attribution import Effect
     from torch import nn
 
 
@@ -106,6 +107,7 @@ def layer_tables(found: "Analysis") -> tuple[tuple[Cells, ...], ...]:
         "accuracy of the float SNN": percent(found.accuracy_float),
         "accuracy of the integers": percent(found.accuracy_snn),
         "accuracy goes in": verdict(found),
+        "all layers together": f"change {_changes(found.layers[-1].effects['up_to_rounded'], found.samples)}",
     }
     return (heads, *values), (effect_heads, *effects), named_rows("Where accuracy goes", accuracies)
 
@@ -113,20 +115,25 @@ def layer_tables(found: "Analysis") -> tuple[tuple[Cells, ...], ...]:
 def verdict(found: "Analysis") -> str:
     """The worst layer as a sentence, with what it alone does."""
     effect = next(item for item in found.layers if item.name == found.worst_layer).effects["alone_rounded"]
-    text = f"{found.worst_layer}: alone it changes {effect.changed} of {found.samples} answers"
-    if effect.lost is None:
+    text = f"{found.worst_layer}: alone it changes {_changes(effect, found.samples)}"
+    if found.within_noise is None:
         return f"{text}; there are no labels"
-    text += f", {effect.lost} right ones fewer" if effect.lost >= 0 else f", {-effect.lost} right ones more"
-    if found.within_noise:
-        return f"{text}; within noise, as all layers are, but it moves the outputs most"
-    return text
+    return f"{text}; within noise, as all layers are, but it moves the outputs most" if found.within_noise else text
+
+
+def _changes(effect: "Effect", samples: int) -> str:
+    """How many answers are others than the model's, and how many right ones that costs."""
+    text = f"{effect.changed} of {samples} answers"
+    if effect.lost is None:
+        return text
+    return f"{text}, {abs(effect.lost)} right ones {'fewer' if effect.lost >= 0 else 'more'}"
 
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.3f} %"
 
 
-def _effect(effect: Any) -> tuple[str, str, str]:
+def _effect(effect: "Effect") -> tuple[str, str, str]:
     return percent(effect.accuracy), str(effect.changed), _share(effect.logit_error)
 
 
