@@ -42,13 +42,15 @@ class Picture:
 
 def draw_layers(path: Path, analysis: "Analysis") -> None:
     """Errors, effects on the answers, and work of every layer, into a PNG file."""
+    from matplotlib.ticker import NullFormatter
+
     layers = [item for item in analysis.layers if item.effects]
     names, rows = [item.name for item in layers], range(len(layers))
     picture = Picture(4, (16, max(3.2, 0.24 * len(layers) + 1.4)))
     errors, answers, logits, work = picture.panels
     for axes in picture.panels:
         axes.set_yticks(rows, names if axes is errors else [""] * len(names))
-        axes.invert_yaxis()
+        axes.set_ylim(len(layers) - 0.5, -0.5)  # the same in all, whatever a logarithmic axis leaves out
         axes.grid(axis="x", alpha=0.3)
     errors.plot([_logarithmic(item.float_error) for item in layers], rows, "o-", color=SECOND, label="float SNN")
     errors.plot([_logarithmic(item.integer_error) for item in layers], rows, "x-", color=SPIKE, label="integers")
@@ -72,7 +74,9 @@ def draw_layers(path: Path, analysis: "Analysis") -> None:
         answers.axvline(100 * analysis.accuracy_ann, color=INK, linewidth=0.8, linestyle="--", label="model")
         answers.set(title="accuracy", xlabel="%")
     answers.legend()
-    logits.set(title=f"squared error of the outputs; most: {analysis.worst_layer}", xscale="log", xlabel="relative")
+    logits.set(title="squared error of the outputs", xscale="log", xlabel=f"relative; worst: {analysis.worst_layer}")
+    for axes in (errors, logits):
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
     work.barh(rows, [item.sops for item in layers], color=INK, alpha=0.35)
     work.set(title="work", xlabel="SOPs a sample (bars)")
