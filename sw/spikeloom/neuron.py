@@ -22,6 +22,11 @@ def frozen(value: Vector) -> Vector:
     return copy.view()  # a view of what is not writable cannot be made writable again
 
 
+def nearest_growth(growth: float) -> float:
+    """The growth that is nearest, of those above 1 that integers can take, 1 + 2^-s, and of 1."""
+    return min((1.0, *(1.0 + 2.0**-shift for shift in range(16))), key=lambda item: abs(item - growth))
+
+
 def growth_shift(growth: float) -> int | None:
     """Shift s of a growth 1 + 2^-s (so 2 is s=0) or 1 - 2^-s, None for growth 1; ValueError for anything else.
 

@@ -304,21 +304,39 @@ def _connection_table(connections: list[dict[str, Any]]) -> tuple[tuple[str, ...
 def run(
     network: NetworkFile,
     data: Source,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Compare with the model layer by layer: where accuracy goes.")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="With --layers: the model, as of `spikeloom convert`.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="With --layers: its weights.")] = None,
+    mean: Annotated[
+        str | None, typer.Option(metavar="A[,B,..]", help="With --layers: as of `spikeloom convert`.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(metavar="A[,B,..]", help="With --layers: likewise.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="With --layers: a .png file to draw.")] = None,
     samples: Samples = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> Answer:
-    """Run the golden model over the test split: accuracy, synaptic operations, spikes per neuron, images per second.
+    """Run the golden model over the test split: accuracy, synaptic operations, energy, images per second.
 
     \b
     Example:
       spikeloom run mlp.loom mnist --data-dir data
+      spikeloom run mlp.loom mnist --layers --model spikeloom_convert.models:mnist_mlp --weights mlp.safetensors
     """
     from spikeloom import datasets
     from spikeloom.network import Network
 
+    from .analysis_commands import comparison
+
     loaded = Network.load(network)
-    return measured(loaded, datasets.load(data, "test", data_dir).head(samples))
+    compared = comparison(layers, model, weights, numbers("--mean", mean), numbers("--std", std), plot)
+    split = datasets.load(data, "test", data_dir).head(samples)
+    answer = measured(loaded, split)
+    return answer if compared is None else compared.added_to(answer, loaded, split)
 
 
 def measured(network: "Network", data: Any) -> Answer:
@@ -326,6 +344,8 @@ def measured(network: "Network", data: Any) -> Answer:
     from dataclasses import asdict
 
     from spikeloom.measure import measure
+
+    from .analysis_commands import energy_of, energy_table
 
     network.require_built()
     with working(f"running {len(data)} samples") as progress:
@@ -339,10 +359,12 @@ def measured(network: "Network", data: Any) -> Answer:
     }
     events = ("population", "events a sample")
     sops = ("connection", "SOPs a sample")
+    cost = energy_of(network, result.sops_per_inference)
     return Answer(
-        asdict(result) | {"digest": network.digest},
+        asdict(result) | {"digest": network.digest, "energy": asdict(cost)},
         (
             named_rows(f"Network {network.name} on {data.name}", rows),
+            energy_table(cost),
             (events, *((name, f"{value:,.1f}") for name, value in result.spikes.items())),
             (sops, *((name, f"{value:,.1f}") for name, value in result.sops.items())),
         ),

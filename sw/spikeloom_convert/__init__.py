@@ -1,14 +1,17 @@
 """Trained PyTorch models in, spiking networks on the integer line out."""
 
+from .analysis import analyse
 from .convert import convert
 from .float_network import FloatLayer, FloatNetwork
 from .fold import fold
 from .methods import METHODS
 from .models import load_model
 from .quantise import quantise
+from .sweep import sweep
 from .trace import trace
 from .training import Training, train
 
 __all__ = [
-    "METHODS", "FloatLayer", "FloatNetwork", "Training", "convert", "fold", "load_model", "quantise", "trace", "train",
+    "METHODS", "FloatLayer", "FloatNetwork", "Training", "analyse", "convert", "fold", "load_model", "quantise",
+    "sweep", "trace", "train",
 ]  # fmt: skip

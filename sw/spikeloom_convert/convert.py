@@ -10,6 +10,7 @@ from spikeloom.checks import MAX_TIMESTEPS
 from spikeloom.errors import InvalidData, InvalidNetwork, listed, shown
 from spikeloom.geometry import Conv2d
 from spikeloom.network import Input, Network
+from spikeloom.neuron import nearest_growth
 from spikeloom.profile import profiled
 from spikeloom.threads import single_threaded
 from spikeloom.validate import NAME, WEIGHT_BITS
@@ -227,16 +228,15 @@ def _check_settings(
 
 
 def _check_growth(growth: object) -> None:
-    """InvalidNetwork naming the nearest growths that integers take; leaky ones generate nothing by themselves."""
-    taken = [1.0, *(1.0 + 2.0**-shift for shift in range(15, -1, -1))]
-    if isinstance(growth, bool) or not isinstance(growth, int | float) or growth not in taken:
-        near = ""
-        if isinstance(growth, int | float) and not isinstance(growth, bool) and 1 < growth < 2:
-            below, above = max(item for item in taken if item < growth), min(item for item in taken if item > growth)
-            near = f"; the nearest are {below:g} and {above:g}"
-        raise InvalidNetwork(
-            f"Convert: growth must be 1 (IF), 2 (iLIF) or 1 + 2^-s with s in 1..15, not {shown(growth)}{near}"
-        )
+    """InvalidNetwork naming the growth nearest to one that integers do not take, or that generates nothing."""
+    near = ""
+    if isinstance(growth, int | float) and not isinstance(growth, bool) and np.isfinite(growth):
+        if nearest_growth(growth) == growth:
+            return
+        near = f"; the nearest is {nearest_growth(growth):g}"
+    raise InvalidNetwork(
+        f"Convert: growth must be 1 (IF), 2 (iLIF) or 1 + 2^-s with s in 1..15, not {shown(growth)}{near}"
+    )
 
 
 def _integer(value: object) -> bool:

@@ -59,15 +59,16 @@ def test_what_a_listener_loses_is_half_a_unit_a_step_that_it_grows_by() -> None:
 @pytest.mark.parametrize(
     ("growth", "message"),
     [
-        (1.6, "1.6; the nearest are 1.5 and 2"),
-        (1.3, "1.3; the nearest are 1.25 and 1.5"),
-        (0.5, "0.5"),
-        (3, "3"),
+        (1.6, "1.6; the nearest is 1.5"),
+        (1.3, "1.3; the nearest is 1.25"),
+        (0.5, "0.5; the nearest is 1"),
+        (3, "3; the nearest is 2"),
+        (float("nan"), "nan"),
         (True, "True"),
         ("2", "'2'"),
     ],
 )
-def test_any_other_growth_is_refused_with_the_nearest(growth: float, message: str) -> None:
+def test_any_other_growth_is_refused_with_the_nearest(growth: object, message: str) -> None:
     with pytest.raises(InvalidNetwork) as error:
         convert(model(), X, growth=growth)
     expected = f"Convert: growth must be 1 (IF), 2 (iLIF) or 1 + 2^-s with s in 1..15, not {message}"

