@@ -9,7 +9,7 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
 
 from .float_network import FloatConnection
-from .operations import Operation, Softmax
+from .operations import Convolution, Linear, Operation, Softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +68,13 @@ class Block:
 class Signal:
     """Activations ahead of the next weighted layer: blocks of channels, in order.
 
-    `flat`: flattened, so that scale and shift are those of features.
+    `flat`: flattened, so that scale and shift are those of features. `pad`: rows and columns of zeros above, below, on
+    the left and on the right, for the next convolution.
     """
 
     blocks: tuple[Block, ...]
     flat: bool = False
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def channels(self) -> int:
@@ -83,6 +85,12 @@ class Signal:
     def size(self) -> Pair:
         """(height, width) of the image."""
         return self.blocks[0].size
+
+    @property
+    def image(self) -> Shape:
+        """(C, H, W) with the zeros around it."""
+        above, below, left, right = self.pad
+        return self.channels, self.size[0] + above + below, self.size[1] + left + right
 
     @property
     def shift(self) -> np.ndarray:
@@ -110,6 +118,11 @@ class Sum:
     kind: str
     largest: Pair = (1, 1)
     ended: Softmax | None = None
+
+    @property
+    def image(self) -> Shape:
+        """(C, H, W) behind the maximum."""
+        return self.shape[0], self.shape[1] // self.largest[0], self.shape[2] // self.largest[1]
 
 
 Value = Signal | Sum
@@ -318,3 +331,22 @@ def diagonal_as_convolution(geometry: Diagonal, weights: np.ndarray, channels: i
     full = np.zeros((channels, count, 1, 1))
     full[geometry.channel_offset + np.arange(count), np.arange(count), 0, 0] = weights
     return Conv2d((1, 1), geometry.stride), full
+
+
+def pointwise(operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:
+    """Weights [O, C] on a sum, W2 (W1 * x + b1) + b2, as one sum, of every so many-th row and column."""
+    sy, sx = stride
+    terms = []
+    for term in value.terms:
+        geometry, own = term.geometry, term.weights
+        if isinstance(geometry, Diagonal):
+            geometry, own = diagonal_as_convolution(geometry, own, value.shape[0])
+        if isinstance(geometry, Conv2d):
+            own = ungrouped(own, geometry.groups)
+            geometry = replace(geometry, groups=1, stride=(geometry.stride[0] * sy, geometry.stride[1] * sx))
+        terms.append(FloatConnection(term.source, geometry, np.tensordot(weights, own, 1)))
+    bias = value.bias if value.bias.shape[1:] == (1, 1) else value.bias[:, ::sy, ::sx]
+    bias = np.tensordot(weights, bias, 1) + operation.bias[:, None, None]
+    size = (-(-value.shape[1] // sy), -(-value.shape[2] // sx))
+    shape = (len(weights), *size)
+    return replace(value, terms=tuple(terms), bias=bias, shape=shape, where=operation.where, path=operation.path)

@@ -5,7 +5,8 @@ import torch
 from convert_models import seeded
 from spikeloom_convert.float_network import FloatNetwork
 from spikeloom_convert.fold import fold
-from spikeloom_convert.trace import by_name, trace
+from spikeloom_convert.reader import by_name
+from spikeloom_convert.trace import trace
 from torch import nn
 
 
