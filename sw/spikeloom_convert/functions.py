@@ -41,6 +41,13 @@ def read_call(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], positi
     name = name_of(target).rstrip("_")
     if name == "getattr":  # x.data, x.T
         name, args = args[1], args[:1]
+    try:
+        return _read(name, args, kwargs, position, site)
+    except TypeError as error:  # of a signature that is not this function's
+        raise site.refuse(f"must be called as PyTorch documents it, without further arguments ({error})") from error
+
+
+def _read(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], position: int, site: Site) -> list[Operation]:
     if name in ARITHMETIC:
         return [_affine(name, args, kwargs, position, site)]
     if name in WEIGHTED:
@@ -74,6 +81,8 @@ def read_join(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: 
     if ARITHMETIC.get(name) in ("add", "sub") and count == 2:
         factor = float(kwargs.get("alpha", 1))
         return [Add(*at, -factor if ARITHMETIC[name] == "sub" else factor)]
+    if ARITHMETIC.get(name) in ("mul", "div"):
+        raise site.refuse("must take a constant, not another activation; use additions or torch.cat")
     if name in ("cat", "concat", "concatenate"):
         dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
         if dim not in (1, -len(site.before)):
@@ -165,8 +174,10 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
 # give values that do not depend on those of an activation, only on its shape and type
 CONSTANT = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_tensor")
 SHAPED = ("expand_as", "type_as", "view_as", "reshape_as", "to")  # likewise where the activation is the other argument
-ARITHMETIC = {"add": "add", "iadd": "add", "sub": "sub", "isub": "sub", "mul": "mul", "imul": "mul", "multiply": "mul",
-              "truediv": "div", "itruediv": "div", "div": "div", "divide": "div", "neg": "neg"}  # fmt: skip
+ARITHMETIC = {"add": "add", "iadd": "add", "sub": "sub", "isub": "sub", "subtract": "sub",
+              "mul": "mul", "imul": "mul", "multiply": "mul",
+              "truediv": "div", "itruediv": "div", "div": "div", "divide": "div", "true_divide": "div",
+              "neg": "neg"}  # fmt: skip
 
 
 def _affine(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], position: int, site: Site) -> Affine:

@@ -96,21 +96,30 @@ def trace(model: nn.Module, samples: np.ndarray, refused: list[UnsupportedLayer]
         except UnsupportedLayer as error:
             stopped = error
         except (fx.proxy.TraceError, *FORWARD_ERRORS) as error:
-            stopped = UnsupportedLayer(
-                f"{tracer.owner}: forward must be a fixed chain of layers that torch.fx can trace ({first_line(error)})"
-            )
+            stopped = _untraceable(tracer.owner, error)
         if stopped is not None:
             if refused is None:
                 raise stopped
             refused.append(stopped)
             graph = tracer.graph
+            graph.output(())
         reader = Reader(fx.GraphModule(twin, graph), name, tracer.escapes, refused, whole=stopped is None)
-        reader.run(probe, *defaults.values())
+        try:
+            reader.run(probe, *defaults.values())
+        except FORWARD_ERRORS as error:
+            raise _untraceable(f"Model '{name}'", error) from error
     steps = reader.steps
     if stopped is not None:
         steps.append(Step("forward", tracer.owner, tracer.path, "forward", (), (), range(0), str(stopped)))
     operations = tuple(reader.operations)
     return TracedModel(name, twin, operations, reader.outputs, reader.input_shape, tuple(steps), stopped is None)
+
+
+def _untraceable(owner: str, error: Exception) -> UnsupportedLayer:
+    """The error for a forward pass that fails on symbols, or when it is run once more."""
+    return UnsupportedLayer(
+        f"{owner}: forward must be a fixed chain of layers that torch.fx can trace ({first_line(error)})"
+    )
 
 
 def _unusable(name: str, samples: np.ndarray, error: Exception) -> InvalidData | InvalidNetwork:

@@ -44,7 +44,7 @@ class Known(fx.Proxy):
         return (operator.getitem(self, number) for number in range(len(self.value)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise self._tracer.changes(self, "assignment to a part of a tensor", "compute the whole of it")
+        raise self._tracer.changes("assignment to a part of a tensor", "compute the whole of it")
 
     def __bool__(self) -> bool:
         return bool(self._tracer.escape(self, "bool"))
@@ -89,10 +89,6 @@ class Tracer(fx.Tracer):
         self.escapes: dict[fx.Node, Escape] = {}
         self.running = False  # a node is being evaluated, nothing is traced
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """PyTorch's own layers are not looked into."""
-        return super().is_leaf_module(m, module_qualified_name)
-
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
         """Parameters are what they are; they become constants where they meet an activation."""
         return attr_val
@@ -131,7 +127,11 @@ class Tracer(fx.Tracer):
         name = target if isinstance(target, str) else getattr(target, "__name__", "")
         made = super().create_proxy(kind, target, args, kwargs, *more, **rest)
         assert isinstance(made, Known)
-        made.value = self._value(kind, target, args, kwargs)
+        try:
+            made.value = self._value(kind, target, args, kwargs)
+        except BaseException:
+            self.graph.erase_node(made.node)  # what cannot be computed is no part of the graph
+            raise
         if kind == "placeholder" or _holds_tensor(made.value):
             return made
         self.graph.erase_node(made.node)
@@ -158,14 +158,14 @@ class Tracer(fx.Tracer):
     def escape(self, proxy: Known, name: str, value: Any = None) -> Any:
         """What the model asks for, by default the value of a proxy; a converted network cannot tell it."""
         what = f"{name} of a tensor"
-        error = self.changes(proxy, what, "decide by shapes, or remove it")
+        error = self.changes(what, "decide by shapes, or remove it")
         if self.refused is None:
             raise error
         self.refused.append(error)
         self.escapes.setdefault(proxy.node, Escape(self.owner, self.path, what, str(error)))
         return proxy.value if value is None else value
 
-    def changes(self, proxy: Known, what: str, use: str) -> UnsupportedLayer:
+    def changes(self, what: str, use: str) -> UnsupportedLayer:
         """The error that names the module whose forward pass is no fixed chain of layers."""
         return UnsupportedLayer(
             f"{self.owner}: forward must be a fixed chain of layers, not depend on its data ({what}); {use}"

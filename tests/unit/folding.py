@@ -13,7 +13,7 @@ from torch import nn
 def folded(model: nn.Module, x: np.ndarray) -> FloatNetwork:
     traced = trace(model, x)
     shape = traced.input_shape or (*x.shape[1:], 1, 1)[:3]
-    if len(shape) == 3 and x.ndim == 3:
+    if traced.input_shape is None and x.ndim == 3:
         shape = (x.shape[1], 1, x.shape[2])
     return fold(traced.name, shape, traced.operations, traced.outputs)
 

@@ -88,7 +88,8 @@ CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
         "stride must equal the window (2, 2), not (1, 1); use MaxPool2d((2, 2)) and train on",
     ),
     "sigmoid": (torch.sigmoid, SIGMOID),
-    "mul": (lambda x: x * x, f"is not supported; use {INSTEAD}"),
+    "mul": (lambda x: x * x, "must take a constant, not another activation; use additions or torch.cat"),
+    "cumsum": (lambda x: x.cumsum(1), f"is not supported; use {INSTEAD}"),
     "cat": (lambda x: torch.cat([x, x], 2), "dim must be 1, the channels, not 2"),
     "concat": (
         lambda x: torch.concat([x, torch.ones(2, 4, 6, 6)], 1),
