@@ -18,6 +18,7 @@ from .operations import (
     Concatenate,
     Convolution,
     Flatten,
+    Gather,
     Linear,
     MaxPool,
     Operation,
@@ -34,6 +35,7 @@ from .shaping import (
     as_given,
     averaged,
     flattened,
+    gathered,
     image,
     joined,
     maximum,
@@ -131,6 +133,8 @@ class Folder:
                 raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
             if isinstance(value, Signal) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
                 raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
+        if isinstance(operation, Linear | Convolution | PadSides | Select | Gather):
+            inputs[0] = self._activated(operation, inputs[0], (operation.inputs or (-1,))[0])
         if isinstance(operation, Convolution | AveragePool | MaxPool | Subsample | PadSides):
             operation = as_given(operation, inputs[0])
         match operation:
@@ -150,6 +154,8 @@ class Folder:
                 result = subsampled(operation, inputs[0])
             case Select():
                 result = selected(operation, inputs[0])
+            case Gather():
+                result = gathered(operation, inputs[0])
             case PadSides():
                 result = surrounded(operation, inputs[0])
             case PadChannels():
@@ -198,10 +204,25 @@ class Folder:
         self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, fires, clip))
         return plain
 
+    def _activated(self, operation: Operation, value: Value, number: int) -> Value:
+        """A sum that is never negative, as of activations, as a population of its own where it has to be one."""
+        if not isinstance(value, Sum) or value.largest != (1, 1):
+            return value
+        if isinstance(operation, Linear | Convolution) and composes(operation, value):
+            return value
+        heard = all(self.ranges[term.source][0] >= 0 and (term.weights >= 0).all() for term in value.terms)
+        if not heard or (value.bias < 0).any():
+            return value
+        self.notes.append(f"{value.where} has a population of its own: {operation.where} follows without a ReLU")
+        name = self.closed[number] = self._population(value, fires=True, clip=None)
+        self.ranges[name] = (0.0, np.inf)
+        self.values[number] = source_signal(name, value.shape)
+        return self.values[number]
+
     def _linear(self, operation: Linear, value: Value) -> Sum:
         if isinstance(value, Signal):
             return dense(operation, value, operation.weights, operation.bias)
-        if value.shape[1:] != (1, 1):
+        if not composes(operation, value):
             raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
         return self._composed(operation, value, operation.weights, (1, 1))
 
@@ -213,7 +234,7 @@ class Folder:
     def _convolution(self, operation: Convolution, value: Value) -> Sum:
         weights, padding = operation.weights, operation.padding
         if isinstance(value, Sum):
-            if weights.shape[2:] != (1, 1) or padding != (0, 0) or operation.groups > 1:
+            if not composes(operation, value):
                 raise UnsupportedLayer(
                     f"{operation.where}: must not follow {value.where} without an activation; {AFTER}"
                 )
@@ -330,6 +351,13 @@ class Folder:
             self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
             return replace(value, ended=operation)
         return value
+
+
+def composes(operation: Linear | Convolution, value: Sum) -> bool:
+    """Whether a layer takes every place of a sum by itself, so that both are one."""
+    if isinstance(operation, Linear):
+        return value.shape[1:] == (1, 1)
+    return operation.weights.shape[2:] == (1, 1) and operation.padding == (0, 0) and operation.groups == 1
 
 
 def _pooled_geometry(geometry: Conv2d, window: Pair) -> Conv2d:

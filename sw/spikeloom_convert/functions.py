@@ -15,6 +15,7 @@ from .operations import (
     AveragePool,
     Concatenate,
     Flatten,
+    Gather,
     MaxPool,
     Operation,
     PadChannels,
@@ -148,6 +149,8 @@ def _same(*args: object, **kwargs: object) -> nn.Module:
     return nn.Identity()
 
 
+_SHAPES = ("flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten")
+SHAPING = (*_SHAPES, "getitem", "Flatten")  # may leave one value a sample without an axis
 # the names PyTorch gives one thing as function, method and in-place method differ by a trailing underscore
 MODULES: dict[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
@@ -165,7 +168,7 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"), _dropout),
     "softmax": _softmax,
     "log_softmax": _log_softmax,
-    **dict.fromkeys(("flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten"), _reshape),
+    **dict.fromkeys(_SHAPES, _reshape),
     **dict.fromkeys(
         ("contiguous", "clone", "detach", "float", "double", "half", "bfloat16", "to", "type", "type_as", "cpu",
          "requires_grad", "data", "alias", "positive"), _same,
@@ -269,6 +272,10 @@ def _slices(index: Any, *, site: Site) -> list[Operation]:
         size = site.before[axis - 1]
         if isinstance(part, int) and not isinstance(part, bool) and (axis == 1 or size == 1):
             parts[axis] = slice(part % size, part % size + 1)  # the axis itself is dropped
+    if len(parts) == axes and not isinstance(parts[1], slice):
+        chosen, parts[1] = parts[1], slice(None)
+        if all(part == slice(None) for part in parts):
+            return _index_select(1, torch.as_tensor(chosen), site=site)
     if len(parts) != axes or not all(isinstance(part, slice) for part in parts):
         raise site.refuse(hint)
     ranges = [range(*part.indices(size)) for part, size in zip(parts, (2, *site.before), strict=True)]
@@ -287,6 +294,27 @@ def _slices(index: Any, *, site: Site) -> list[Operation]:
     if len(site.after) == 1 < len(site.before):
         found.append(Flatten(site.where, site.path, found[-1].after if found else site.before, site.after))
     return found
+
+
+def _index_select(dim: int, index: torch.Tensor, *, site: Site) -> list[Operation]:
+    if dim not in (1, -len(site.before)) or index.ndim != 1 or index.dtype == torch.bool:
+        raise site.refuse("must choose channels by their numbers, dim=1")
+    channels = tuple(int(number) % site.before[0] for number in index)
+    return [Gather(site.where, site.path, site.before, site.after, channels)]
+
+
+def _flip(*dims: Any, site: Site) -> list[Operation]:
+    axes = [dims[0]] if len(dims) == 1 and isinstance(dims[0], int) else list(dims[0] if len(dims) == 1 else dims)
+    if axes not in ([1], [-len(site.before)]):
+        raise site.unsupported("flip")
+    return _index_select(1, torch.arange(site.before[0]).flip(0), site=site)
+
+
+def _repeat(*sizes: Any, site: Site) -> list[Operation]:
+    """Repeated or expanded: only channels may be, whose number then says how often."""
+    if site.before[1:] != site.after[1:] or len(site.before) != len(site.after):
+        raise site.refuse(f"must repeat channels only, not turn {site.before} into {site.after}")
+    return _index_select(1, torch.arange(site.before[0]).repeat(site.after[0] // site.before[0]), site=site)
 
 
 def _pad(pad: Any, mode: str = "constant", value: float | None = None, *, site: Site) -> list[Operation]:
@@ -314,4 +342,7 @@ CALLS: dict[str, Callable[..., list[Operation]]] = {
     "amax": _amax,
     "getitem": _slices,
     "pad": _pad,
+    "index_select": _index_select,
+    "flip": _flip,
+    **dict.fromkeys(("repeat", "expand", "expand_as", "tile"), _repeat),
 }

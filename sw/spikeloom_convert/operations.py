@@ -92,6 +92,13 @@ class Select(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class Gather(Operation):
+    """Channels by number, in that order and as often as named: x[:, [2, 1, 0]], x.repeat(1, 3, 1, 1)."""
+
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class PadChannels(Operation):
     """So many channels of zeros ahead of the first and behind the last."""
 

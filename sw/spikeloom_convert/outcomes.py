@@ -13,6 +13,7 @@ from .operations import (
     Concatenate,
     Convolution,
     Flatten,
+    Gather,
     Linear,
     MaxPool,
     Operation,
@@ -33,6 +34,7 @@ _ON_CONNECTIONS: dict[type[Operation], str] = {
     MaxPool: "max pooling",
     Subsample: "stride",
     Select: "channels",
+    Gather: "channels",
     PadChannels: "channels of zeros",
     PadSides: "padding",
     Concatenate: "channels side by side",
@@ -77,6 +79,8 @@ class Outcomes:
             return self._weighted(number)
         if isinstance(operation, Rectify):
             return self._rectified(number)
+        if any(self.layers[name].where == operation.where for name in [self.folder.closed.get(number)] if name):
+            return self._population(number)
         same = value is self.folder.values.get((operation.inputs or (-1,))[0])
         if same:
             return "dropped", "changes nothing"

@@ -39,7 +39,7 @@ class PreparedModel:
             for start in range(0, len(samples), _CHUNK):
                 part = samples.take(np.arange(start, min(start + _CHUNK, len(samples))))
                 x = torch.from_numpy(_shown(part, self.mean, self.std, self.flat)).to(dtype)
-                parts.append([item.flatten(1).double() for item in by_name(self.traced.model(x)).values()])
+                parts.append([item.reshape(len(item), -1).double() for item in by_name(self.traced.model(x)).values()])
         return [torch.cat(list(chunks)).numpy() for chunks in zip(*parts, strict=True)]
 
     def logits(self, samples: Samples) -> list[np.ndarray]:
@@ -144,7 +144,7 @@ def _check(prepared: PreparedModel, samples: Samples) -> None:
         if not difference <= _TOLERANCE * max(largest, 1e-6):
             raise InvalidNetwork(
                 f"{who}: must give the outputs its layers say, not others (up to {difference:.3g} off, "
-                f"of {largest:.3g}); remove hooks and changes of the layers in forward"
+                f"of {largest:.3g}); remove hooks, random values and changes of the layers in forward"
             )
 
 

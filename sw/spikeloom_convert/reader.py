@@ -10,7 +10,7 @@ import torch
 from spikeloom.errors import UnsupportedLayer
 from torch import fx
 
-from .functions import CONSTANT, SHAPED, name_of, read_call, read_join
+from .functions import CONSTANT, SHAPED, SHAPING, name_of, read_call, read_join
 from .hints import ORDER, instead_of
 from .layers import Site, read_module
 from .operations import Operation, Select, Unknown
@@ -99,8 +99,7 @@ class Reader(fx.Interpreter):
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         result = super().run_node(n)
         if n.op == "placeholder":
-            if isinstance(result, torch.Tensor) and not self.results:
-                self.results[n], self.shapes[n] = -1, tuple(result.shape[1:])
+            self.results[n], self.shapes[n] = -1, tuple(result.shape[1:])
             return result
         if not inputs or self._constant(n):
             return result
@@ -165,7 +164,11 @@ class Reader(fx.Interpreter):
         given = by_name(result)
         for node in given.values():
             if node not in self.results:
-                raise UnsupportedLayer(f"Model '{self.name}': must return what its layers give, not something else")
+                error = UnsupportedLayer(f"Model '{self.name}': must return what its layers give, not something else")
+                if self.refused is None:
+                    raise error
+                self.refused.append(error)
+                return {}
         return {name: self.results[node] for name, node in given.items()}
 
     def _sources(self, n: fx.Node, inputs: list[fx.Node]) -> tuple[int, ...]:
@@ -188,6 +191,8 @@ class Reader(fx.Interpreter):
         kind = self._kind(n)
         if not result.is_floating_point() or instead_of(kind) == ORDER:
             raise site.unsupported(kind)
+        if site.before == (1,) and result.shape == (2,) and kind in SHAPING:
+            return []  # one value a sample
         if result.ndim < 2 or result.shape[0] != 2:
             raise site.refuse(f"must keep samples apart, not turn {(2, *site.before)} into {tuple(result.shape)}")
         if self._folded(n, site):

@@ -7,7 +7,7 @@ import numpy as np
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Shape
 
-from .operations import AveragePool, MaxPool, Operation, PadSides, Pair, Select, Subsample
+from .operations import AveragePool, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample
 from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
 
 AFTER = "put a ReLU between them"
@@ -138,6 +138,13 @@ def selected(operation: Select, value: Value) -> Signal:
                 replace(block, shape=shape, first=first, stop=stop, scale=block.scale[part], shift=block.shift[part])
             )
     return Signal(tuple(blocks))
+
+
+def gathered(operation: Gather, value: Value) -> Signal:
+    """Channels of activations by number."""
+    at = operation.where, operation.path, operation.before, operation.after
+    parts = (selected(Select(*at, number, number + 1), value) for number in operation.channels)
+    return Signal(tuple(block for part in parts for block in part.blocks))
 
 
 def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: int) -> Value:

@@ -1,5 +1,6 @@
 """What a value inside a model is made of: activations of populations on their way, or weighted sums of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -151,7 +152,7 @@ def dense(operation: Operation, signal: Signal, weights: np.ndarray, bias: np.nd
             geometry = Dense(block.pool, block.pool_kind)
             terms.append(FloatConnection(block.source, geometry, _dense_weights(block, image)))
     shape = (len(weights), 1, 1)
-    return Sum(tuple(terms), bias[:, None, None], shape, operation.where, operation.path, "fc")
+    return Sum(united(terms), bias[:, None, None], shape, operation.where, operation.path, "fc")
 
 
 def _dense_weights(block: Block, image: np.ndarray) -> np.ndarray:
@@ -192,7 +193,7 @@ def convolution(
             part = full
         own, part = _thinned(operation, block, geometry, part)
         terms.append(FloatConnection(block.source, replace(own, pool=block.pool, pool_kind=block.pool_kind), part))
-    return Sum(tuple(terms), offset, shape, operation.where, operation.path, "conv")
+    return Sum(united(terms), offset, shape, operation.where, operation.path, "conv")
 
 
 def _shift_map(signal: Signal, geometry: Conv2d, weights: np.ndarray) -> np.ndarray:
@@ -293,15 +294,20 @@ def scaled(value: Sum, scale: np.ndarray, shift: np.ndarray) -> Sum:
 
 def added(first: Sum, second: Sum) -> Sum:
     """The sum of two sums; equal geometries from one source become one connection."""
-    terms = list(first.terms)
-    for term in second.terms:
-        for number, known in enumerate(terms):
+    return replace(first, terms=united((*first.terms, *second.terms)), bias=first.bias + second.bias)
+
+
+def united(terms: Sequence[FloatConnection]) -> tuple[FloatConnection, ...]:
+    """Connections, those of equal geometry from one source as one."""
+    found: list[FloatConnection] = []
+    for term in terms:
+        for number, known in enumerate(found):
             if (known.source, known.geometry) == (term.source, term.geometry):
-                terms[number] = replace(known, weights=known.weights + term.weights)
+                found[number] = replace(known, weights=known.weights + term.weights)
                 break
         else:
-            terms.append(term)
-    return replace(first, terms=tuple(terms), bias=first.bias + second.bias)
+            found.append(term)
+    return tuple(found)
 
 
 def placed(value: Sum, start: int, channels: int) -> Sum:

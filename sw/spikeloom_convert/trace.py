@@ -1,10 +1,8 @@
 """Trace a module with torch.fx into the operations its forward pass is made of, with the shapes of real samples."""
 
-import inspect
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,17 +10,19 @@ from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from torch import fx, nn
 
 from .operations import Operation
-from .private import plain_model, private_copy
+from .private import plain_model, private_copy, take_samples_alone
 from .reader import Reader, Step, by_name
-from .tracer import Tracer, seen_as_tensors
+from .tracer import Tracer, defining, seen_as_tensors
 
 # whatever a user's forward pass may raise when it meets a symbolic value or samples it cannot take
 FORWARD_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    ImportError,
     LookupError,
     NameError,
+    OSError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -78,7 +78,8 @@ def trace(model: nn.Module, samples: np.ndarray, refused: list[UnsupportedLayer]
     if type(twin).__module__.startswith("torch.nn.") and not isinstance(twin, nn.Sequential):
         twin = nn.Sequential(twin)  # a single layer of PyTorch's own is not looked into, but named
     probe = torch.from_numpy(np.ascontiguousarray(np.concatenate([samples[:1]] * 2))).to(model_dtype(twin))
-    defaults = _defaults(twin)
+    files = defining(twin)
+    take_samples_alone(twin)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model's own affair
         try:
@@ -88,11 +89,11 @@ def trace(model: nn.Module, samples: np.ndarray, refused: list[UnsupportedLayer]
         if not by_name(result) or not all(isinstance(item, torch.Tensor) for item in by_name(result).values()):
             expected = "a tensor, or a tuple or a dict of tensors"
             raise UnsupportedLayer(f"Model '{name}': must return {expected}, not {type(result).__name__}")
-        tracer = Tracer(name, [probe.clone(), *defaults.values()], refused)
+        tracer = Tracer(name, probe.clone(), refused)
         stopped: UnsupportedLayer | None = None
         try:
-            with seen_as_tensors(twin):
-                graph = tracer.trace(twin, concrete_args=defaults or None)
+            with seen_as_tensors(files):
+                graph = tracer.trace(twin)
         except UnsupportedLayer as error:
             stopped = error
         except (fx.proxy.TraceError, *FORWARD_ERRORS) as error:
@@ -105,7 +106,7 @@ def trace(model: nn.Module, samples: np.ndarray, refused: list[UnsupportedLayer]
             graph.output(())
         reader = Reader(fx.GraphModule(twin, graph), name, tracer.escapes, refused, whole=stopped is None)
         try:
-            reader.run(probe, *defaults.values())
+            reader.run(probe)
         except FORWARD_ERRORS as error:
             raise _untraceable(f"Model '{name}'", error) from error
     steps = reader.steps
@@ -124,7 +125,7 @@ def _untraceable(owner: str, error: Exception) -> UnsupportedLayer:
 
 def _unusable(name: str, samples: np.ndarray, error: Exception) -> InvalidData | InvalidNetwork:
     """The error for samples on which the forward pass fails."""
-    if isinstance(error, AttributeError | NameError):
+    if isinstance(error, AttributeError | ImportError | NameError | OSError | RecursionError):
         return InvalidNetwork(
             f"Model '{name}': forward must run, but raises {type(error).__name__} ({first_line(error)})"
         )
@@ -136,12 +137,6 @@ def _unusable(name: str, samples: np.ndarray, error: Exception) -> InvalidData |
         f"Calibration: samples must have the shape that model '{name}' takes, not {tuple(samples.shape[1:])} "
         f"({first_line(error)})"
     )
-
-
-def _defaults(model: nn.Module) -> dict[str, Any]:
-    """Further arguments of forward, which keep their default values."""
-    arguments = list(inspect.signature(model.forward).parameters.values())[1:]
-    return {item.name: item.default for item in arguments if item.default is not inspect.Parameter.empty}
 
 
 def first_line(error: Exception) -> str:

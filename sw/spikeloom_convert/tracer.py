@@ -12,8 +12,12 @@ from spikeloom.errors import UnsupportedLayer
 from torch import fx, nn
 
 MADE = "made_in_forward_"  # how the path of a module begins that the forward pass makes
-# what turns a tensor into a number or another foreign object, which the graph would keep as that of these samples
-_ESCAPES = ("item", "tolist", "numpy", "is_nonzero", "equal", "allclose")
+# what gives no tensor but does not look at values either; anything else would become a constant of these samples
+_BLIND = (
+    "size", "dim", "ndimension", "numel", "nelement", "stride", "storage_offset", "element_size", "type", "eq", "ne",
+    "is_floating_point", "is_complex", "is_contiguous", "is_same_size", "is_conj", "is_neg", "is_inference",
+    "get_device", "data_ptr", "broadcast_shapes", "result_type", "register_hook", "backward", "_assert",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Known(fx.Proxy):
     value: Any = None
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # a protocol, such as __dlpack__, by which the value would get away
         known = getattr(self.value, name)
         if isinstance(known, torch.Tensor):
             return self.tracer.create_proxy("call_function", getattr, (self, name), {})
@@ -42,6 +48,9 @@ class Known(fx.Proxy):
 
     def __iter__(self) -> Iterator[Any]:
         return (operator.getitem(self, number) for number in range(len(self.value)))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise self._tracer.changes("assignment to a part of a tensor", "compute the whole of it")
@@ -77,14 +86,14 @@ class Tracer(fx.Tracer):
     Parameters
     ----------
     name : of the model, for errors.
-    given : arguments of its forward pass: the samples, then the defaults of the others.
+    samples : [N, ...] in the shape it takes, the only argument of its forward pass.
     refused : gets the errors of what depends on values, which is then taken as it is for these samples; None: raised.
     """
 
-    def __init__(self, name: str, given: Sequence[Any], refused: list[UnsupportedLayer] | None = None) -> None:
+    def __init__(self, name: str, samples: torch.Tensor, refused: list[UnsupportedLayer] | None = None) -> None:
         super().__init__()
         self.name = name
-        self.given = list(given)
+        self.samples = samples
         self.refused = refused
         self.escapes: dict[fx.Node, Escape] = {}
         self.running = False  # a node is being evaluated, nothing is traced
@@ -132,18 +141,16 @@ class Tracer(fx.Tracer):
         except BaseException:
             self.graph.erase_node(made.node)  # what cannot be computed is no part of the graph
             raise
-        if kind == "placeholder" or _holds_tensor(made.value):
+        if _holds_tensor(made.value):
             return made
         self.graph.erase_node(made.node)
-        if name in _ESCAPES and kind != "call_module":
+        if made.value is not None and name not in _BLIND:
             return self.escape(next((arg for arg in args if type(arg) is Known), made), name, made.value)
         return made.value
 
     def _value(self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if kind == "placeholder":
-            if target.startswith("*"):
-                return {} if target.startswith("**") else ()
-            return self.given.pop(0)
+            return self.samples
         args, kwargs = fx.node.map_aggregate((args, kwargs), lambda a: a.value if type(a) is Known else a)
         self.running = True
         try:
@@ -189,19 +196,24 @@ def _holds_tensor(value: Any) -> bool:
     return isinstance(value, torch.Tensor) or (isinstance(value, dict) and any(map(_holds_tensor, value.values())))
 
 
+def defining(model: nn.Module) -> list[dict[str, Any]]:
+    """Globals of the files that define the forward passes of a model, those of PyTorch left out."""
+    forwards = (inspect.unwrap(type(module).forward) for module in model.modules())
+    spaces = (getattr(forward, "__globals__", {}) for forward in forwards)
+    return [space for space in spaces if not str(space.get("__name__", "torch.")).startswith("torch.")]
+
+
 @contextmanager
-def seen_as_tensors(model: nn.Module) -> Iterator[None]:
-    """Let isinstance(x, torch.Tensor) hold in the files that define the model, while it is traced.
+def seen_as_tensors(files: Sequence[dict[str, Any]]) -> Iterator[None]:
+    """Let isinstance(x, torch.Tensor) hold in the files that define a model, by their globals, while it is traced.
 
     A name that shadows the builtin there, as torch.fx shadows functions it wraps: were the class of `Known` changed
     instead, compiled code would take one for a tensor.
     """
-    forwards = (inspect.unwrap(type(module).forward) for module in model.modules())
-    spaces = [space for forward in forwards if (space := getattr(forward, "__globals__", None)) is not None]
     changed: list[dict[str, Any]] = []
     try:
-        for space in spaces:
-            if "isinstance" not in space and not str(space.get("__name__")).startswith("torch."):
+        for space in files:
+            if "isinstance" not in space:
                 space["isinstance"] = _isinstance
                 changed.append(space)
         yield

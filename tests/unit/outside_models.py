@@ -159,6 +159,28 @@ class Result:
     loss: torch.Tensor | None = None
 
 
+class Options(nn.Module):
+    """A forward pass with arguments that have defaults."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.m = small()
+
+    def forward(self, x: torch.Tensor, features: bool = False, *, scale: float | None = None, **rest: Any) -> Any:
+        x = x * scale if scale else x
+        return (self.m(x), x) if features or rest else self.m(x)
+
+
+class Variadic(nn.Sequential):
+    """A forward pass that takes any arguments."""
+
+    def __init__(self) -> None:
+        super().__init__(*small())
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return super().forward(inputs[0])
+
+
 def checked(s: Any, x: torch.Tensor) -> torch.Tensor:
     """A forward pass that looks at its samples, by shapes only."""
     assert x.dim() == 4, "images, please"
@@ -211,6 +233,7 @@ def normalised_of_old() -> nn.Module:
 
 
 SHAPES: dict[str, tuple[int, ...]] = {
+    "grey repeated": (1, 12, 12), "grey expanded": (1, 12, 12),
     "flat samples": (432,), "conv1d": (2, 20), "conv1d of flat samples": (20,), "grey images": (12, 10),
 }  # fmt: skip
 STYLES: dict[str, Maker] = {
@@ -271,6 +294,11 @@ STYLES: dict[str, Maker] = {
     "split": headed(lambda s, x: (lambda a, b: F.relu(s.d(a)) + F.relu(b))(*F.relu(s.c(x)).chunk(2, 1)),
                     d=conv(2, 2, 1), f=linear(2)),
     "split by sizes": headed(lambda s, x: torch.split(F.relu(s.c(x)), [1, 3], dim=1)[-1], f=linear(3)),
+    "channels in another order": headed(lambda s, x: F.relu(s.c(x[:, [2, 1, 0]].flip(1) + x.flip((1,)))), ),
+    "grey repeated": headed(lambda s, x: F.relu(s.c(x.repeat(1, 3, 1, 1)))),
+    "grey expanded": headed(lambda s, x: F.relu(s.c(x.expand(-1, 3, -1, -1)))),
+    "activations added without a ReLU": headed(lambda s, x: F.relu(s.d(F.relu(s.c(x)) + F.relu(s.e(x)))), d=conv(4, 4),
+                                               e=conv()),
     "scaled branch": headed(lambda s, x: F.relu(torch.add(s.c(x), s.d(x), alpha=0.3) - s.g * s.d(x)), d=conv(),
                             g=parameter(4, 1, 1)),
     "in place": written(in_place, c=conv(), d=conv(), f=linear()),
@@ -306,6 +334,9 @@ STYLES: dict[str, Maker] = {
     "a dict": written(lambda s, x: OrderedDict(logits=s.m(x), aux=None), m=small),
     "a dataclass": written(lambda s, x: Result(s.m(x)), m=small),
     "a tuple": written(lambda s, x: (s.m(x), s.f(x.mean((2, 3))), None), m=small, f=linear(3)),
+    "a number": written(lambda s, x: s.f(F.relu(s.c(x)).mean((2, 3))).squeeze(-1), c=conv(), f=linear(4, 1)),
+    "further arguments": Options,
+    "any arguments": Variadic,
     "flat samples": written(lambda s, x: s.m(x.view(-1, 3, 12, 12)), m=small),
     "conv1d": lambda: nn.Sequential(
         nn.Conv1d(2, 4, 5, stride=2, padding=2), nn.BatchNorm1d(4), nn.ReLU(), nn.MaxPool1d(2), nn.ZeroPad1d((1, 0)),

@@ -1,5 +1,8 @@
 """Models in the styles that people write: each folds into its own outputs, or is refused by the module's name."""
 
+import math
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +45,21 @@ def test_1x1_layers_without_an_activation_between_them_are_one() -> None:
     assert any("composed with" in note for note in network.notes)
 
 
+def test_a_sum_of_activations_is_a_population_where_a_kernel_follows() -> None:
+    network = same(STYLES["activations added without a ReLU"], 3, 12, 12)
+    assert [(layer.name, layer.fires) for layer in network.layers] == [
+        ("c", True), ("e", True), ("add", True), ("d", True), ("f", False),
+    ]  # fmt: skip
+    assert network.notes == (
+        "Model 'Net' (call of add) has a population of its own: Layer 'd' (Conv2d) follows without a ReLU",
+    )
+
+
+def test_repeated_channels_are_one_connection() -> None:
+    (connection,) = same(STYLES["grey repeated"], 1, 12, 12).layers[0].incoming
+    assert connection.weights.shape == (4, 1, 3, 3)
+
+
 def test_grey_images_without_a_channel_are_run_as_they_were_calibrated() -> None:
     images = np.random.default_rng(0).random((12, 12, 10))
     network = convert(STYLES["grey images"](), images)
@@ -76,6 +94,16 @@ REFUSED = {
                                    f=linear()),
                            "Model 'Net' (call of getitem): must keep samples apart, not turn (2, 3, 12, 12) into "
                            "(3, 12, 12)"),
+    "a root from values": (headed(lambda s, x: F.relu(s.c(x)) * math.sqrt(x.mean())),
+                           f"Model 'Net': {DATA} (sqrt of a tensor); decide by shapes, or remove it"),
+    "a whole tensor from values": (headed(lambda s, x: F.relu(s.c(x)) + torch.tensor(x.mean())),
+                                   "Model 'Net': forward must be a fixed chain of layers that torch.fx can trace "
+                                   "(len() of a 0-d tensor)"),
+    "repeated places": (headed(lambda s, x: F.relu(s.c(x.repeat(1, 1, 2, 2)))),
+                        "Model 'Net' (call of repeat): must repeat channels only, not turn (3, 12, 12) into "
+                        "(3, 24, 24)"),
+    "flipped places": (headed(lambda s, x: F.relu(s.c(x.flip(2)))),
+                       "Model 'Net' (call of flip): is not supported; use a 1x1 Conv2d"),
     "classes": (written(lambda s, x: s.m(x).argmax(1), m=small),
                 "Model 'Net' (call of argmax): is not supported; use the outputs it is taken of, which keep the order"),
     "another call": (headed(lambda s, x: s.c(x if torch.is_tensor(x) else torch.stack(x))),
@@ -149,6 +177,18 @@ def test_a_forward_pass_that_does_not_run_is_refused() -> None:
         trace(written(lambda s, x: s.nothing(x))(), IMAGES)
     assert str(error.value) == (
         "Model 'Net': forward must run, but raises AttributeError ('Net' object has no attribute 'nothing')"
+    )
+
+
+def test_scripts_within_a_model_are_refused_by_their_path() -> None:
+    model = small()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model[2] = torch.jit.trace(nn.ReLU(), torch.zeros(1, 4, 10, 10))
+    with pytest.raises(InvalidNetwork) as error:
+        trace(model, IMAGES)
+    assert str(error.value) == (
+        "Model 'Sequential': '2' must be a plain module, not TorchScript; convert the model it was made from"
     )
 
 
