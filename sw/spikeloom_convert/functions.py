@@ -171,11 +171,11 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     **dict.fromkeys(_SHAPES, _reshape),
     **dict.fromkeys(
         ("contiguous", "clone", "detach", "float", "double", "half", "bfloat16", "to", "type", "type_as", "cpu",
-         "requires_grad", "data", "alias", "positive"), _same,
+         "requires_grad", "data", "positive"), _same,
     ),
 }  # fmt: skip
 # give values that do not depend on those of an activation, only on its shape and type
-CONSTANT = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_tensor")
+CONSTANT = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 SHAPED = ("expand_as", "type_as", "view_as", "reshape_as", "to")  # likewise where the activation is the other argument
 ARITHMETIC = {"add": "add", "iadd": "add", "sub": "sub", "isub": "sub", "subtract": "sub",
               "mul": "mul", "imul": "mul", "multiply": "mul",

@@ -101,7 +101,7 @@ class Reader(fx.Interpreter):
         if n.op == "placeholder":
             self.results[n], self.shapes[n] = -1, tuple(result.shape[1:])
             return result
-        if not inputs or self._constant(n):
+        if not inputs or self._constant(n, inputs):
             return result
         if n not in self.live and not any(self.env.get(node) is result for node in inputs):
             return result  # for a check or a record, not for the outputs
@@ -137,12 +137,13 @@ class Reader(fx.Interpreter):
                 self.results[node] = self.results[n]
         return result
 
-    def _constant(self, n: fx.Node) -> bool:
+    def _constant(self, n: fx.Node, inputs: list[fx.Node]) -> bool:
         """Whether the values of a result do not depend on those of the activations the node names."""
         name = name_of(n.target)
         if isinstance(n.target, type):  # what holds the outputs
             return True
-        return name in CONSTANT or (name in SHAPED and bool(n.args) and n.args[0] not in self.results)
+        first = n.args[0] if n.args else None
+        return (name in CONSTANT and inputs == [first]) or (name in SHAPED and first not in inputs)
 
     def _folded(self, n: fx.Node, site: Site) -> bool:
         """Whether samples are folded into images before anything else is done with them."""
