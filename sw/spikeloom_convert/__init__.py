@@ -4,6 +4,7 @@ from .analysis import analyse
 from .convert import convert
 from .float_network import FloatLayer, FloatNetwork
 from .fold import fold
+from .inspection import ModelReport, NodeReport, inspect_model
 from .methods import METHODS
 from .models import load_model
 from .quantise import quantise
@@ -12,6 +13,6 @@ from .trace import trace
 from .training import Training, train
 
 __all__ = [
-    "METHODS", "FloatLayer", "FloatNetwork", "Training", "analyse", "convert", "fold", "load_model", "quantise",
-    "sweep", "trace", "train",
+    "METHODS", "FloatLayer", "FloatNetwork", "ModelReport", "NodeReport", "Training", "analyse", "convert", "fold",
+    "inspect_model", "load_model", "quantise", "sweep", "trace", "train",
 ]  # fmt: skip

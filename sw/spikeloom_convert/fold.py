@@ -18,18 +18,33 @@ from .operations import (
     Concatenate,
     Convolution,
     Flatten,
+    Gather,
     Linear,
     MaxPool,
     Operation,
     PadChannels,
+    PadSides,
     Rectify,
     Select,
     Softmax,
     Subsample,
     linked,
 )
-from .response import Rectified, Response
-from .shaping import AFTER, averaged, flattened, image, joined, maximum, selected, subsampled
+from .response import RELU, Rectified, Response
+from .shaping import (
+    AFTER,
+    as_given,
+    averaged,
+    flattened,
+    gathered,
+    image,
+    joined,
+    maximum,
+    selected,
+    subsampled,
+    surrounded,
+    symmetric,
+)
 from .signals import (
     Signal,
     Sum,
@@ -39,6 +54,7 @@ from .signals import (
     convolution,
     dense,
     diagonal_as_convolution,
+    pointwise,
     scaled,
     source_signal,
 )
@@ -70,13 +86,13 @@ def fold(
     """
     operations = linked(operations)
     outputs = {"": len(operations) - 1} if outputs is None else outputs
-    folder = _Folder(input_shape, operations, outputs, low, high)
+    folder = Folder(input_shape, operations, outputs, low, high)
     for number in range(len(operations)):
         folder.add(number)
     return folder.finish(name, input_shape, outputs)
 
 
-class _Folder:
+class Folder:
     """The model so far: finished populations, and the value that every operation gave."""
 
     def __init__(
@@ -85,6 +101,7 @@ class _Folder:
         self.operations = operations
         self.layers: list[FloatLayer] = []
         self.notes: list[str] = []
+        self.closed: dict[int, str] = {}  # population that an operation closes, or that gives its value as an output
         self.values: dict[int, Value] = {-1: source_signal(INPUT, shape)}
         self.ranges: dict[str, tuple[float, float]] = {INPUT: (low, high)}
         self.needed = self._needed(outputs)
@@ -115,6 +132,12 @@ class _Folder:
                 raise UnsupportedLayer(f"{value.ended.where}: must be the last layer; remove it or {operation.where}")
             if isinstance(value, Sum) and value.largest != (1, 1) and not isinstance(operation, Affine | Rectify):
                 raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
+            if isinstance(value, Signal) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
+                raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
+        if isinstance(operation, Linear | Convolution | PadSides | Select | Gather):
+            inputs[0] = self._activated(operation, inputs[0], (operation.inputs or (-1,))[0])
+        if isinstance(operation, Convolution | AveragePool | MaxPool | Subsample | PadSides):
+            operation = as_given(operation, inputs[0])
         match operation:
             case Linear():
                 result: Value = self._linear(operation, inputs[0])
@@ -123,7 +146,7 @@ class _Folder:
             case Affine():
                 result = self._affine(operation, inputs[0])
             case Rectify():
-                result = self._rectify(operation, inputs[0])
+                result = self._rectify(number, operation, inputs[0])
             case AveragePool():
                 result = self._average(operation, inputs[0])
             case MaxPool():
@@ -132,6 +155,10 @@ class _Folder:
                 result = subsampled(operation, inputs[0])
             case Select():
                 result = selected(operation, inputs[0])
+            case Gather():
+                result = gathered(operation, inputs[0])
+            case PadSides():
+                result = surrounded(operation, inputs[0])
             case PadChannels():
                 result = joined(operation, [inputs[0]], operation.ahead, operation.behind)
             case Concatenate():
@@ -161,6 +188,7 @@ class _Folder:
                 )
             named = replace(value, path=key) if key and not key.isdigit() else value
             readouts.append(self._population(named, None))
+            self.closed[number] = readouts[-1]
         return FloatNetwork(name, input_shape, tuple(self.layers), tuple(readouts), tuple(self.notes))
 
     def _population(self, value: Sum, response: Response | None) -> str:
@@ -177,35 +205,52 @@ class _Folder:
         self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, response))
         return plain
 
+    def _activated(self, operation: Operation, value: Value, number: int) -> Value:
+        """A sum that is never negative, as of activations, as a population of its own where it has to be one."""
+        if not isinstance(value, Sum) or value.largest != (1, 1):
+            return value
+        if isinstance(operation, Linear | Convolution) and composes(operation, value):
+            return value
+        heard = all(self.ranges[term.source][0] >= 0 and (term.weights >= 0).all() for term in value.terms)
+        if not heard or (value.bias < 0).any():
+            return value
+        self.notes.append(f"{value.where} has a population of its own: {operation.where} follows without a ReLU")
+        name = self.closed[number] = self._population(value, RELU)
+        self.ranges[name] = RELU.range
+        self.values[number] = source_signal(name, value.shape)
+        return self.values[number]
+
     def _linear(self, operation: Linear, value: Value) -> Sum:
         if isinstance(value, Signal):
             return dense(operation, value, operation.weights, operation.bias)
-        if value.shape[1:] != (1, 1) or any(isinstance(term.geometry, Diagonal | Conv2d) for term in value.terms):
+        if not composes(operation, value):
             raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
-        # W2 (W1 x + b1) + b2 as one layer
+        return self._composed(operation, value, operation.weights, (1, 1))
+
+    def _composed(self, operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:
+        """W2 (W1 x + b1) + b2 as one layer."""
         self.notes.append(f"{operation.where} composed with {value.where}: no activation between them")
-        terms = tuple(replace(term, weights=operation.weights @ term.weights) for term in value.terms)
-        bias = operation.weights @ value.bias[:, 0, 0] + operation.bias
-        return replace(
-            value,
-            terms=terms,
-            bias=bias[:, None, None],
-            shape=(len(bias), 1, 1),
-            where=operation.where,
-            path=operation.path,
-        )
+        return pointwise(operation, value, weights, stride)
 
     def _convolution(self, operation: Convolution, value: Value) -> Sum:
+        weights, padding = operation.weights, operation.padding
         if isinstance(value, Sum):
-            raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
-        if value.flat:
+            if not composes(operation, value):
+                raise UnsupportedLayer(
+                    f"{operation.where}: must not follow {value.where} without an activation; {AFTER}"
+                )
+            return self._composed(operation, value, weights[:, :, 0, 0], operation.stride)
+        if value.flat and value.size != (1, 1):
             raise UnsupportedLayer(f"{operation.where}: must be before Flatten")
-        kernel = (operation.weights.shape[2], operation.weights.shape[3])
-        geometry = Conv2d(kernel, operation.stride, operation.padding, operation.groups)
-        return convolution(operation, value, geometry, operation.weights, operation.bias, image(operation.after))
+        weights, padding = symmetric(weights, padding, value.pad)
+        geometry = Conv2d((weights.shape[2], weights.shape[3]), operation.stride, padding, operation.groups)
+        value = replace(value, flat=False, pad=(0, 0, 0, 0))
+        return convolution(operation, value, geometry, weights, operation.bias, image(operation.after))
 
     def _affine(self, operation: Affine, value: Value) -> Value:
         scale, shift = operation.scale, operation.shift
+        if value.image[0] != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
+            scale, shift = (np.full(value.image[0], values[0]) for values in (scale, shift))  # reshaped in between
         if isinstance(value, Signal):
             blocks, start = [], 0
             for block in value.blocks:
@@ -224,7 +269,7 @@ class _Folder:
             raise UnsupportedLayer(f"{operation.where}: factors must be positive behind a maximum; {AFTER}")
         return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
 
-    def _rectify(self, operation: Rectify, value: Value) -> Signal:
+    def _rectify(self, number: int, operation: Rectify, value: Value) -> Signal:
         response = operation.response
         if isinstance(value, Signal):
             lowest, highest = self._reach(value)
@@ -236,7 +281,7 @@ class _Folder:
             value = as_sum(operation, value)
             self.notes.append(f"{operation.where} has a population of its own: no weighted layer before it")
         largest = value.largest
-        name = self._population(value, response)
+        name = self.closed[number] = self._population(value, response)
         self.ranges[name] = response.range
         signal = source_signal(name, value.shape)
         return Signal((replace(signal.blocks[0], pool=largest, pool_kind="max" if largest != (1, 1) else "average"),))
@@ -293,8 +338,8 @@ class _Folder:
 
     def _add(self, operation: Add, values: Sequence[Value]) -> Sum:
         first, second = (as_sum(operation, value) for value in values)
-        if operation.negative:
-            second = scaled(second, -np.ones(second.shape[0]), np.zeros(second.shape[0]))
+        if operation.factor != 1:
+            second = scaled(second, np.full(second.shape[0], operation.factor), np.zeros(second.shape[0]))
         if first.shape != second.shape:
             raise UnsupportedLayer(f"{operation.where}: must add equal shapes, not {first.shape} and {second.shape}")
         # the weighted layer that ran last gives the name
@@ -310,6 +355,13 @@ class _Folder:
             self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
             return replace(value, ended=operation)
         return value
+
+
+def composes(operation: Linear | Convolution, value: Sum) -> bool:
+    """Whether a layer takes every place of a sum by itself, so that both are one."""
+    if isinstance(operation, Linear):
+        return value.shape[1:] == (1, 1)
+    return operation.weights.shape[2:] == (1, 1) and operation.padding == (0, 0) and operation.groups == 1
 
 
 def _pooled_geometry(geometry: Conv2d, window: Pair) -> Conv2d:

@@ -7,15 +7,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from .layers import Site, read_module
+from .functional import WEIGHTED
+from .layers import Site, pad_sides, read_module
 from .operations import (
     Add,
     Affine,
     AveragePool,
     Concatenate,
     Flatten,
+    Gather,
+    MaxPool,
     Operation,
     PadChannels,
+    Pair,
     Rectify,
     Select,
     Subsample,
@@ -37,22 +41,33 @@ def read_call(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], positi
         Naming the function and the module that calls it.
     """
     name = name_of(target).rstrip("_")
+    if name == "getattr":  # x.data, x.T
+        name, args = args[1], args[:1]
+    try:
+        return _read(name, args, kwargs, position, site)
+    except TypeError as error:  # of a signature that is not this function's
+        raise site.refuse(f"must be called as PyTorch documents it, without further arguments ({error})") from error
+
+
+def _read(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], position: int, site: Site) -> list[Operation]:
     if name in ARITHMETIC:
         return [_affine(name, args, kwargs, position, site)]
+    if name in WEIGHTED:
+        return WEIGHTED[name](args, kwargs, position, site)
+    if name in ("maximum", "max") and len(args) == 2 and not kwargs and _is_zero(args[1 - position]):
+        return read_module(nn.ReLU(), site)
     if position != 0:
         raise site.unsupported(name)
     rest = args[1:]
     if name in MODULES:
         return read_module(MODULES[name](*rest, **kwargs), site)
-    if name in ("clamp", "clamp_min", "clip"):
-        return _clamp(*rest, site=site, **kwargs)
-    if name == "mean":
-        return _mean(*rest, site=site, **kwargs)
-    if name == "getitem":
-        return _slices(*rest, site=site)
-    if name == "pad":
-        return _pad(*rest, site=site, **kwargs)
+    if name in CALLS:
+        return CALLS[name](*rest, site=site, **kwargs)
     raise site.unsupported(name)
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and not bool(value.any())
 
 
 def read_join(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: Site, count: int) -> list[Operation]:
@@ -66,17 +81,29 @@ def read_join(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: 
     name = name_of(target).rstrip("_")
     at = site.where, site.path, site.before, site.after
     if ARITHMETIC.get(name) in ("add", "sub") and count == 2:
-        if kwargs.get("alpha", 1) != 1:
-            raise site.refuse("alpha must be 1; multiply by it before")
-        return [Add(*at, ARITHMETIC[name] == "sub")]
+        factor = float(kwargs.get("alpha", 1))
+        return [Add(*at, -factor if ARITHMETIC[name] == "sub" else factor)]
+    if ARITHMETIC.get(name) in ("mul", "div"):
+        raise site.refuse("must take a constant, not another activation; use additions or torch.cat")
     if name in ("cat", "concat", "concatenate"):
         dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
         if dim not in (1, -len(site.before)):
             raise site.refuse(f"dim must be 1, the channels, not {dim}")
-        if len(args[0] if args else kwargs["tensors"]) != count:
-            raise site.refuse("must join results of layers only, not constants; pad with zeros by F.pad")
-        return [Concatenate(*at)]
+        parts = args[0] if args else kwargs["tensors"]
+        if len(parts) == count:
+            return [Concatenate(*at)]
+        return [_padded(parts, site, count)]
     raise site.unsupported(name)
+
+
+def _padded(parts: Any, site: Site, count: int) -> Operation:
+    """One activation between constants that are all zeros: the only ones of its shape without being it."""
+    zeros = [_is_zero(part) for part in parts]
+    if count != 1 or zeros.count(False) != 1:
+        raise site.refuse("must join results of layers only, not constants; pad with zeros by F.pad")
+    own = zeros.index(False)
+    ahead, behind = (sum(int(part.shape[1]) for part in side) for side in (parts[:own], parts[own + 1 :]))
+    return PadChannels(site.where, site.path, site.before, site.after, ahead, behind)
 
 
 def _dropout(p: float = 0.5, training: bool = True, inplace: bool = False) -> nn.Module:
@@ -115,10 +142,16 @@ def _max_pool2d(
     return nn.MaxPool2d(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode, **rest)
 
 
+def _threshold(threshold: float, value: float, inplace: bool = False) -> nn.Module:
+    return nn.Threshold(threshold, value)
+
+
 def _same(*args: object, **kwargs: object) -> nn.Module:
     return nn.Identity()
 
 
+_SHAPES = ("flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten")
+SHAPING = (*_SHAPES, "getitem", "Flatten")  # may leave one value a sample without an axis
 # the names PyTorch gives one thing as function, method and in-place method differ by a trailing underscore
 MODULES: dict[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
@@ -132,15 +165,23 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "max_pool2d": _max_pool2d,
     "adaptive_max_pool1d": _adaptive_max_pool1d,
     "adaptive_max_pool2d": _adaptive_max_pool2d,
-    "dropout": _dropout,
-    "dropout2d": _dropout,
+    **dict.fromkeys(("threshold", "_threshold"), _threshold),
+    **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"), _dropout),
     "softmax": _softmax,
     "log_softmax": _log_softmax,
-    **dict.fromkeys(("flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten"), _reshape),
-    **dict.fromkeys(("contiguous", "clone", "detach", "float", "double", "to", "cpu"), _same),
-}
-ARITHMETIC = {"add": "add", "iadd": "add", "sub": "sub", "isub": "sub", "mul": "mul", "imul": "mul", "multiply": "mul",
-              "truediv": "div", "itruediv": "div", "div": "div", "divide": "div", "neg": "neg"}  # fmt: skip
+    **dict.fromkeys(_SHAPES, _reshape),
+    **dict.fromkeys(
+        ("contiguous", "clone", "detach", "float", "double", "half", "bfloat16", "to", "type", "type_as", "cpu",
+         "requires_grad", "data", "positive"), _same,
+    ),
+}  # fmt: skip
+# give values that do not depend on those of an activation, only on its shape and type
+CONSTANT = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+SHAPED = ("expand_as", "type_as", "view_as", "reshape_as", "to")  # likewise where the activation is the other argument
+ARITHMETIC = {"add": "add", "iadd": "add", "sub": "sub", "isub": "sub", "subtract": "sub",
+              "mul": "mul", "imul": "mul", "multiply": "mul",
+              "truediv": "div", "itruediv": "div", "div": "div", "divide": "div", "true_divide": "div",
+              "neg": "neg"}  # fmt: skip
 
 
 def _affine(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], position: int, site: Site) -> Affine:
@@ -186,14 +227,38 @@ def _clamp(min: float | None = None, max: float | None = None, *, site: Site) ->
     return [Rectify(site.where, site.path, site.before, site.after, clip)]
 
 
-def _mean(dim: Any = None, keepdim: bool = False, *, site: Site) -> list[Operation]:
-    dims = {int(d) % (len(site.before) + 1) for d in ((dim,) if isinstance(dim, int) else dim or ())}
-    if len(site.before) not in (2, 3) or dims != set(range(2, len(site.before) + 1)):
-        raise site.refuse("must average over height and width, dim=(2, 3); use AdaptiveAvgPool2d(1)")
-    pooled = (site.before[0], *[1] * (len(site.before) - 1))
-    window = (1, site.before[1]) if len(site.before) == 2 else (site.before[1], site.before[2])
-    result: list[Operation] = [AveragePool(site.where, site.path, site.before, pooled, window, 1.0)]
-    return result if keepdim else [*result, Flatten(site.where, site.path, pooled, site.after)]
+def _mean(dim: Any = None, keepdim: bool = False, *, site: Site, dtype: object = None) -> list[Operation]:
+    window, between = _over(dim, site, "average", "AdaptiveAvgPool2d(1)")
+    return _dropped(AveragePool(site.where, site.path, site.before, between, window, 1.0), site)
+
+
+def _sum(dim: Any = None, keepdim: bool = False, *, site: Site, dtype: object = None) -> list[Operation]:
+    window, between = _over(dim, site, "sum", "AdaptiveAvgPool2d(1)")
+    area = float(window[0] * window[1])
+    return _dropped(AveragePool(site.where, site.path, site.before, between, window, area), site)
+
+
+def _amax(dim: Any = (), keepdim: bool = False, *, site: Site) -> list[Operation]:
+    window, between = _over(dim, site, "take maxima", "AdaptiveMaxPool2d(1)")
+    return _dropped(MaxPool(site.where, site.path, site.before, between, window), site)
+
+
+def _over(dim: Any, site: Site, what: str, use: str) -> tuple[Pair, tuple[int, ...]]:
+    """The window of a reduction over height, width or both, and the shape with sides of 1 in their place."""
+    axes = len(site.before)
+    dims = {int(d) % (axes + 1) for d in ((dim,) if isinstance(dim, int) else dim or ())}
+    if axes not in (2, 3) or not dims or not dims <= set(range(2, axes + 1)):
+        raise site.refuse(f"must {what} over height and width, dim=(2, 3); use {use}")
+    sides = [size if axis in dims else 1 for axis, size in enumerate(site.before, 1)]
+    between = tuple(1 if axis in dims else size for axis, size in enumerate(site.before, 1))
+    return (1, sides[1]) if axes == 2 else (sides[1], sides[2]), between
+
+
+def _dropped(pooling: Operation, site: Site) -> list[Operation]:
+    """A pooling, flattened where the reduction leaves channels only."""
+    if len(site.after) != 1:
+        return [pooling]
+    return [pooling, Flatten(site.where, site.path, pooling.after, site.after)]
 
 
 def _slices(index: Any, *, site: Site) -> list[Operation]:
@@ -205,6 +270,14 @@ def _slices(index: Any, *, site: Site) -> list[Operation]:
         parts[place : place + 1] = [slice(None)] * (axes - len(parts) + 1)
     parts += [slice(None)] * (axes - len(parts))
     hint = "must be slices of channels and steps over rows and columns from the first, x[:, a:b, ::s, ::s]"
+    for axis, part in enumerate(parts[1:axes], 1):
+        size = site.before[axis - 1]
+        if isinstance(part, int) and not isinstance(part, bool) and (axis == 1 or size == 1):
+            parts[axis] = slice(part % size, part % size + 1)  # the axis itself is dropped
+    if len(parts) == axes and not isinstance(parts[1], slice):
+        chosen, parts[1] = parts[1], slice(None)
+        if all(part == slice(None) for part in parts):
+            return _index_select(1, torch.as_tensor(chosen), site=site)
     if len(parts) != axes or not all(isinstance(part, slice) for part in parts):
         raise site.refuse(hint)
     ranges = [range(*part.indices(size)) for part, size in zip(parts, (2, *site.before), strict=True)]
@@ -216,16 +289,62 @@ def _slices(index: Any, *, site: Site) -> list[Operation]:
     between = (len(ranges[1]), *site.before[1:])
     if between != site.before:
         found.append(Select(site.where, site.path, site.before, between, ranges[1].start, ranges[1].stop))
-    if between != site.after:
+    if any(len(part) != size for part, size in zip(ranges[2:], site.before[1:], strict=True)):
         steps = [1, *(part.step for part in ranges[2:])][-2:]
-        found.append(Subsample(site.where, site.path, between, site.after, (steps[0], steps[1])))
+        sizes = (between[0], *(len(part) for part in ranges[2:]))
+        found.append(Subsample(site.where, site.path, between, sizes, (steps[0], steps[1])))
+    if len(site.after) == 1 < len(site.before):
+        found.append(Flatten(site.where, site.path, found[-1].after if found else site.before, site.after))
     return found
+
+
+def _index_select(dim: int, index: torch.Tensor, *, site: Site) -> list[Operation]:
+    if dim not in (1, -len(site.before)) or index.ndim != 1 or index.dtype == torch.bool:
+        raise site.refuse("must choose channels by their numbers, dim=1")
+    channels = tuple(int(number) % site.before[0] for number in index)
+    return [Gather(site.where, site.path, site.before, site.after, channels)]
+
+
+def _flip(*dims: Any, site: Site) -> list[Operation]:
+    axes = [dims[0]] if len(dims) == 1 and isinstance(dims[0], int) else list(dims[0] if len(dims) == 1 else dims)
+    if axes not in ([1], [-len(site.before)]):
+        raise site.unsupported("flip")
+    return _index_select(1, torch.arange(site.before[0]).flip(0), site=site)
+
+
+def _repeat(*sizes: Any, site: Site) -> list[Operation]:
+    """Repeated or expanded: only channels may be, whose number then says how often."""
+    if site.before[1:] != site.after[1:] or len(site.before) != len(site.after):
+        raise site.refuse(f"must repeat channels only, not turn {site.before} into {site.after}")
+    return _index_select(1, torch.arange(site.before[0]).repeat(site.after[0] // site.before[0]), site=site)
 
 
 def _pad(pad: Any, mode: str = "constant", value: float | None = None, *, site: Site) -> list[Operation]:
     sides = [int(side) for side in pad]
     axes = len(site.before)
     sides += [0] * (2 * axes - len(sides))
-    if len(sides) > 2 * axes or any(sides[: 2 * axes - 2]) or min(sides) < 0 or mode != "constant" or value:
-        raise site.refuse(f"must add channels of zeros only, not {tuple(pad)}; use padding of the next layer")
-    return [PadChannels(site.where, site.path, site.before, site.after, sides[-2], sides[-1])] if any(sides) else []
+    if len(sides) > 2 * axes or min(sides) < 0 or mode != "constant" or value:
+        what = f"mode '{mode}'" if mode != "constant" else f"{value:g}" if value else str(tuple(pad))
+        raise site.refuse(f"must add zeros to channels, rows and columns, not {what}; use padding of the next layer")
+    if axes < 2:
+        left, right, above, below = 0, 0, 0, 0
+    else:
+        left, right, above, below = (*sides[: 2 * axes - 2], 0, 0)[:4]
+    found = pad_sides(site, above, below, left, right)
+    between = found[-1].after if found else site.before
+    if sides[-2] + sides[-1]:
+        found.append(PadChannels(site.where, site.path, between, site.after, sides[-2], sides[-1]))
+    return found
+
+
+CALLS: dict[str, Callable[..., list[Operation]]] = {
+    **dict.fromkeys(("clamp", "clamp_min", "clip"), _clamp),
+    "mean": _mean,
+    "sum": _sum,
+    "amax": _amax,
+    "getitem": _slices,
+    "pad": _pad,
+    "index_select": _index_select,
+    "flip": _flip,
+    **dict.fromkeys(("repeat", "expand", "expand_as", "tile"), _repeat),
+}

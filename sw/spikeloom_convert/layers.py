@@ -1,5 +1,6 @@
 """From one PyTorch module to operations; refuses by name what has no spiking counterpart."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,31 +11,24 @@ from spikeloom.errors import UnsupportedLayer
 from torch import nn
 
 from .activations import Trainable
-from .operations import Affine, AveragePool, Convolution, Flatten, Linear, MaxPool, Operation, Pair, Rectify, Softmax
+from .hints import instead_of
+from .operations import (
+    Affine,
+    AveragePool,
+    Convolution,
+    Flatten,
+    Linear,
+    MaxPool,
+    Operation,
+    PadSides,
+    Pair,
+    Rectify,
+    Softmax,
+    Subsample,
+)
 from .response import Rectified
 
 Shape = tuple[int, ...]
-
-# what to use instead, by the beginning of the lower-case name of a module or function
-HINTS = (
-    (("fractionalmax", "fractional_max", "maxpool3d", "max_pool3d", "adaptivemax", "adaptive_max", "maxunpool",
-      "lppool"), "MaxPool2d"),
-    (("conv3d", "convtranspose", "conv_transpose", "lazyconv"), "Conv2d"),
-    (("avgpool3d", "avg_pool3d", "adaptiveavgpool3d", "adaptive_avg_pool3d"), "AvgPool2d"),
-    (("layernorm", "layer_norm", "groupnorm", "group_norm", "instancenorm", "instance_norm", "localresponse",
-      "batchnorm3d", "batch_norm"), "BatchNorm1d or BatchNorm2d as modules"),
-    (("stack", "hstack", "vstack", "split", "chunk", "unbind", "tensor_split"),
-     "torch.cat over the channels and slices"),
-    (("linear", "conv2d", "matmul", "mm", "addmm", "bilinear"), "the modules Linear and Conv2d"),
-    (("rnn", "lstm", "gru", "multihead", "transformer", "embedding"), "Linear and Conv2d"),
-    (("sigmoid", "tanh", "gelu", "silu", "elu", "celu", "selu", "leaky", "prelu", "rrelu", "softplus", "softsign",
-      "mish", "hardswish", "hardsigmoid", "threshold", "logsigmoid", "abs", "pow", "exp"),
-     "ReLU, ReLU6 or Hardtanh(0, a)"),
-)  # fmt: skip
-SUPPORTED = (
-    "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d, MaxPool2d, Flatten, "
-    "additions and torch.cat"
-)
 
 
 @dataclass(frozen=True)
@@ -52,9 +46,7 @@ class Site:
 
     def unsupported(self, name: str) -> UnsupportedLayer:
         """The error for a layer or function that is not known at all."""
-        plain = name.lower().lstrip("_")
-        hint = next((use for starts, use in HINTS if plain.startswith(starts)), SUPPORTED)
-        return self.refuse(f"is not supported; use {hint}")
+        return self.refuse(f"is not supported; use {instead_of(name)}")
 
 
 def read_module(module: nn.Module, site: Site) -> list[Operation]:
@@ -98,18 +90,24 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, site: Site) -> list[Operation]:
     if any(extent != 1 for extent in module.dilation):
         given = module.dilation[0] if flat else _pair(module.dilation)
         raise site.refuse(f"dilation must be 1, not {given}; use a larger kernel")
+    ahead: list[Operation] = []
     if module.padding == "same":
-        if kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
-            given = kernel[1] if flat else kernel
-            raise site.refuse(f"padding 'same' needs an odd kernel, not {given}; use a number as padding")
-        padding: Pair = (kernel[0] // 2, kernel[1] // 2)
+        padding: Pair = ((kernel[0] - 1) // 2, (kernel[1] - 1) // 2)
+        more = (1 - kernel[0] % 2, 1 - kernel[1] % 2)
+        if any(more):  # PyTorch pads an even kernel by one more below and on the right
+            ahead += pad_sides(site, 0, more[0], 0, more[1])
     else:
         padding = (0, 0) if isinstance(module.padding, str) else _window(module.padding, site, 0)
     if module.padding_mode != "zeros" and padding != (0, 0):
         raise site.refuse(f"padding_mode must be 'zeros', not '{module.padding_mode}'")
     bias = np.zeros(module.out_channels) if module.bias is None else _array(module.bias)
     weights = _array(module.weight)
-    return [Convolution(*_at(site), weights[:, :, None] if flat else weights, bias, stride, padding, module.groups)]
+    weights = weights[:, :, None] if flat else weights
+    before = ahead[-1].after if ahead else site.before
+    return [
+        *ahead,
+        Convolution(site.where, site.path, before, site.after, weights, bias, stride, padding, module.groups),
+    ]
 
 
 def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, site: Site) -> list[Operation]:
@@ -127,6 +125,12 @@ def _relu(module: nn.Module, site: Site) -> list[Operation]:
     return [Rectify(*_at(site), Rectified())]
 
 
+def _threshold(module: nn.Threshold, site: Site) -> list[Operation]:
+    if module.threshold != 0 or module.value != 0:
+        raise site.refuse(f"must be Threshold(0, 0), not ({module.threshold}, {module.value}); use ReLU")
+    return [Rectify(*_at(site), Rectified())]
+
+
 def _hardtanh(module: nn.Hardtanh, site: Site) -> list[Operation]:  # ReLU6 is one
     if module.min_val != 0 or module.max_val <= 0:
         raise site.refuse(f"must clip to 0..a, not {module.min_val}..{module.max_val}; use Hardtanh(0, a) or ReLU")
@@ -138,18 +142,33 @@ def _trainable(module: Trainable, site: Site) -> list[Operation]:
 
 
 def _average_pool(module: nn.AvgPool1d | nn.AvgPool2d, site: Site) -> list[Operation]:
+    if (steps := _single(module, site)) is not None:
+        return steps
     window = _pooling_window(module, site, "AvgPool")
     area = window[0] * window[1]
     return [AveragePool(*_at(site), window, area / (getattr(module, "divisor_override", None) or area))]
 
 
 def _max_pool(module: nn.MaxPool1d | nn.MaxPool2d, site: Site) -> list[Operation]:
+    if (steps := _single(module, site)) is not None:
+        return steps
     window = _pooling_window(module, site, "MaxPool")
     if any(extent != 1 for extent in _window(module.dilation, site)):
         raise site.refuse(f"dilation must be 1, not {_pair(module.dilation)}")
     if module.return_indices:
         raise site.refuse("return_indices must be off")
     return [MaxPool(*_at(site), window)]
+
+
+def _single(module: Any, site: Site) -> list[Operation] | None:
+    """A pooling over windows of one value with a stride, which subsamples; None where it is none."""
+    if len(site.before) not in (2, 3) or getattr(module, "divisor_override", None):
+        return None
+    window, stride, padding = (_window(value, site, along) for value, along in
+                               ((module.kernel_size, 1), (module.stride, 1), (module.padding, 0)))  # fmt: skip
+    if window != (1, 1) or stride == (1, 1) or padding != (0, 0):
+        return None
+    return [Subsample(*_at(site), stride)]
 
 
 def _pooling_window(module: Any, site: Site, name: str) -> Pair:
@@ -164,11 +183,13 @@ def _pooling_window(module: Any, site: Site, name: str) -> Pair:
         return pair[1] if flat else pair
 
     if stride != window:
-        use = f"{name}{'1d' if flat else '2d'}({plain(window)})"
-        raise site.refuse(f"stride must equal the window {plain(window)}, not {plain(stride)}; use {use}")
+        # the one of the same stride keeps the sizes, the one of the same window is all there is for stride 1
+        side = stride if stride != (1, 1) else window
+        use = f"{name}{'1d' if flat else '2d'}({plain(side)})"
+        raise site.refuse(f"stride must equal the window {plain(window)}, not {plain(stride)}; use {use} and train on")
     padding = _window(module.padding, site, 0)
     if padding != (0, 0):
-        raise site.refuse(f"padding must be 0, not {plain(padding)}")
+        raise site.refuse(f"padding must be 0, not {plain(padding)}; leave it out and train on")
     if module.ceil_mode and any(size % side for size, side in zip(_image(site.before), window, strict=True)):
         raise site.refuse("ceil_mode must be off where the window does not divide the image; use ceil_mode=False")
     return window
@@ -179,7 +200,10 @@ def _adaptive_pool(module: nn.Module, site: Site) -> list[Operation]:
         raise site.refuse(f"must get samples of shape (C, H, W), not {site.before}")
     source, target = _image(site.before), _image(site.after)
     if any(size % part for size, part in zip(source, target, strict=True)):
-        raise site.refuse(f"output size must divide {site.before[1:]}, not {site.after[1:]}: its windows would overlap")
+        fits = tuple(math.gcd(size, part) for size, part in zip(site.before[1:], site.after[1:], strict=True))
+        raise site.refuse(
+            f"output size must divide {site.before[1:]}, not {site.after[1:]}: its windows would overlap; use {fits}"
+        )
     window = (source[0] // target[0], source[1] // target[1])
     if isinstance(module, nn.AdaptiveMaxPool1d | nn.AdaptiveMaxPool2d):
         return [MaxPool(*_at(site), window)]
@@ -187,16 +211,38 @@ def _adaptive_pool(module: nn.Module, site: Site) -> list[Operation]:
 
 
 def _reshape(module: object, site: Site) -> list[Operation]:
-    def trimmed(shape: Shape) -> Shape:
-        return trimmed(shape[:-1]) if len(shape) > 1 and shape[-1] == 1 else shape
+    def sides(shape: Shape) -> list[int]:
+        return [size for size in shape if size != 1]
 
-    if trimmed(site.after) == trimmed(site.before):
+    if sides(site.after) == sides(site.before):
         return []
+    if len(site.before) == 3 and site.after == (site.before[0], site.before[1] * site.before[2]):
+        return []  # places in one row, in address order; what is done with them has to treat them alike
     if len(site.after) != 1:
         raise site.refuse(
             f"must flatten to (N, {int(np.prod(site.before))}), not reshape {site.before} to {site.after}"
         )
     return [Flatten(*_at(site))]
+
+
+def _pad(module: Any, site: Site) -> list[Operation]:
+    if getattr(module, "value", 0) != 0:
+        raise site.refuse(f"must pad with zeros, not {module.value}; use ZeroPad2d")
+    left, right, above, below = (*module.padding, 0, 0)[:4]
+    if min(left, right, above, below) < 0:
+        raise site.refuse(f"must add rows and columns, not cut them: {module.padding}; use slices in the samples")
+    return pad_sides(site, above, below, left, right)
+
+
+def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list[Operation]:
+    """The operation that pads the images, or sequences, at some site with zeros; none where there is nothing to do."""
+    if not above + below + left + right:
+        return []
+    if len(site.before) == 2:
+        padded: Shape = (site.before[0], site.before[1] + left + right)
+    else:
+        padded = (site.before[0], site.before[1] + above + below, site.before[2] + left + right)
+    return [PadSides(site.where, site.path, site.before, padded, above, below, left, right)]
 
 
 def _softmax(module: Any, site: Site) -> list[Operation]:
@@ -229,7 +275,9 @@ READERS: dict[type, Callable[[Any, Site], list[Operation]]] = {
     nn.Conv2d: _convolution,
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
+    nn.SyncBatchNorm: _batch_norm,
     nn.ReLU: _relu,
+    nn.Threshold: _threshold,
     nn.Hardtanh: _hardtanh,
     Trainable: _trainable,
     nn.AvgPool1d: _average_pool,
@@ -245,7 +293,13 @@ READERS: dict[type, Callable[[Any, Site], list[Operation]]] = {
     nn.Dropout: _dropout,
     nn.Dropout1d: _dropout,
     nn.Dropout2d: _dropout,
+    nn.Dropout3d: _dropout,
     nn.AlphaDropout: _dropout,
+    nn.FeatureAlphaDropout: _dropout,
+    nn.ZeroPad1d: _pad,
+    nn.ZeroPad2d: _pad,
+    nn.ConstantPad1d: _pad,
+    nn.ConstantPad2d: _pad,
     nn.Softmax: _softmax,
     nn.LogSoftmax: _softmax,
 }

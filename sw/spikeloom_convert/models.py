@@ -3,19 +3,17 @@
 import importlib
 import os
 import sys
-import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from spikeloom.errors import InvalidNetwork, listed
+from spikeloom.errors import InvalidNetwork
 from torch import nn
-from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]  # pickle itself is not for us
 
+from .private import plain_model
+from .state import fitting, load_state
 from .trace import first_line
 
 # what importing and calling somebody's code may raise
@@ -23,7 +21,6 @@ _USER_ERRORS = (
     ImportError, SyntaxError, ArithmeticError, AssertionError, AttributeError, LookupError, NameError, OSError,
     RuntimeError, TypeError, ValueError,
 )  # fmt: skip
-_CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")
 
 
 def digits_cnn(seed: int = 0) -> nn.Module:
@@ -91,8 +88,8 @@ def load_model(name: str, weights: str | Path | None = None) -> nn.Module:
     Parameters
     ----------
     name : package.module:factory, found as Python would from the current folder; the factory takes no arguments.
-    weights : a safetensors file, or a state dict saved by torch.save, by itself or under the key state_dict. Loading
-        it runs no code. None leaves the weights the factory gave.
+    weights : a safetensors file, or a state dict saved by torch.save, by itself or in a checkpoint; names may stand
+        behind a prefix, as wrappers give them. Loading it runs no code. None leaves the weights the factory gave.
 
     Raises
     ------
@@ -101,11 +98,8 @@ def load_model(name: str, weights: str | Path | None = None) -> nn.Module:
     """
     model = _make(name)
     if weights is not None:
-        state = load_state(weights)
-        found = _mismatches(model.state_dict(), state)
-        if found:
-            raise InvalidNetwork(f"Weights '{weights}': must go with model '{name}': {listed(found)}")
-        model.load_state_dict(state, strict=False)  # all but counters is there, as _mismatches saw
+        state = fitting(model.state_dict(), load_state(weights), f"Weights '{weights}'", name)
+        model.load_state_dict(state, strict=False)  # all but counters is there
     return model.eval()
 
 
@@ -135,7 +129,7 @@ def _make(name: str) -> nn.Module:
         ) from error
     if not isinstance(model, nn.Module):
         raise InvalidNetwork(f"{who}: '{factory_name}' must make a torch.nn.Module, not {type(model).__name__}")
-    return model
+    return plain_model(model)
 
 
 @contextmanager
@@ -150,48 +144,3 @@ def _current_folder() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
-
-
-def load_state(path: str | Path) -> dict[str, torch.Tensor]:
-    """Tensors by name from a safetensors file or a saved state dict; InvalidNetwork where it is neither."""
-    who = f"Weights '{path}'"
-    try:
-        if zipfile.is_zipfile(path):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            state = safetensors.torch.load(Path(path).read_bytes())
-    except UnpicklingError as error:
-        raise InvalidNetwork(f"{who}: must hold tensors only, not objects; save model.state_dict()") from error
-    except OSError as error:
-        raise InvalidNetwork(f"{who}: cannot be read: {error.strerror}") from error
-    except (SafetensorError, RuntimeError, LookupError, ValueError, EOFError) as error:
-        raise InvalidNetwork(
-            f"{who}: must be a whole safetensors file or a state dict saved by torch.save ({first_line(error)})"
-        ) from error
-    for key in _CHECKPOINT_KEYS:
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InvalidNetwork(f"{who}: must map names to tensors; save model.state_dict()")
-    # a model wrapped for several devices saves every name behind 'module.'
-    wrapped = bool(state) and all(name.startswith("module.") for name in state)
-    return {name.removeprefix("module.") if wrapped else name: value for name, value in state.items()}
-
-
-def _mismatches(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
-    # PyTorch itself does without the counters, which evaluation does not use
-    missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in given if name not in wanted]
-    shapes = [
-        f"'{name}' must have shape {tuple(wanted[name].shape)}, not {tuple(value.shape)}"
-        for name, value in given.items()
-        if name in wanted and value.shape != wanted[name].shape
-    ]
-    found = [f"{_some(missing)} missing"] if missing else []
-    found += [f"{_some(unexpected)} not in the model"] if unexpected else []
-    return found + shapes[:3] + ([f"{len(shapes) - 3} other shapes differ"] if len(shapes) > 3 else [])
-
-
-def _some(names: list[str]) -> str:
-    first = ", ".join(f"'{name}'" for name in names[:3])
-    return first + (f" and {len(names) - 3} others" if len(names) > 3 else "")

@@ -94,6 +94,13 @@ class Select(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class Gather(Operation):
+    """Channels by number, in that order and as often as named: x[:, [2, 1, 0]], x.repeat(1, 3, 1, 1)."""
+
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class PadChannels(Operation):
     """So many channels of zeros ahead of the first and behind the last."""
 
@@ -102,10 +109,20 @@ class PadChannels(Operation):
 
 
 @dataclass(frozen=True, eq=False)
-class Add(Operation):
-    """x + y, the two inputs; x - y if `negative`."""
+class PadSides(Operation):
+    """So many rows and columns of zeros above, below, on the left and on the right."""
 
-    negative: bool = False
+    above: int
+    below: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Operation):
+    """x + factor * y, the two inputs."""
+
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +140,11 @@ class Softmax(Operation):
     """Softmax, or its logarithm if `log`, over the outputs: keeps their order, so it may only end a network."""
 
     log: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown(Operation):
+    """Something that is not supported, where a model is inspected to the end: it gives any values."""
 
 
 def linked(operations: Sequence[Operation]) -> list[Operation]:

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from spikeloom.encoding import as_samples
-from spikeloom.errors import InvalidData, InvalidNetwork
+from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from spikeloom.geometry import Shape
 from torch import nn
 
 from .float_network import FloatNetwork
 from .fold import fold
 from .operations import Flatten, Operation, Softmax, linked, preceded
+from .reader import by_name
 from .samples import Samples, normalisation, value_range
-from .trace import TracedModel, by_name, model_dtype, trace
+from .trace import TracedModel, model_dtype, trace
 
 _CHUNK = 256
 _TOLERANCE = 1e-2  # of the largest output: rounding of float32 is far below, a wrong fold far above
@@ -38,7 +39,7 @@ class PreparedModel:
             for start in range(0, len(samples), _CHUNK):
                 part = samples.take(np.arange(start, min(start + _CHUNK, len(samples))))
                 x = torch.from_numpy(_shown(part, self.mean, self.std, self.flat)).to(dtype)
-                parts.append([item.flatten(1).double() for item in by_name(self.traced.model(x)).values()])
+                parts.append([item.reshape(len(item), -1).double() for item in by_name(self.traced.model(x)).values()])
         return [torch.cat(list(chunks)).numpy() for chunks in zip(*parts, strict=True)]
 
     def logits(self, samples: Samples) -> list[np.ndarray]:
@@ -49,6 +50,55 @@ class PreparedModel:
         return [torch.cat(list(chunks)).numpy() for chunks in zip(*parts, strict=True)]
 
 
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """A traced model as all operations from the samples to the outputs.
+
+    Parameters
+    ----------
+    traced : the model.
+    shape : (C, H, W) of the samples.
+    operations : normalisation and flattening ahead of the model's own; `ahead` of them.
+    outputs : number of the operation that gives each output.
+    flat : the model takes vectors, samples are shown to it flattened.
+    """
+
+    traced: TracedModel
+    shape: Shape
+    operations: tuple[Operation, ...]
+    ahead: int
+    outputs: dict[str, int]
+    flat: bool
+
+
+def chain(
+    model: nn.Module, samples: Samples, mean: Norm, std: Norm, refused: list[UnsupportedLayer] | None = None
+) -> Chain:
+    """Trace a model on samples, whatever shape of them it takes; `refused` and errors as in `trace`."""
+    shape: Shape = as_samples("calibration", samples.x[:1]).shape[1:]
+    first, flat = samples.take(np.arange(1)), False
+    try:
+        traced = trace(model, _shown(first, mean, std, False), refused)
+    except InvalidData as error:
+        # images for a model that takes vectors: show them flattened if that is what it wants
+        if samples.x.ndim < 3:
+            raise
+        try:
+            traced, flat = trace(model, _shown(first, mean, std, True), refused), True
+        except InvalidData:
+            raise error from None
+    ahead: list[Operation] = []
+    if traced.input_shape is not None:
+        shape = traced.input_shape
+    if (normalise := normalisation(mean, std, shape[0])) is not None:
+        ahead.append(normalise)
+    if flat:
+        ahead.append(Flatten("Flatten", "", shape, (int(np.prod(shape)),)))
+    operations = tuple(preceded(traced.operations, ahead))
+    outputs = {name: number + len(ahead) for name, number in traced.outputs.items()}
+    return Chain(traced, shape, operations, len(ahead), outputs, flat)
+
+
 def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> PreparedModel:
     """Trace and fold a model.
 
@@ -57,30 +107,14 @@ def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> Prepar
     UnsupportedLayer, InvalidData, InvalidNetwork
         As `trace`, `fold` and `normalisation` say; InvalidNetwork where the folded network is not the model.
     """
-    shape: Shape = as_samples("calibration", samples.x[:1]).shape[1:]
-    first, flat = samples.take(np.arange(1)), False
-    try:
-        traced = trace(model, _shown(first, mean, std, False))
-    except InvalidData as error:
-        # images for a model that takes vectors: show them flattened if that is what it wants
-        if samples.x.ndim < 3:
-            raise
-        try:
-            traced, flat = trace(model, _shown(first, mean, std, True)), True
-        except InvalidData:
-            raise error from None
-    first_steps: list[Operation] = []
-    if traced.input_shape is not None:
-        shape = traced.input_shape
-    if (normalise := normalisation(mean, std, shape[0])) is not None:
-        first_steps.append(normalise)
-    if flat:
-        first_steps.append(Flatten("Flatten", "", shape, (int(np.prod(shape)),)))
-    operations = preceded(traced.operations, first_steps)
-    outputs = {name: number + len(first_steps) for name, number in traced.outputs.items()}
+    made = chain(model, samples, mean, std)
     low, high = value_range(samples)
-    network = fold(traced.name, shape, operations, outputs, low=low, high=high)
-    prepared = PreparedModel(traced, network, mean, std, flat)
+    network = fold(made.traced.name, made.shape, made.operations, made.outputs, low=low, high=high)
+    return checked(PreparedModel(made.traced, network, mean, std, made.flat), samples)
+
+
+def checked(prepared: PreparedModel, samples: Samples) -> PreparedModel:
+    """The prepared model itself; InvalidNetwork where the float network does not give the model's outputs."""
     _check(prepared, samples.take(np.arange(min(len(samples), 32))))
     return prepared
 
@@ -110,7 +144,7 @@ def _check(prepared: PreparedModel, samples: Samples) -> None:
         if not difference <= _TOLERANCE * max(largest, 1e-6):
             raise InvalidNetwork(
                 f"{who}: must give the outputs its layers say, not others (up to {difference:.3g} off, "
-                f"of {largest:.3g}); remove hooks and changes of the layers in forward"
+                f"of {largest:.3g}); remove hooks, random values and changes of the layers in forward"
             )
 
 

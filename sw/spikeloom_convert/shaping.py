@@ -7,7 +7,7 @@ import numpy as np
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Shape
 
-from .operations import AveragePool, MaxPool, Operation, Select, Subsample
+from .operations import AveragePool, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample
 from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
 
 AFTER = "put a ReLU between them"
@@ -18,6 +18,47 @@ def image(shape: Sequence[int]) -> Shape:
     if len(shape) == 2:
         return shape[0], 1, shape[1]
     return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (shape[0], 1, 1)
+
+
+def as_given(operation: Operation, value: Value) -> Operation:
+    """An operation on images that are as the layer before gives them; a reduction over all places takes any form.
+
+    Raises
+    ------
+    UnsupportedLayer
+        A reshape has moved the axes of the images before.
+    """
+    expected = image(operation.before)
+    if value.image == expected:
+        return operation
+    alike = value.image[0] == expected[0] and np.prod(value.image) == np.prod(expected)
+    if alike and isinstance(operation, AveragePool | MaxPool) and operation.window == expected[1:]:
+        return replace(operation, window=value.image[1:])
+    raise UnsupportedLayer(
+        f"{operation.where}: must get the axes of the layer before it, {value.image}, not reshaped to {expected}"
+    )
+
+
+def surrounded(operation: PadSides, value: Value) -> Signal:
+    """A value with rows and columns of zeros around it, for the next convolution."""
+    if isinstance(value, Sum):
+        raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
+    more = (operation.above, operation.below, operation.left, operation.right)
+    above, below, left, right = (old + new for old, new in zip(value.pad, more, strict=True))
+    return replace(value, pad=(above, below, left, right))
+
+
+def symmetric(weights: np.ndarray, padding: Pair, pad: tuple[int, int, int, int]) -> tuple[np.ndarray, Pair]:
+    """Kernels [O, C, kh, kw] and padding of a convolution that pads by itself what was padded before it, any way.
+
+    Where one side gets more than the other, both get it, and the kernel a rim of zeros that reaches no further.
+    """
+    rims, sides = [], []
+    for axis in range(2):
+        ahead, behind = (padding[axis] + pad[2 * axis + end] for end in range(2))
+        rims.append((max(behind - ahead, 0), max(ahead - behind, 0)))
+        sides.append(max(ahead, behind))
+    return np.pad(weights, ((0, 0), (0, 0), *rims)), (sides[0], sides[1])
 
 
 def averaged(operation: AveragePool, block: Block, factor: float) -> Block:
@@ -97,6 +138,13 @@ def selected(operation: Select, value: Value) -> Signal:
                 replace(block, shape=shape, first=first, stop=stop, scale=block.scale[part], shift=block.shift[part])
             )
     return Signal(tuple(blocks))
+
+
+def gathered(operation: Gather, value: Value) -> Signal:
+    """Channels of activations by number."""
+    at = operation.where, operation.path, operation.before, operation.after
+    parts = (selected(Select(*at, number, number + 1), value) for number in operation.channels)
+    return Signal(tuple(block for part in parts for block in part.blocks))
 
 
 def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: int) -> Value:

@@ -1,5 +1,6 @@
 """What a value inside a model is made of: activations of populations on their way, or weighted sums of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
 
 from .float_network import FloatConnection
-from .operations import Operation, Softmax
+from .operations import Convolution, Linear, Operation, Softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +69,13 @@ class Block:
 class Signal:
     """Activations ahead of the next weighted layer: blocks of channels, in order.
 
-    `flat`: flattened, so that scale and shift are those of features.
+    `flat`: flattened, so that scale and shift are those of features. `pad`: rows and columns of zeros above, below, on
+    the left and on the right, for the next convolution.
     """
 
     blocks: tuple[Block, ...]
     flat: bool = False
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def channels(self) -> int:
@@ -83,6 +86,12 @@ class Signal:
     def size(self) -> Pair:
         """(height, width) of the image."""
         return self.blocks[0].size
+
+    @property
+    def image(self) -> Shape:
+        """(C, H, W) with the zeros around it."""
+        above, below, left, right = self.pad
+        return self.channels, self.size[0] + above + below, self.size[1] + left + right
 
     @property
     def shift(self) -> np.ndarray:
@@ -111,6 +120,11 @@ class Sum:
     largest: Pair = (1, 1)
     ended: Softmax | None = None
 
+    @property
+    def image(self) -> Shape:
+        """(C, H, W) behind the maximum."""
+        return self.shape[0], self.shape[1] // self.largest[0], self.shape[2] // self.largest[1]
+
 
 Value = Signal | Sum
 
@@ -138,7 +152,7 @@ def dense(operation: Operation, signal: Signal, weights: np.ndarray, bias: np.nd
             geometry = Dense(block.pool, block.pool_kind)
             terms.append(FloatConnection(block.source, geometry, _dense_weights(block, image)))
     shape = (len(weights), 1, 1)
-    return Sum(tuple(terms), bias[:, None, None], shape, operation.where, operation.path, "fc")
+    return Sum(united(terms), bias[:, None, None], shape, operation.where, operation.path, "fc")
 
 
 def _dense_weights(block: Block, image: np.ndarray) -> np.ndarray:
@@ -179,7 +193,7 @@ def convolution(
             part = full
         own, part = _thinned(operation, block, geometry, part)
         terms.append(FloatConnection(block.source, replace(own, pool=block.pool, pool_kind=block.pool_kind), part))
-    return Sum(tuple(terms), offset, shape, operation.where, operation.path, "conv")
+    return Sum(united(terms), offset, shape, operation.where, operation.path, "conv")
 
 
 def _shift_map(signal: Signal, geometry: Conv2d, weights: np.ndarray) -> np.ndarray:
@@ -280,15 +294,20 @@ def scaled(value: Sum, scale: np.ndarray, shift: np.ndarray) -> Sum:
 
 def added(first: Sum, second: Sum) -> Sum:
     """The sum of two sums; equal geometries from one source become one connection."""
-    terms = list(first.terms)
-    for term in second.terms:
-        for number, known in enumerate(terms):
+    return replace(first, terms=united((*first.terms, *second.terms)), bias=first.bias + second.bias)
+
+
+def united(terms: Sequence[FloatConnection]) -> tuple[FloatConnection, ...]:
+    """Connections, those of equal geometry from one source as one."""
+    found: list[FloatConnection] = []
+    for term in terms:
+        for number, known in enumerate(found):
             if (known.source, known.geometry) == (term.source, term.geometry):
-                terms[number] = replace(known, weights=known.weights + term.weights)
+                found[number] = replace(known, weights=known.weights + term.weights)
                 break
         else:
-            terms.append(term)
-    return replace(first, terms=tuple(terms), bias=first.bias + second.bias)
+            found.append(term)
+    return tuple(found)
 
 
 def placed(value: Sum, start: int, channels: int) -> Sum:
@@ -318,3 +337,22 @@ def diagonal_as_convolution(geometry: Diagonal, weights: np.ndarray, channels: i
     full = np.zeros((channels, count, 1, 1))
     full[geometry.channel_offset + np.arange(count), np.arange(count), 0, 0] = weights
     return Conv2d((1, 1), geometry.stride), full
+
+
+def pointwise(operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:
+    """Weights [O, C] on a sum, W2 (W1 * x + b1) + b2, as one sum, of every so many-th row and column."""
+    sy, sx = stride
+    terms = []
+    for term in value.terms:
+        geometry, own = term.geometry, term.weights
+        if isinstance(geometry, Diagonal):
+            geometry, own = diagonal_as_convolution(geometry, own, value.shape[0])
+        if isinstance(geometry, Conv2d):
+            own = ungrouped(own, geometry.groups)
+            geometry = replace(geometry, groups=1, stride=(geometry.stride[0] * sy, geometry.stride[1] * sx))
+        terms.append(FloatConnection(term.source, geometry, np.tensordot(weights, own, 1)))
+    bias = value.bias if value.bias.shape[1:] == (1, 1) else value.bias[:, ::sy, ::sx]
+    bias = np.tensordot(weights, bias, 1) + operation.bias[:, None, None]
+    size = (-(-value.shape[1] // sy), -(-value.shape[2] // sx))
+    shape = (len(weights), *size)
+    return replace(value, terms=tuple(terms), bias=bias, shape=shape, where=operation.where, path=operation.path)

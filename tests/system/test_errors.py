@@ -60,6 +60,25 @@ CHOICE = "must be one of digits, mnist, fashion-mnist, cifar10, an .npz file or 
             "convert m:f --calibration digits -o .",
             "Output '.': must be a .loom file, not a folder; name the file in it",
         ),
+        ("check net.nir", "Model 'net.nir': must be package.module:factory, not NIR, which is not read yet"),
+        (
+            "check spikeloom_convert.models:digits_cnn",
+            "Model 'spikeloom_convert.models:digits_cnn': must be given the shape of a sample, which its layers leave "
+            "open; use --input-shape C,H,W or --calibration DATA",
+        ),
+        (
+            "check m:f --input-shape 3,x",
+            "Option '--input-shape': must be C,H,W or C,L or F, like 3,32,32, not '3,x'",
+        ),
+        (
+            "check spikeloom_convert.models:digits_cnn --input-shape 1,8,8 --calibration digits",
+            "Option '--input-shape': must be left out with --calibration, whose samples have a shape",
+        ),
+        (
+            "check spikeloom_convert.models:digits_cnn --input-shape 1,8,10",
+            "Calibration: samples must have the shape that model 'Sequential' takes, not (1, 8, 10) "
+            "(mat1 and mat2 shapes cannot be multiplied (2x320 and 256x10))",
+        ),
         ("demo --samples 365 -o d", "Data 'digits': samples must be 1..364, not 365"),
     ],
 )

@@ -5,14 +5,15 @@ import torch
 from convert_models import seeded
 from spikeloom_convert.float_network import FloatNetwork
 from spikeloom_convert.fold import fold
-from spikeloom_convert.trace import by_name, trace
+from spikeloom_convert.reader import by_name
+from spikeloom_convert.trace import trace
 from torch import nn
 
 
 def folded(model: nn.Module, x: np.ndarray) -> FloatNetwork:
     traced = trace(model, x)
     shape = traced.input_shape or (*x.shape[1:], 1, 1)[:3]
-    if len(shape) == 3 and x.ndim == 3:
+    if traced.input_shape is None and x.ndim == 3:
         shape = (x.shape[1], 1, x.shape[2])
     return fold(traced.name, shape, traced.operations, traced.outputs)
 
@@ -26,8 +27,9 @@ def same(make, *shape: int, seed: int = 0) -> FloatNetwork:
         outputs = list(by_name(model(torch.from_numpy(x))).values())
     found = network.forward(torch.from_numpy(x.reshape(6, *network.input_shape)))
     for expected, got in zip(outputs, found, strict=True):
-        assert got.shape == expected.flatten(1).shape
-        assert float((got - expected.flatten(1)).abs().max()) < 1e-10
+        expected = expected.reshape(len(expected), -1)
+        assert got.shape == expected.shape
+        assert float((got - expected).abs().max()) < 1e-10
     return network
 
 

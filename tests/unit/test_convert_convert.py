@@ -239,7 +239,7 @@ def test_a_model_that_is_not_its_layers_is_refused() -> None:
     with pytest.raises(InvalidNetwork) as error:
         convert(Unusual(), X)
     assert str(error.value).startswith("Model 'Unusual': must give the outputs its layers say, not others (up to ")
-    assert str(error.value).endswith("; remove hooks and changes of the layers in forward")
+    assert str(error.value).endswith("; remove hooks, random values and changes of the layers in forward")
 
 
 NAN = X / 255.0

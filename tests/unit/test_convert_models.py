@@ -1,6 +1,7 @@
 """Models from outside: factories by name, files of weights, and the networks that come with Spikeloom."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from spikeloom.errors import InvalidNetwork
 from spikeloom_convert import convert, load_model
 from spikeloom_convert.models import digits_cnn, mlp, mnist_cnn, mnist_mlp
 from torch import nn
+from torch.nn.utils import parametrizations, prune, weight_norm
 
 MLP = "spikeloom_convert.models:mnist_mlp"
 
@@ -42,7 +44,7 @@ def test_mlp_takes_any_sizes() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "state dict", "checkpoint", "wrapped"])
+@pytest.mark.parametrize("kind", ["safetensors", "state dict", "checkpoint", "wrapped", "lightning", "old", "half"])
 def test_weights_come_from_every_kind_of_file(kind: str, tmp_path: Path) -> None:
     trained, path = mnist_mlp(seed=7), tmp_path / "weights"
     state = trained.state_dict()
@@ -52,11 +54,51 @@ def test_weights_come_from_every_kind_of_file(kind: str, tmp_path: Path) -> None
         torch.save(state, path)
     elif kind == "checkpoint":
         torch.save({"epoch": 3, "state_dict": state}, path)
-    else:
+    elif kind == "wrapped":
         torch.save({f"module.{name}": value for name, value in state.items()}, path)
+    elif kind == "lightning":
+        wrapped = {f"model.net.{name}": value for name, value in state.items()}
+        torch.save({"epoch": 3, "state_dict": wrapped | {"loss.weight": torch.ones(3)}}, path)
+    elif kind == "old":
+        torch.save(state, path, _use_new_zipfile_serialization=False)
+    else:
+        state = {name: value.half().float() for name, value in state.items()}
+        torch.save({"model": {name: value.half() for name, value in state.items()}}, path)
     model = load_model(MLP, path)
     assert not model.training
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_that_were_pruned_or_normalised_are_multiplied_out(tmp_path: Path) -> None:
+    trained, path, sample = mnist_mlp(seed=7), tmp_path / "weights", torch.rand(1, 784)
+    prune.l1_unstructured(trained.fc1, "weight", 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, and in many a checkpoint
+        weight_norm(trained.fc2)
+    torch.save(trained.state_dict(), path)
+    assert torch.allclose(load_model(MLP, path)(sample), trained(sample), atol=1e-6)
+    trained = mnist_mlp(seed=7)
+    parametrizations.weight_norm(trained.fc2)
+    torch.save(trained.state_dict(), path)
+    assert torch.allclose(load_model(MLP, path)(sample), trained(sample), atol=1e-6)
+
+
+def test_weights_of_two_models_in_one_file_are_refused(tmp_path: Path) -> None:
+    state = mnist_mlp().state_dict()
+    torch.save({f"{half}.{name}": value for half in ("net", "ema") for name, value in state.items()}, tmp_path / "w")
+    assert refusal(tmp_path / "w") == (
+        f"Weights '{tmp_path / 'w'}': must hold model '{MLP}' once, not behind 'net.' and 'ema.'; leave one in the file"
+    )
+
+
+def test_factories_may_wrap_their_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrapped_factory.py").write_text(
+        "from torch import nn\nmake = lambda: nn.DataParallel(nn.Sequential(nn.Linear(2, 3)))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    state = nn.Sequential(nn.Linear(2, 3)).state_dict()
+    torch.save(state, "w.pt")
+    assert torch.equal(load_model("wrapped_factory:make", "w.pt")[0].weight, state["0.weight"])
 
 
 def test_counters_of_batch_norms_may_be_missing(tmp_path: Path) -> None:

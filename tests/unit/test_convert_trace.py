@@ -1,6 +1,7 @@
 """Tracing: every layer that is not supported is refused by its path, and the caller's model stays as it is."""
 
 import copy
+import threading
 import warnings
 from collections.abc import Callable
 
@@ -17,12 +18,13 @@ INSTEAD = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d, MaxPool2d, Flatten, "
     "additions and torch.cat"
 )
+SIGMOID = "is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it keeps the order"
 LAYERS = {
     "MaxPool2d, overlapping": (
         nn.MaxPool2d(3, 2),
-        "stride must equal the window (3, 3), not (2, 2); use MaxPool2d((3, 3))",
+        "stride must equal the window (3, 3), not (2, 2); use MaxPool2d((2, 2)) and train on",
     ),
-    "MaxPool2d, padding": (nn.MaxPool2d(2, padding=1), "padding must be 0, not (1, 1)"),
+    "MaxPool2d, padding": (nn.MaxPool2d(2, padding=1), "padding must be 0, not (1, 1); leave it out and train on"),
     "MaxPool2d, ceil": (
         nn.MaxPool2d(4, ceil_mode=True),
         "ceil_mode must be off where the window does not divide the image; use ceil_mode=False",
@@ -30,38 +32,37 @@ LAYERS = {
     "MaxPool2d, dilation": (nn.MaxPool2d(2, dilation=2), "dilation must be 1, not (2, 2)"),
     "MaxPool2d, indices": (nn.MaxPool2d(2, return_indices=True), "return_indices must be off"),
     "FractionalMaxPool2d": (nn.FractionalMaxPool2d(2, 3), "is not supported; use MaxPool2d"),
-    "Sigmoid": (nn.Sigmoid(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
+    "Sigmoid": (nn.Sigmoid(), SIGMOID),
     "GELU": (nn.GELU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "LeakyReLU": (nn.LeakyReLU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "GroupNorm": (nn.GroupNorm(1, 4), "is not supported; use BatchNorm1d or BatchNorm2d as modules"),
     "ConvTranspose2d": (nn.ConvTranspose2d(4, 4, 3), "is not supported; use Conv2d"),
-    "ChannelShuffle": (nn.ChannelShuffle(2), f"is not supported; use {INSTEAD}"),
+    "ChannelShuffle": (nn.ChannelShuffle(2), "is not supported; use a 1x1 Conv2d"),
     "Hardtanh": (nn.Hardtanh(), "must clip to 0..a, not -1.0..1.0; use Hardtanh(0, a) or ReLU"),
     "Conv2d": (nn.Conv2d(4, 4, 3, dilation=2), "dilation must be 1, not (2, 2); use a larger kernel"),
     "Conv2d, mode": (
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
         "padding_mode must be 'zeros', not 'circular'",
     ),
-    "Conv2d, even": (
-        nn.Conv2d(4, 4, (3, 2), padding="same"),
-        "padding 'same' needs an odd kernel, not (3, 2); use a number as padding",
-    ),
     "BatchNorm2d": (
         nn.BatchNorm2d(4, track_running_stats=False),
         "must have running statistics; make it with track_running_stats=True and train it",
     ),
-    "AvgPool2d": (nn.AvgPool2d(3, 2), "stride must equal the window (3, 3), not (2, 2); use AvgPool2d((3, 3))"),
-    "AvgPool2d, padding": (nn.AvgPool2d(2, padding=1), "padding must be 0, not (1, 1)"),
+    "AvgPool2d": (
+        nn.AvgPool2d(3, 2),
+        "stride must equal the window (3, 3), not (2, 2); use AvgPool2d((2, 2)) and train on",
+    ),
+    "AvgPool2d, padding": (nn.AvgPool2d(2, padding=1), "padding must be 0, not (1, 1); leave it out and train on"),
     "AvgPool2d, ceil": (
         nn.AvgPool2d(4, ceil_mode=True),
         "ceil_mode must be off where the window does not divide the image; use ceil_mode=False",
     ),
     "AdaptiveAvgPool2d": (
         nn.AdaptiveAvgPool2d((3, 4)),
-        "output size must divide (6, 6), not (3, 4): its windows would overlap",
+        "output size must divide (6, 6), not (3, 4): its windows would overlap; use (3, 2)",
     ),
     "Linear": (nn.Linear(6, 3), "must get samples of shape (F,), not (4, 6, 6); put nn.Flatten() before it"),
-    "Flatten": (nn.Flatten(2), "must flatten to (N, 144), not reshape (4, 6, 6) to (4, 36)"),
+    "Unflatten": (nn.Unflatten(1, (2, 2)), "must flatten to (N, 144), not reshape (4, 6, 6) to (2, 2, 6, 6)"),
     "Softmax": (nn.Softmax(dim=2), "dim must be 1, the outputs, not 2"),
 }  # fmt: skip
 
@@ -84,30 +85,30 @@ def test_a_layer_that_is_not_supported_is_refused_by_its_path(layer: nn.Module, 
 CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     "max_pool2d": (
         lambda x: F.max_pool2d(x, 2, 1),
-        "stride must equal the window (2, 2), not (1, 1); use MaxPool2d((2, 2))",
+        "stride must equal the window (2, 2), not (1, 1); use MaxPool2d((2, 2)) and train on",
     ),
-    "sigmoid": (torch.sigmoid, "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
-    "mul": (lambda x: x * x, f"is not supported; use {INSTEAD}"),
-    "add": (lambda x: torch.add(x, x, alpha=2), "alpha must be 1; multiply by it before"),
+    "sigmoid": (torch.sigmoid, SIGMOID),
+    "mul": (lambda x: x * x, "must take a constant, not another activation; use additions or torch.cat"),
+    "cumsum": (lambda x: x.cumsum(1), f"is not supported; use {INSTEAD}"),
     "cat": (lambda x: torch.cat([x, x], 2), "dim must be 1, the channels, not 2"),
     "concat": (
-        lambda x: torch.concat([x, torch.zeros(2, 4, 6, 6)], 1),
+        lambda x: torch.concat([x, torch.ones(2, 4, 6, 6)], 1),
         "must join results of layers only, not constants; pad with zeros by F.pad",
     ),
     "stack": (lambda x: torch.stack([x, x], 1), "is not supported; use torch.cat over the channels and slices"),
-    "chunk": (lambda x: x.chunk(2, 1)[0], "is not supported; use torch.cat over the channels and slices"),
+    "chunk": (lambda x: x.chunk(2, 2)[0], "must split the channels, dim=1"),
     "getitem": (
         lambda x: x[:, :, 1::2],
         "must be slices of channels and steps over rows and columns from the first, x[:, a:b, ::s, ::s]",
     ),
     "pad": (
-        lambda x: F.pad(x, (1, 1)),
-        "must add channels of zeros only, not (1, 1); use padding of the next layer",
+        lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
+        "must add zeros to channels, rows and columns, not mode 'reflect'; use padding of the next layer",
     ),
     "dropout": (lambda x: F.dropout(x), "is active in evaluation too; pass training=self.training, or use nn.Dropout"),
     "clamp": (lambda x: x.clamp(-1, 1), "must clip to 0..a, not -1..1; use Hardtanh(0, a) or ReLU"),
     "mean": (lambda x: x.mean(1), "must average over height and width, dim=(2, 3); use AdaptiveAvgPool2d(1)"),
-    "sum": (lambda x: x / x.sum().item(), "must keep samples apart, not turn (2, 4, 6, 6) into ()"),
+    "sum": (lambda x: x / x.sum(), "must keep samples apart, not turn (2, 4, 6, 6) into ()"),
     "truediv": (
         lambda x: 1 / x,
         "must have one constant that keeps the shape; use a BatchNorm or fold it into a layer",
@@ -116,7 +117,10 @@ CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
         lambda x: x - torch.arange(6.0),
         "a constant must be the same at every place of a channel; give it the shape (1, C, 1, 1)",
     ),
-    "permute": (lambda x: x.permute(0, 2, 3, 1), f"is not supported; use {INSTEAD}"),
+    "permute": (
+        lambda x: x.permute(0, 2, 3, 1),
+        "is not supported; use samples that are stored as (N, C, H, W) or (N, C, L), and axes in that order throughout",
+    ),
     "view": (lambda x: x.view(1, -1), "must keep samples apart, not turn (2, 4, 6, 6) into (1, 288)"),
 }  # fmt: skip
 
@@ -155,7 +159,7 @@ def test_control_flow_on_data_is_refused() -> None:
         trace(Flow(), SAMPLES)
     assert str(error.value) == (
         "Model 'Flow': forward must be a fixed chain of layers, not depend on its data "
-        "(symbolically traced variables cannot be used as inputs to control flow)"
+        "(bool of a tensor); decide by shapes, or remove it"
     )
 
 
@@ -248,12 +252,12 @@ def test_something_else_than_a_module_is_refused() -> None:
 
 def test_a_model_that_cannot_be_copied_is_refused() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    model[1].extra = model[1].weight * 2  # a tensor with a history, as pruning leaves behind
+    model[1].lock = threading.Lock()
     with pytest.raises(InvalidNetwork) as error:
         trace(model, SAMPLES)
     assert str(error.value) == (
-        "Model 'Sequential': must be copyable, but copy.deepcopy fails; "
-        "make pruned or normalised weights permanent first"
+        "Model 'Sequential': must be copyable, but copy.deepcopy fails (TypeError); "
+        "remove what holds files, locks or graphs of gradients from it"
     )
 
 

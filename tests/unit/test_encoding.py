@@ -66,6 +66,13 @@ def test_floats_far_beyond_the_range_are_clipped_without_a_warning() -> None:
     assert encode(source(16), x).ravel().tolist() == [0, 65535]
 
 
+def test_images_without_a_channel_are_grey_ones_where_the_input_is_grey() -> None:
+    grey = Input("input", (1, 3, 4), 4, scale=1 / 16)
+    x = np.random.default_rng(0).random((5, 3, 4))
+    np.testing.assert_array_equal(encode(grey, x), encode(grey, x[:, None]))
+    assert as_samples("x", x).shape == (5, 3, 1, 4)  # sequences, where nothing is known of the input
+
+
 def test_encoding_does_not_touch_the_samples() -> None:
     pixels = np.full((1, 1), 200, np.uint8)
     pixels.setflags(write=False)

@@ -1,0 +1,198 @@
+"""Models in the styles that people write: each folds into its own outputs, or is refused by the module's name."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from folding import names, same
+from outside_models import SHAPES, STYLES, conv, headed, linear, small, written
+from spikeloom import golden
+from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
+from spikeloom_convert import convert
+from spikeloom_convert.trace import trace
+from torch import nn
+
+IMAGES = np.random.default_rng(0).random((6, 3, 12, 12))
+ACTIVATION = "ReLU, ReLU6 or Hardtanh(0, a)"
+DATA = "forward must be a fixed chain of layers, not depend on its data"
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_model_from_outside_folds_into_its_own_outputs(style: str) -> None:
+    same(STYLES[style], *SHAPES.get(style, (3, 12, 12)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_models_of_any_precision_are_converted(dtype: torch.dtype) -> None:
+    network = convert(small().to(dtype), IMAGES, timesteps=8, weight_bits=8)
+    assert golden.evaluate(network, IMAGES).shape == (6, 5)
+
+
+def test_padding_on_one_side_becomes_a_rim_of_zeros_in_the_kernel() -> None:
+    layer = same(STYLES["padded on one side"], 3, 12, 12).layers[0]
+    geometry, weights = layer.incoming[0].geometry, layer.incoming[0].weights
+    assert (geometry.padding, geometry.kernel) == ((1, 1), (4, 4))
+    assert not weights[:, :, 0].any()
+    assert not weights[:, :, :, 0].any()
+
+
+def test_1x1_layers_without_an_activation_between_them_are_one() -> None:
+    network = same(STYLES["inverted residuals"], 3, 12, 12)
+    assert names(network)[1:3] == ["conv1_conv_0_0", "conv1_conv_1_0"]
+    assert any("composed with" in note for note in network.notes)
+
+
+def test_a_sum_of_activations_is_a_population_where_a_kernel_follows() -> None:
+    network = same(STYLES["activations added without a ReLU"], 3, 12, 12)
+    assert [(layer.name, layer.fires) for layer in network.layers] == [
+        ("c", True), ("e", True), ("add", True), ("d", True), ("f", False),
+    ]  # fmt: skip
+    assert network.notes == (
+        "Model 'Net' (call of add) has a population of its own: Layer 'd' (Conv2d) follows without a ReLU",
+    )
+
+
+def test_repeated_channels_are_one_connection() -> None:
+    (connection,) = same(STYLES["grey repeated"], 1, 12, 12).layers[0].incoming
+    assert connection.weights.shape == (4, 1, 3, 3)
+
+
+def test_grey_images_without_a_channel_are_run_as_they_were_calibrated() -> None:
+    images = np.random.default_rng(0).random((12, 12, 10))
+    network = convert(STYLES["grey images"](), images)
+    assert network.inputs[0].shape == (1, 12, 10)
+    assert (golden.evaluate(network, images) == golden.evaluate(network, images[:, None])).all()
+
+
+REFUSED = {
+    "sigmoid": (headed(lambda s, x: torch.sigmoid(s.c(x))),
+                f"Model 'Net' (call of sigmoid): is not supported; use {ACTIVATION}; a last one may be left out, "
+                f"as it keeps the order"),
+    "gelu": (headed(lambda s, x: F.gelu(s.c(x))), f"Model 'Net' (call of gelu): is not supported; use {ACTIVATION}"),
+    "where": (headed(lambda s, x: torch.where(s.c(x) > 0, s.c(x), 0)),
+              f"Model 'Net' (call of gt): is not supported; use {ACTIVATION}"),
+    "attention": (written(lambda s, x: s.f(F.scaled_dot_product_attention(x, x, x).flatten(1)), f=linear(432)),
+                  "Model 'Net' (call of scaled_dot_product_attention): is not supported; use Linear and Conv2d"),
+    "attention as a module": (
+        written(lambda s, x: s.f(s.a(x.flatten(2), x.flatten(2), x.flatten(2))[0].flatten(1)), f=linear(432),
+                a=lambda: nn.MultiheadAttention(144, 2, batch_first=True)),
+        "Layer 'a' (MultiheadAttention): is not supported; use Linear and Conv2d"),
+    "recurrence": (written(lambda s, x: s.f(s.r(x.flatten(2))[0][:, -1]), r=lambda: nn.GRU(144, 4, batch_first=True),
+                           f=linear()), "Layer 'r' (GRU): is not supported; use Conv1d over the whole sequence"),
+    "a branch on values": (headed(lambda s, x: F.relu(s.c(x if x.mean() > 0 else -x))),
+                           f"Model 'Net': {DATA} (bool of a tensor); decide by shapes, or remove it"),
+    "a number from values": (headed(lambda s, x: F.relu(s.c(x)) * x.max().item()),
+                             f"Model 'Net': {DATA} (item of a tensor); decide by shapes, or remove it"),
+    "an array from values": (headed(lambda s, x: F.relu(s.c(x)) * float(np.asarray(x).max())),
+                             f"Model 'Net': {DATA} (numpy of a tensor); decide by shapes, or remove it"),
+    "assignment": (headed(lambda s, x: (x.__setitem__(0, 0), F.relu(s.c(x)))[1]),
+                   f"Model 'Net': {DATA} (assignment to a part of a tensor); compute the whole of it"),
+    "samples one by one": (written(lambda s, x: torch.stack([s.f(s.c(r[None]).mean((2, 3)))[0] for r in x]), c=conv(),
+                                   f=linear()),
+                           "Model 'Net' (call of getitem): must keep samples apart, not turn (2, 3, 12, 12) into "
+                           "(3, 12, 12)"),
+    "a root from values": (headed(lambda s, x: F.relu(s.c(x)) * math.sqrt(x.mean())),
+                           f"Model 'Net': {DATA} (sqrt of a tensor); decide by shapes, or remove it"),
+    "a whole tensor from values": (headed(lambda s, x: F.relu(s.c(x)) + torch.tensor(x.mean())),
+                                   "Model 'Net': forward must be a fixed chain of layers that torch.fx can trace "
+                                   "(len() of a 0-d tensor)"),
+    "repeated places": (headed(lambda s, x: F.relu(s.c(x.repeat(1, 1, 2, 2)))),
+                        "Model 'Net' (call of repeat): must repeat channels only, not turn (3, 12, 12) into "
+                        "(3, 24, 24)"),
+    "flipped places": (headed(lambda s, x: F.relu(s.c(x.flip(2)))),
+                       "Model 'Net' (call of flip): is not supported; use a 1x1 Conv2d"),
+    "classes": (written(lambda s, x: s.m(x).argmax(1), m=small),
+                "Model 'Net' (call of argmax): is not supported; use the outputs it is taken of, which keep the order"),
+    "another call": (headed(lambda s, x: s.c(x if torch.is_tensor(x) else torch.stack(x))),
+                     "Model 'Net': forward must be a fixed chain of layers that torch.fx can trace (stack(): argument "
+                     "'tensors' (position 1) must be tuple of Tensors, not Tensor)"),
+    "an argument nobody knows": (headed(lambda s, x: torch.add(F.softmax(s.c(x), 1, dtype=x.dtype), 1, out=None)),
+                                 "Model 'Net' (call of add): must have one constant that keeps the shape; use a "
+                                 "BatchNorm or fold it into a layer"),
+    "statistics of the batch": (headed(lambda s, x: F.batch_norm(s.c(x), None, None, training=True)),
+                                "Model 'Net' (call of batch_norm): must use running statistics, not those of the "
+                                "batch; pass training=self.training"),
+    "weights first": (written(lambda s, x: s.w @ x.flatten(1).reshape(2, 432, 1), w=lambda: torch.ones(5, 432)),
+                      "Model 'Net' (call of matmul): must take what the layer before it gives first, and weights as "
+                      "the second argument"),
+    "a padding that is not zero": (headed(lambda s, x: F.relu(s.c(F.pad(x, (1, 1, 1, 1), value=0.5)))),
+                                   "Model 'Net' (call of pad): must add zeros to channels, rows and columns, not 0.5; "
+                                   "use padding of the next layer"),
+    "a module that pads otherwise": (headed(lambda s, x: F.relu(s.c(s.p(x))), p=lambda: nn.ConstantPad2d(1, 2.0)),
+                                     "Layer 'p' (ConstantPad2d): must pad with zeros, not 2.0; use ZeroPad2d"),
+    "a module that cuts": (headed(lambda s, x: F.relu(s.c(s.p(x))), p=lambda: nn.ZeroPad2d(-1)),
+                           "Layer 'p' (ZeroPad2d): must add rows and columns, not cut them: (-1, -1, -1, -1); use "
+                           "slices in the samples"),
+    "another threshold": (headed(lambda s, x: s.t(s.c(x)), t=lambda: nn.Threshold(1, 0)),
+                          "Layer 't' (Threshold): must be Threshold(0, 0), not (1, 0); use ReLU"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_counterpart_is_refused_by_its_place_with_the_nearest_that_works(name: str) -> None:
+    make, message = REFUSED[name]
+    with pytest.raises(UnsupportedLayer) as error:
+        trace(make(), IMAGES)
+    assert str(error.value) == message
+
+
+FOLDS = {
+    "pooling": (headed(lambda s, x: F.relu(s.c(F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 2)))),
+                "Model 'Net' (call of max_pool2d): must not follow zeros around images; pad for a Conv2d only"),
+    "no activation": (headed(lambda s, x: F.relu(s.d(F.pad(s.c(x), (1, 1)))), d=conv(4, 4)),
+                      "Model 'Net' (call of pad): must not follow Layer 'c' (Conv2d) without an activation; "
+                      "put a ReLU between them"),
+    "moved axes": (headed(lambda s, x: F.relu(s.c(F.relu(s.e(x.mean(2))).unsqueeze(1))), c=conv(1),
+                          e=lambda: nn.Conv1d(3, 6, 3)),
+                   "Layer 'c' (Conv2d): must get the axes of the layer before it, (6, 1, 10), not reshaped to "
+                   "(1, 6, 10)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOLDS)
+def test_what_does_not_fold_exactly_is_refused(name: str) -> None:
+    make, message = FOLDS[name]
+    with pytest.raises(UnsupportedLayer) as error:
+        same(make, 3, 12, 12)
+    assert str(error.value) == message
+
+
+def test_a_forward_pass_that_wants_more_than_samples_is_refused() -> None:
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return x + labels
+
+    with pytest.raises(InvalidData) as error:
+        trace(Net(), IMAGES)
+    message = str(error.value)
+    assert message.startswith("Model 'Net': forward must take the samples alone, all else by default (")
+    assert message.endswith("missing 1 required positional argument: 'labels')")
+
+
+def test_a_forward_pass_that_does_not_run_is_refused() -> None:
+    with pytest.raises(InvalidNetwork) as error:
+        trace(written(lambda s, x: s.nothing(x))(), IMAGES)
+    assert str(error.value) == (
+        "Model 'Net': forward must run, but raises AttributeError ('Net' object has no attribute 'nothing')"
+    )
+
+
+def test_scripts_within_a_model_are_refused_by_their_path() -> None:
+    model = small()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model[2] = torch.jit.trace(nn.ReLU(), torch.zeros(1, 4, 10, 10))
+    with pytest.raises(InvalidNetwork) as error:
+        trace(model, IMAGES)
+    assert str(error.value) == (
+        "Model 'Sequential': '2' must be a plain module, not TorchScript; convert the model it was made from"
+    )
+
+
+def test_files_that_define_models_are_left_as_they_were() -> None:
+    model = STYLES["checks of shapes"]()
+    trace(model, IMAGES)
+    assert "isinstance" not in type(model).forward.__globals__
