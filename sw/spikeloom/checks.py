@@ -86,6 +86,11 @@ def provenance_violations(provenance: "Provenance") -> list[str]:
         return ["provenance must be text, a tuple of notes, and tables of accuracies and versions"]
     if sum(map(len, texts)) > MAX_TEXT:
         return [f"provenance must have at most {MAX_TEXT} characters, not {sum(map(len, texts))}"]
+    options = provenance.options
+    if not isinstance(options, dict) or not all(
+        isinstance(name, str) and (isinstance(value, bool | str) or is_finite(value)) for name, value in options.items()
+    ):
+        return ["provenance: options must be text, numbers, true or false by name"]
     for what, table in (("units", provenance.units), ("worths", provenance.worths)):
         scales = table.values() if isinstance(table, dict) else (None,)
         if not all(isinstance(item, tuple) and all(is_finite(number) for number in item) for item in scales):

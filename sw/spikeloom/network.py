@@ -110,6 +110,7 @@ class Provenance:
     Parameters
     ----------
     model, method, notes, accuracy, versions : free text and figures.
+    options : of the method, by name.
     units : what one unit of potential is in the model's units, of every channel, by population.
     worths : what a code of a train stands for there, or, in a synchronous network, a spike of the average time step.
     """
@@ -119,6 +120,7 @@ class Provenance:
     notes: tuple[str, ...] = ()
     accuracy: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    options: dict[str, bool | int | float | str] = field(default_factory=dict)
     units: dict[str, tuple[float, ...]] = field(default_factory=dict)
     worths: dict[str, tuple[float, ...]] = field(default_factory=dict)
 

@@ -1,7 +1,7 @@
 """The whole conversion: a trained module and calibration samples in, a spiking network on the integer line out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -129,7 +129,7 @@ def convert(
                 made = quantise(prepared.network, source, codes, seen, own_rule, name=name, advance=advance)
                 candidates.append(Candidate.measure(rule, made, reference))
             best = choose(candidates)
-        network = with_relay(with_provenance(best, reference, method, len(fit)))
+        network = with_relay(with_provenance(best, reference, method, asdict(chosen), len(fit)))
         return profiled(network, fit.x)
 
 

@@ -16,9 +16,7 @@ from spikeloom.network import Network, Population
 from spikeloom.neuron import Neuron, Silent
 
 from .float_network import INPUT, FloatLayer, FloatNetwork
-from .quantise_layer import layer_offsets
 from .spiking import FloatNeuron, SpikingNetwork, averages, fired
-from .synapses import Train
 
 Values = dict[str, torch.Tensor]
 
@@ -174,8 +172,9 @@ def float_snn(network: FloatNetwork, integers: Network) -> FloatSNN:
         if integers.schedule == "two-phase":
             neurons[layer.name], coarse[layer.name] = _coding(population, population.neuron, units, worths)
         else:
-            offset = _missing_shift(network, integers, layer, population.neuron, units)
-            neurons[layer.name], coarse[layer.name] = _firing(layer, population.neuron, units, worths, offset)
+            theta = population.neuron.theta[0] / (2 * integers.timesteps)
+            shift = theta if integers.provenance.options.get("shift") else None  # of optimal conversion
+            neurons[layer.name], coarse[layer.name] = _firing(layer, population.neuron, units, worths, shift)
     return FloatSNN(network, integers, neurons, coarse)
 
 
@@ -219,25 +218,6 @@ def _coding(population: Population, neuron: Neuron, units: np.ndarray, worths: n
     )
 
 
-def _missing_shift(
-    network: FloatNetwork, integers: Network, layer: FloatLayer, neuron: Neuron, units: np.ndarray
-) -> np.ndarray | None:
-    """theta/(2T), in units, where the drive has it on top of the bias and the integers do not keep the two apart.
-
-    The rest of the difference makes up for rounded weights, which the float network does not have.
-    """
-    if neuron.drive is None or neuron.step_gamma is not None or neuron.fire_pos is not None or neuron.initial.any():
-        return None
-    shapes = {item.source: network.shape(item.source) for item in layer.incoming}
-    zero = {INPUT: integers.inputs[0].zero}
-    empty, one = torch.zeros(0), torch.ones(0)
-    trains = {name: Train(empty, one, 1, zero.get(name, 0.0)) for name in shapes}
-    values, places = layer_offsets(layer, shapes, trains)
-    offset = values[:, places[0][:, None], places[1]].reshape(layer.shape[0], -1).T / units
-    half = neuron.theta[0] / (2 * neuron.timesteps)
-    return half if float(np.median((neuron.drive - offset) / half)) > 0.5 else None
-
-
 def _firing(
     layer: FloatLayer, neuron: Neuron, units: np.ndarray, worths: np.ndarray, shift: np.ndarray | None
 ) -> tuple[Firing, Firing]:
@@ -257,6 +237,7 @@ def _firing(
         growth=neuron.growth,
         reset_kind=neuron.reset_kind,
         signed=neuron.signed,
+        reset_neg=row(neuron.reset_neg),
     )
     if neuron.step_gamma is None:
         scaled = _scaled(replace(raw, shift=shift), units)
@@ -276,7 +257,7 @@ def _firing(
 
 def _scaled(neuron: FloatNeuron, units: np.ndarray) -> FloatNeuron:
     """A neuron in units of potential, in the model's."""
-    names = ("theta", "fire_pos", "fire_neg", "initial", "shift", "gamma")
+    names = ("theta", "fire_pos", "fire_neg", "reset_neg", "initial", "shift", "gamma")
     vectors = {name: getattr(neuron, name) for name in names}
     return replace(neuron, **{name: value * units for name, value in vectors.items() if value is not None})
 

@@ -1,7 +1,7 @@
 """Choose between quantised candidates by what they do on samples that no threshold was fitted on."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 
@@ -110,7 +110,9 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     return min((item for item in likely if item.error <= near), key=lambda item: (item.sops, item.error))
 
 
-def with_provenance(best: Candidate, reference: Reference, method: str, fitted: int) -> Network:
+def with_provenance(
+    best: Candidate, reference: Reference, method: str, options: Mapping[str, bool | int | float | str], fitted: int
+) -> Network:
     """The chosen network with what is known about it."""
     accuracy: dict[str, float] = {}
     ann = reference.accuracy(reference.classes)
@@ -121,5 +123,7 @@ def with_provenance(best: Candidate, reference: Reference, method: str, fitted: 
     packages = {"spikeloom": spikeloom.__version__, "python": platform.python_version()}
     packages |= {name: metadata.version(name) for name in ("torch", "numpy")}
     notes = (f"{best.rule}", f"fitted on {fitted} samples, measured on {samples}", *best.network.provenance.notes)
-    known = replace(best.network.provenance, method=method, notes=notes, accuracy=accuracy, versions=packages)
+    known = replace(
+        best.network.provenance, method=method, options=dict(options), notes=notes, accuracy=accuracy, versions=packages
+    )
     return replace(best.network, provenance=known)
