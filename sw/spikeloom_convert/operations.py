@@ -103,7 +103,7 @@ class PadChannels(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Add(Operation):
-    """x + y, the two inputs; x - y if `negative`."""
+    """The sum of all inputs, of one or more; x - y of two if `negative`."""
 
     negative: bool = False
 
