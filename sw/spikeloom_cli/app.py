@@ -10,7 +10,7 @@ from typing import TextIO
 
 import typer
 
-from . import board_commands, build_commands, demo_command, network_commands
+from . import board_commands, build_commands, demo_command, network_commands, nir_command
 from .output import Answer, reserved_stdout
 
 CHECK_FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -27,6 +27,7 @@ app = typer.Typer(
 for command, summary in (
     (network_commands.convert, "a trained PyTorch model to a spiking network, one .loom file"),
     (network_commands.show, "what a network consists of, with proven widths"),
+    (nir_command.export, "a network as a .nir file, for other frameworks"),
     (network_commands.run, "accuracy and cost of a network, by the golden model"),
     (build_commands.generate, "the core of a network: Verilog, memories, manifest"),
     (build_commands.simulate, "the gates against the golden model, bit by bit"),
