@@ -106,7 +106,7 @@ def _violations(network: Network) -> list[str]:
         neuron = item.neuron
         wrong = [f"growth must be at most 1, not {neuron.growth:g}"] if neuron.growth > 1 else []
         if neuron.drive is not None and (neuron.drive != neuron.drive[:1]).any():
-            wrong.append("drive must be the same at the border as inside")
+            wrong.append("drive must be the same at the border as inside; convert it without mean and std")
         if isinstance(neuron, Neuron):
             wrong += _unlike_nir(neuron)
         found += [f"population '{item.name}': {what}" for what in wrong]
@@ -233,7 +233,7 @@ def _weights(connection: Connection, source: Shape, target: Shape, drive: np.nda
     if source[1:] == (1, 1) and target[1:] == (1, 1) and geometry.kernel == (1, 1) and geometry.pool == (1, 1):
         return _matrix(ungrouped(weights, geometry.groups)[:, :, 0, 0], drive, told)
     return nir.Conv2d(
-        input_shape=None,  # what NIR makes of it is wrong for groups
+        input_shape=source[1:],
         weight=weights,
         stride=geometry.stride,
         padding=geometry.padding,
