@@ -32,12 +32,11 @@ def conv2d(rng: np.random.Generator, inputs: int, outputs: int, kernel: int = 3,
     return nir.Conv2d(**{"input_shape": None, "weight": weight} | plain | fields)
 
 
-def chain(shape: tuple[int, ...], *nodes: Any, **named: Any) -> nir.NIRGraph:
-    """Input, nodes named n1, n2, ... or as given, output."""
-    every = {f"n{number}": node for number, node in enumerate(nodes, 1)} | named
-    parts = {"input": nir.Input(np.array(shape)), **every, "output": nir.Output(None)}
+def chain(shape: tuple[int, ...], *nodes: Any, outputs: int = 3) -> nir.NIRGraph:
+    """Input, nodes named n1, n2, ..., output."""
+    every = {f"n{number}": node for number, node in enumerate(nodes, 1)}
+    parts = {"input": nir.Input(np.array(shape)), **every, "output": nir.Output(np.array([outputs]))}
     names = list(parts)
-    parts["output"] = nir.Output(np.array([1]))
     return nir.NIRGraph(parts, list(pairwise(names)), type_check=False)
 
 

@@ -61,12 +61,13 @@ def convert(
     ),
     json: Json = False,
 ) -> Answer:
-    """Convert a trained PyTorch model to a quantised spiking network, one .loom file.
+    """Convert a trained PyTorch model, or a spiking network as NIR, to a quantised spiking network, one .loom file.
 
     \b
     Example:
       spikeloom convert spikeloom_convert.models:mnist_mlp --weights mlp.safetensors \\
         --calibration mnist --data-dir data --timesteps 4 --weight-bits 6 -o mlp.loom
+      spikeloom convert net.nir --calibration digits --timesteps 16 --reset soft -o net.loom
     """
     from spikeloom import datasets
 

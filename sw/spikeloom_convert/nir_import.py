@@ -243,9 +243,9 @@ class _Builder:
         """A readout that counts, where the network ends in spikes; nothing else where it ends in weights."""
         number = place.source
         self.operations.append(Add("Readout", "readout", place.before, place.before, inputs=(number,)))
-        while isinstance(self.operations[number], AveragePool | Affine):
+        while number >= 0 and isinstance(self.operations[number], AveragePool | Affine):
             number = (self.operations[number].inputs or (-1,))[0]
-        if isinstance(last := self.operations[number], Rectify):
+        if number >= 0 and isinstance(last := self.operations[number], Rectify):
             self.notes.append(f"the readout counts the spikes of {last.where}")
 
 

@@ -273,7 +273,7 @@ _CURRENT = "must have no synaptic current of its own, which no neuron here has"
 OTHERS = {
     nir.CubaLIF: f"{_CURRENT}; train with LIF or IF",
     nir.CubaLI: f"{_CURRENT}; train with LI or I",
-    nir.Threshold: "must be a neuron with a potential, not a bare threshold; use IF, or LIF with tau = dt and no rest",
+    nir.Threshold: "must be a neuron with a potential, not a bare threshold; use IF or LIF",
     nir.Delay: "must be left out, spikes are heard in the time step they are fired in; train without delays",
 }
 OTHERWISE = (

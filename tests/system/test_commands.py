@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import Command
 
-NAMES = ("convert", "show", "run", "generate", "simulate", "synth", "boards", "doctor", "demo")
+NAMES = ("convert", "show", "export", "run", "generate", "simulate", "synth", "boards", "doctor", "demo")
 
 
 def test_help_lists_what_there_is_and_nothing_else(spikeloom: Command) -> None:

@@ -11,6 +11,7 @@ from nir_graphs import DT, affine, chain, conv2d, mlp, neuron
 from spikeloom import Diagonal, InvalidData, InvalidNetwork, SpikeloomError, UnsupportedLayer, golden
 from spikeloom_convert import convert_nir, export_nir
 from spikeloom_convert.nir_import import NirOptions, import_graph
+from spikeloom_convert.response import Step
 from spikeloom_convert.spiking import SpikingNetwork, averages
 
 X = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), dtype=np.uint8)
@@ -237,6 +238,13 @@ def test_converted_exported_and_converted_again_has_the_same_digest(tmp_path: An
     assert (again.digest, again.provenance) == (network.digest, network.provenance)
 
 
+def test_a_step_is_1_from_its_threshold_on() -> None:
+    step = Step("n", (1.0, 2.0))
+    u = torch.tensor([[0.5, 2.0], [1.0, 1.5]]).reshape(2, 2, 1, 1)
+    assert step(u).flatten(1).tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    assert step.range == (0.0, 1.0)
+
+
 OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "all": (
         {"dt": -1.0, "reset": "none", "v_min": -1.0, "round_leak": 1},
@@ -246,8 +254,8 @@ OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "dt": ({"dt": float("nan")}, "NIR options: dt must be a positive number, not nan"),
     "settings": (
         {"timesteps": 257, "weight_bits": 9, "input_timesteps": 17},
-        "Convert: timesteps must be an integer in 1..256, not 257; input_timesteps must be an integer in 1..16, not 17; "
-        "weight_bits must be an integer in 2..8, not 9",
+        "Convert: timesteps must be an integer in 1..256, not 257; input_timesteps must be an integer in 1..16, not "
+        "17; weight_bits must be an integer in 2..8, not 9",
     ),
 }
 
