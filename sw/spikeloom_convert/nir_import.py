@@ -22,7 +22,7 @@ from spikeloom.geometry import Shape
 
 from .fold import fold
 from .nir_graph import Wiring, where, wiring
-from .nir_nodes import Place, Step, by_channel, image_of, integers, numbers, read
+from .nir_nodes import LEAST, MOST, Place, Step, by_channel, image_of, numbers, read, shape_of
 from .operations import Add, Affine, AveragePool, Operation, Rectify
 from .response import Step as Spike
 from .spiking import FloatNeuron, SpikingNetwork
@@ -57,8 +57,8 @@ class NirOptions:
 
     def __post_init__(self) -> None:
         found = []
-        if self.dt is not None and not (is_finite(self.dt) and self.dt > 0):
-            found.append(f"dt must be a positive number, not {shown(self.dt)}")
+        if self.dt is not None and not (is_finite(self.dt) and LEAST <= self.dt <= MOST):
+            found.append(f"dt must be a number in {LEAST:g}..{MOST:g}, not {shown(self.dt)}")
         if not isinstance(self.reset, str) or self.reset not in RESETS:
             found.append(f"reset must be {' or '.join(RESETS)}, not {shown(self.reset)}")
         if self.v_min is not None:
@@ -102,6 +102,12 @@ def import_graph(
     for name in wired.nodes:
         built.add(name)
     network = fold("NIR", built.shape, built.operations, low=span[0], high=span[1])
+    for layer in network.layers:
+        largest = max(np.abs(layer.bias).max(), *(np.abs(item.weights).max() for item in layer.incoming))
+        if not largest <= MOST * MOST:
+            raise InvalidNetwork(
+                f"{layer.where}: weights must lie in +-{MOST * MOST:g}, not reach {largest:g}; rescale"
+            )
     neurons = {
         layer.name: built.neurons[layer.response.node] for layer in network.layers if isinstance(layer.response, Spike)
     }
@@ -161,7 +167,7 @@ class _Builder:
     def _input_shape(self, samples: Shape | None) -> tuple[Shape, bool]:
         node = self.wired.nodes[self.name]
         who = where(self.name, node)
-        given = integers(node, "input_type", who, (getattr(node, "input_type", None) or {}).get("input"))
+        given = shape_of(node, who)
         shape = image_of(given[1:] if len(given) > 1 and given[0] == 1 and len(given) == 4 else given, who)
         if samples is None or samples == shape:
             return shape, False
@@ -196,8 +202,8 @@ class _Builder:
             self.readout_growth = growth
             return Step(Add(*place.heads(place.before), inputs=(number,)), place.before)
         theta = by_channel(node, "v_threshold", place)
-        if theta.min() <= 0:
-            raise UnsupportedLayer(f"{place.where}: v_threshold must be positive, not {theta.min():g}")
+        if theta.min() < LEAST:
+            raise UnsupportedLayer(f"{place.where}: v_threshold must be at least {LEAST:g}, not {theta.min():g}")
         if node.v_reset is not None and (bad := by_channel(node, "v_reset", place)).any():
             raise UnsupportedLayer(f"{place.where}: v_reset must be 0, not {bad[bad != 0][0]:g}; shift the potential")
         self.neurons[place.name] = FloatNeuron(np.ones(len(theta)), theta, growth=growth, reset_kind=self.options.reset)
@@ -210,8 +216,8 @@ class _Builder:
         if not isinstance(node, _LEAKY):
             return gain, np.zeros(len(gain)), 1.0
         tau = by_channel(node, "tau", place)
-        if tau.min() <= 0:
-            raise InvalidNetwork(f"{place.where}: tau must be positive, not {tau.min():g}")
+        if tau.min() < LEAST:
+            raise InvalidNetwork(f"{place.where}: tau must be at least {LEAST:g}, not {tau.min():g}")
         part = self.dt / tau
         return gain / tau, part * by_channel(node, "v_leak", place), self._growth(part, place)
 
@@ -265,7 +271,7 @@ def _time_step(wired: Wiring, options: NirOptions) -> float:
     neurons = {name: node for name, node in wired.nodes.items() if isinstance(node, _NEURONS)}
     every = [numbers(node, "r", where(name, node)).ravel() for name, node in neurons.items()]
     found = np.concatenate(every) if every else np.ones(1)
-    if found.min() <= 0 or found.max() - found.min() > _CLOSE * found.max():
+    if found.min() < 1 / MOST or found.max() - found.min() > _CLOSE * found.max():
         span = f"{found.min():g}..{found.max():g}"
         raise InvalidNetwork(f"Graph: dt must be given where R differs or is not positive ({span}), not left out")
     return 1.0 / float(found.max())

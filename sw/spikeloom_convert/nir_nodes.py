@@ -13,6 +13,7 @@ from spikeloom.geometry import Pair, Shape
 from .operations import Affine, AveragePool, Convolution, Linear, Operation
 
 MAX_POPULATION = 1 << 22  # neurons, or values on the way, of a node
+LEAST, MOST = 1e-15, 1e15  # of what is divided by, and of any number: products of them stay in float32
 _TENSOR_AXES = 3
 
 
@@ -70,11 +71,16 @@ def numbers(node: nir.NIRNode, field: str, where: str) -> np.ndarray:
     """A parameter as float64; InvalidNetwork where it is no array of finite numbers."""
     value = getattr(node, field)
     try:
-        found = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise InvalidNetwork(f"{where}: {field} must be numbers, not {shown(value)}") from None
+        found = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # the last from tensors that want a gradient
+        found = np.empty(0, object)
+    if found.dtype.kind not in "biuf":
+        raise InvalidNetwork(f"{where}: {field} must be numbers, not {shown(value)}")
+    found = found.astype(np.float64)
     if bad := int((~np.isfinite(found)).sum()):
         raise InvalidNetwork(f"{where}: {field} must be finite, not NaN or infinite ({bad} of {found.size})")
+    if not (np.abs(found) <= MOST).all():
+        raise InvalidNetwork(f"{where}: {field} must lie in +-{MOST:g}, not reach {np.abs(found).max():g}; rescale it")
     if not found.size:
         raise InvalidNetwork(f"{where}: {field} must hold at least one number, not shape {found.shape}")
     return found
@@ -109,7 +115,7 @@ def read(node: nir.NIRNode, place: Place) -> Step:
 
 def _same(node: nir.NIRNode, place: Place) -> Step:
     """An input or output, whose shape has to be that of what it gets."""
-    given = integers(node, "input_type", place.where, getattr(node, "input_type", {}).get("input"))
+    given = shape_of(node, place.where)
     if math.prod(given) != math.prod(place.before):
         raise InvalidNetwork(f"{place.where}: shape must be that of its source, {place.before}, not {shown(given)}")
     return Step(None, place.before, place.flat)
@@ -217,8 +223,8 @@ def _scale(node: nir.Scale, place: Place) -> Step:
 def _flatten(node: nir.Flatten, place: Place) -> Step:
     """Which axes there are is only known of the graph: all that matters must become one."""
     ends = [integers(node, field, place.where, length=1, least=-8)[0] for field in ("start_dim", "end_dim")]
-    given = (node.input_type or {}).get("input")
-    shape = place.before if given is None else integers(node, "input_type", place.where, given)
+    known = isinstance(node.input_type, dict) and node.input_type.get("input") is not None
+    shape = shape_of(node, place.where) if known else place.before
     if math.prod(shape) != math.prod(place.before):
         raise InvalidNetwork(f"{place.where}: input_type must be {place.before}, not {shown(shape)}")
     first, last = (end + len(shape) if end < 0 else end for end in ends)
@@ -229,6 +235,12 @@ def _flatten(node: nir.Flatten, place: Place) -> Step:
             f"use start_dim 0 and end_dim -1"
         )
     return Step(None, place.before, True)
+
+
+def shape_of(node: nir.NIRNode, where: str) -> tuple[int, ...]:
+    """The one shape in the type of what a node gets."""
+    given = node.input_type
+    return integers(node, "input_type", where, given.get("input") if isinstance(given, dict) else None)
 
 
 def integers(

@@ -60,8 +60,8 @@ def _arrays(graph: nir.NIRGraph) -> dict[str, np.ndarray]:
 
 def _whole(node: Any, shift: int) -> np.ndarray:
     """Weights int8 of a node that holds them times 2^shift; what is no integer is not taken for one."""
-    weights = np.asarray(node.weight, np.float64) / 2.0**shift
-    if not (np.abs(weights) <= 127).all() or (weights != np.rint(weights)).any():
+    weights = np.asarray(node.weight) / 2.0**shift
+    if weights.dtype.kind != "f" or not (np.abs(weights) <= 127).all() or (weights != np.rint(weights)).any():
         raise ValueError("weights are no integers of at most 8 bits")
     return weights.astype(np.int8)
 

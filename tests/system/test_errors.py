@@ -52,7 +52,7 @@ CHOICE = "must be one of digits, mnist, fashion-mnist, cifar10, an .npz file or 
         ),
         (
             "convert net.nir --calibration digits --reset none --dt 0",
-            "NIR options: dt must be a positive number, not 0.0; reset must be hard or soft, not 'none'",
+            "NIR options: dt must be a number in 1e-15..1e+15, not 0.0; reset must be hard or soft, not 'none'",
         ),
         (
             "convert net.nir --calibration digits --method qcfs",

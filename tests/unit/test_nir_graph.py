@@ -165,7 +165,7 @@ GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], type[SpikeloomError], str]] 
     "threshold of zero": (
         lambda: mlp(threshold=0.0),
         UnsupportedLayer,
-        "Node 'hidden' (IF): v_threshold must be positive, not 0",
+        "Node 'hidden' (IF): v_threshold must be at least 1e-15, not 0",
     ),
     "reset to somewhere": (
         lambda: mlp(v_reset=0.25 * ONE),
@@ -180,7 +180,7 @@ GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], type[SpikeloomError], str]] 
     "negative time constant": (
         lambda: mlp(leak=2, tau=-ONE),
         InvalidNetwork,
-        "Node 'hidden' (LIF): tau must be positive, not -1",
+        "Node 'hidden' (LIF): tau must be at least 1e-15, not -1",
     ),
     "dense layer on an image": (
         lambda: images(conv2d(RNG, 1, 2), affine(RNG, 72, 3), neuron(3)),
@@ -233,6 +233,18 @@ GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], type[SpikeloomError], str]] 
         lambda: chain((1 << 40,), affine(RNG, 64, 3)),
         InvalidNetwork,
         "Node 'input' (Input): input_type must be integers of at least 1, not array([1099511627776])",
+    ),
+    "weights beyond all measure": (
+        lambda: with_node("fc1", nir.Affine(np.full((16, 64), 1e300), np.ones(16))),
+        InvalidNetwork,
+        "Node 'fc1' (Affine): weight must lie in +-1e+15, not reach 1e+300; rescale it",
+    ),
+    "weights beyond all measure together": (
+        lambda: chain(
+            (64,), *(nir.Affine(np.full((64, 64), 1e15), np.ones(64)) for _ in range(3)), neuron(64), outputs=64
+        ),
+        InvalidNetwork,
+        "Node 'n3' (Affine): weights must lie in +-1e+30, not reach 4.096e+48; rescale",
     ),
     "text for a bias": (
         lambda: with_node("fc1", nir.Affine(np.ones((16, 64)), "many")),
