@@ -104,10 +104,8 @@ def import_graph(
     network = fold("NIR", built.shape, built.operations, low=span[0], high=span[1])
     for layer in network.layers:
         largest = max(np.abs(layer.bias).max(), *(np.abs(item.weights).max() for item in layer.incoming))
-        if not largest <= MOST * MOST:
-            raise InvalidNetwork(
-                f"{layer.where}: weights must lie in +-{MOST * MOST:g}, not reach {largest:g}; rescale"
-            )
+        if not largest <= (most := MOST * MOST):
+            raise InvalidNetwork(f"{layer.where}: weights must lie in +-{most:g}, not reach {largest:g}; rescale them")
     neurons = {
         layer.name: built.neurons[layer.response.node] for layer in network.layers if isinstance(layer.response, Spike)
     }

@@ -244,7 +244,7 @@ GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], type[SpikeloomError], str]] 
             (64,), *(nir.Affine(np.full((64, 64), 1e15), np.ones(64)) for _ in range(3)), neuron(64), outputs=64
         ),
         InvalidNetwork,
-        "Node 'n3' (Affine): weights must lie in +-1e+30, not reach 4.096e+48; rescale",
+        "Node 'n3' (Affine): weights must lie in +-1e+30, not reach 4.096e+48; rescale them",
     ),
     "text for a bias": (
         lambda: with_node("fc1", nir.Affine(np.ones((16, 64)), "many")),
