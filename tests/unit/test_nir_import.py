@@ -248,8 +248,8 @@ def test_a_step_is_1_from_its_threshold_on() -> None:
 OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "all": (
         {"dt": -1.0, "reset": "none", "v_min": -1.0, "round_leak": 1},
-        "NIR options: dt must be a number in 1e-15..1e+15, not -1.0; reset must be hard or soft, not 'none'; v_min must "
-        "be None, potentials have no lower bound, not -1.0; round_leak must be true or false, not 1",
+        "NIR options: dt must be a number in 1e-15..1e+15, not -1.0; reset must be hard or soft, not 'none'; v_min "
+        "must be None, potentials have no lower bound, not -1.0; round_leak must be true or false, not 1",
     ),
     "dt": ({"dt": float("nan")}, "NIR options: dt must be a number in 1e-15..1e+15, not nan"),
     "settings": (
