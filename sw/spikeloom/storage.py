@@ -48,12 +48,18 @@ def save(network: Network, path: Path) -> None:
     SpikeloomError
         The folder is missing, not writable or full.
     """
+    text, arrays = text_and_arrays(network)
+    write_whole(path, to_safetensors(arrays, metadata={_KEY: text}))
+
+
+def text_and_arrays(network: Network) -> tuple[str, dict[str, np.ndarray]]:
+    """What a file holds: JSON with digest and seal, and the arrays by name; `network_of` makes the network of them."""
     document, arrays = _describe(network)
     document |= {"format": FORMAT_VERSION, "digest": network.digest}
     document["provenance"] = dataclasses.asdict(network.provenance)
     for name in ("units", "worths"):
         document["provenance"][name] = {key: list(values) for key, values in document["provenance"][name].items()}
-    write_whole(path, to_safetensors(arrays, metadata={_KEY: canonical(_sealed(document))}))
+    return canonical(_sealed(document)), arrays
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -99,6 +105,20 @@ def load(path: Path) -> Network:
     """
     text, arrays = _read(path)
     try:
+        return network_of(text, arrays)
+    except InvalidNetwork as error:
+        raise InvalidNetwork(f"File '{path}': {error}") from None
+
+
+def network_of(text: str, arrays: dict[str, np.ndarray]) -> Network:
+    """The network of a JSON text and arrays, as `text_and_arrays` gives them.
+
+    Raises
+    ------
+    InvalidNetwork
+        Of another version, altered, or against the contract.
+    """
+    try:
         document = json.loads(text)
         version = document["format"]
         if not is_integer(version, FORMAT_VERSION, FORMAT_VERSION):
@@ -115,9 +135,7 @@ def load(path: Path) -> Network:
         return network
     except _MISFITS as error:
         expected = f"must hold the fields of format {FORMAT_VERSION}"
-        raise InvalidNetwork(f"File '{path}': {expected} ({_reason(error)}); convert the model again") from None
-    except InvalidNetwork as error:
-        raise InvalidNetwork(f"File '{path}': {error}") from None
+        raise InvalidNetwork(f"{expected} ({_reason(error)}); convert the model again") from None
 
 
 def _read(path: Path) -> tuple[str, dict[str, np.ndarray]]:

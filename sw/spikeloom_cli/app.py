@@ -10,7 +10,7 @@ from typing import TextIO
 
 import typer
 
-from . import board_commands, build_commands, check_command, demo_command, network_commands, sweep_command
+from . import board_commands, build_commands, check_command, demo_command, network_commands, nir_command, sweep_command
 from .output import Answer, reserved_stdout
 
 CHECK_FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -28,6 +28,7 @@ for command, summary in (
     (check_command.check, "what becomes of every layer of a PyTorch model, and what is not supported"),
     (network_commands.convert, "a trained PyTorch model to a spiking network, one .loom file"),
     (network_commands.show, "what a network consists of, with proven widths"),
+    (nir_command.export, "a network as a .nir file, for other frameworks"),
     (network_commands.run, "accuracy and cost of a network, by the golden model"),
     (sweep_command.sweep, "accuracy, cost and energy of a model against time steps"),
     (build_commands.generate, "the core of a network: Verilog, memories, manifest"),

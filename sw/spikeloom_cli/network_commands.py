@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import nir_command
 from .options import DataDir, Json, NetworkFile, Samples, Seed, Source, require_writable
 from .output import Answer, named_rows, note, percent, working
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def convert(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments."),
+        typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments, or a .nir file."),
     ],
     calibration: Annotated[
         str,
@@ -36,12 +37,13 @@ def convert(
         typer.Option(metavar="NAME=VALUE", help="An option of the method, like shift=false; may be repeated."),
     ] = None,
     timesteps: Annotated[
-        int, typer.Option(metavar="T", help="Time steps of every train, 1..16 (synchronous: 1..256).")
-    ] = 4,
-    weight_bits: Annotated[int, typer.Option(metavar="B", help="Bits of a weight, 2..8.")] = 6,
+        int | None,
+        typer.Option(metavar="T", help="Time steps of every train, 1..16 (synchronous, NIR: 1..256).  [default: 4]"),
+    ] = None,
+    weight_bits: Annotated[int | None, typer.Option(metavar="B", help="Bits of a weight, 2..8.  [default: 6]")] = None,
     input_timesteps: Annotated[
         int | None,
-        typer.Option(metavar="T", help="Bits of a pixel.  [default: as --timesteps]"),
+        typer.Option(metavar="T", help="Bits of a pixel.  [default: as --timesteps; NIR: 8]"),
     ] = None,
     layer_timesteps: Annotated[
         list[str] | None,
@@ -58,6 +60,10 @@ def convert(
         typer.Option(metavar="A[,B,..]", help="Mean per channel, if the model does not subtract it."),
     ] = None,
     std: Annotated[str | None, typer.Option(metavar="A[,B,..]", help="Deviation per channel, likewise.")] = None,
+    dt: nir_command.Dt = None,
+    reset: nir_command.Reset = None,
+    v_min: nir_command.VMin = "none",
+    round_leak: nir_command.RoundLeak = False,
     seed: Seed = 0,
     data_dir: DataDir = None,
     samples: Samples = None,
@@ -66,22 +72,30 @@ def convert(
     ),
     json: Json = False,
 ) -> Answer:
-    """Convert a trained PyTorch model to a quantised spiking network, one .loom file.
+    """Convert a trained PyTorch model, or a spiking network as NIR, to a quantised spiking network, one .loom file.
 
     \b
     Example:
       spikeloom convert spikeloom_convert.models:mnist_mlp --weights mlp.safetensors \\
         --calibration mnist --data-dir data --timesteps 4 --weight-bits 6 -o mlp.loom
+      spikeloom convert net.nir --calibration digits --timesteps 16 --reset soft -o net.loom
     """
     from spikeloom import datasets
-    from spikeloom.errors import NotBuilt
 
-    if model.endswith(".nir"):
-        raise NotBuilt(f"Model '{model}': must be package.module:factory, not NIR, which is not read yet")
-    own_timesteps, options = lengths(layer_timesteps or []), method_options(option or [])
+    options = nir_command.nir_options(model, dt, reset, v_min, round_leak)
+    for_modules = {"weights": weights, "layer-timesteps": layer_timesteps, "growth": growth != 2.0, "option": option}
+    nir_command.require_for_modules(
+        model, for_modules | {"method": method != "spikeconverter", "code": code != "plain"}
+    )
+    own_timesteps, method_given = lengths(layer_timesteps or []), method_options(option or [])
     means, deviations = numbers("--mean", mean), numbers("--std", std)
     require_writable(output, "a .loom file")
     data = datasets.load(calibration, "train", data_dir).head(samples)
+    if nir_command.is_nir(model):
+        sizes = {"timesteps": timesteps, "weight_bits": weight_bits, "input_timesteps": input_timesteps}
+        network = nir_command.converted(model, data, **sizes, **options, mean=means, std=deviations, seed=seed)
+        network.save(output)
+        return converted(network, output)
     from spikeloom_convert import convert as convert_model
     from spikeloom_convert.models import load_model
 
@@ -91,14 +105,14 @@ def convert(
             trained,
             data.x,
             method=method,
-            timesteps=timesteps,
-            weight_bits=weight_bits,
+            timesteps=4 if timesteps is None else timesteps,
+            weight_bits=6 if weight_bits is None else weight_bits,
             input_timesteps=input_timesteps,
             layer_timesteps=own_timesteps,
             labels=data.y,
             growth=growth,
             code=code,
-            options=options,
+            options=method_given,
             mean=means,
             std=deviations,
             seed=seed,

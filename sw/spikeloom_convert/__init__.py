@@ -1,4 +1,4 @@
-"""Trained PyTorch models in, spiking networks on the integer line out."""
+"""Trained PyTorch models and NIR graphs in, spiking networks on the integer line out."""
 
 from .analysis import analyse
 from .convert import convert
@@ -7,12 +7,15 @@ from .fold import fold
 from .inspection import ModelReport, NodeReport, inspect_model
 from .methods import METHODS
 from .models import load_model
+from .nir_convert import convert_nir
+from .nir_export import conditions, export_nir
 from .quantise import quantise
 from .sweep import sweep
 from .trace import trace
 from .training import Training, train
 
 __all__ = [
-    "METHODS", "FloatLayer", "FloatNetwork", "ModelReport", "NodeReport", "Training", "analyse", "convert", "fold",
-    "inspect_model", "load_model", "quantise", "sweep", "trace", "train",
+    "METHODS", "FloatLayer", "FloatNetwork", "ModelReport", "NodeReport", "Training", "analyse", "conditions",
+    "convert", "convert_nir", "export_nir", "fold", "inspect_model", "load_model", "quantise", "sweep", "trace",
+    "train",
 ]  # fmt: skip

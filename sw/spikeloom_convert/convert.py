@@ -1,8 +1,9 @@
 """The whole conversion: a trained module and calibration samples in, a spiking network on the integer line out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is 
 _BUDGET_MACS = 20_000_000_000  # of one pass over the calibration samples
 _BUDGET_VALUES = 1 << 24  # activations of a population
 _LEAST_SAMPLES = 32
-_ANALOGUE_BITS = 8  # of the input where it is injected as a constant
+ANALOGUE_BITS = 8  # of the input where it is injected as a constant
 
 
 def convert(
@@ -100,29 +101,29 @@ def convert(
     chosen = _check_settings(method, timesteps, weight_bits, input_timesteps, own, growth, code, options, seed, name)
     samples = check(calibration, labels)
     if input_timesteps is None:
-        bits = timesteps if isinstance(chosen, SpikeConverter) else _ANALOGUE_BITS
+        bits = timesteps if isinstance(chosen, SpikeConverter) else ANALOGUE_BITS
         input_timesteps = min(bits, 8) if samples.x.dtype == np.uint8 else bits
     settings = Settings(int(timesteps), int(weight_bits), float(growth), RULES[0], int(seed), code)
     with single_threaded():
         prepared = prepare(model, samples, mean, std)
         chosen.require_accepted(prepared.network)
         settings = replace(settings, own_timesteps=_own_timesteps(prepared.network, own))
-        _check_labels(samples, prepared.network)
-        fit, held = split(samples, settings.seed, _affordable(prepared.network))
+        check_labels(samples, prepared.network)
+        fit, held = split(samples, settings.seed, affordable(prepared.network))
         reference = Reference.of(prepared, held)
-        source = _source(prepared.network, fit, value_range(samples), int(input_timesteps), code)
+        source = input_of(prepared.network, fit, value_range(samples), int(input_timesteps), code)
         codes = codes_of(fit, source)
         seen = torch.from_numpy(fit.seen.reshape(codes.shape)).float()
         layers = len(prepared.network.layers)
         if isinstance(chosen, Synchronous):
-            advance = _counter(progress, layers)
+            advance = counter(progress, layers)
             spiking = spiking_network(prepared.network, seen, chosen, settings.timesteps)
             widths = Widths(settings.weight_bits, settings.seed)
             made = quantise_spiking(spiking, source, codes, widths, name=name, advance=advance)
             best = Candidate.measure(f"{chosen}", made, reference)
         else:
             rules = RULES if layers > 1 else RULES[:1]
-            advance = _counter(progress, len(rules) * layers)
+            advance = counter(progress, len(rules) * layers)
             candidates = []
             for rule in rules:
                 own_rule = replace(settings, rule=rule)
@@ -143,7 +144,8 @@ def spiking_network(network: FloatNetwork, seen: torch.Tensor, method: Synchrono
     return SpikingNetwork(network, neurons, timesteps, method.readout_growth)
 
 
-def _source(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int, code: str) -> Input:
+def input_of(network: FloatNetwork, samples: Samples, span: tuple[float, float], timesteps: int, code: str) -> Input:
+    """The input population, with `timesteps` bits a code, of samples in a range; see `samples.code_input`."""
     first = [layer for layer in network.layers if any(item.source == INPUT for item in layer.incoming)]
     geometries = [item.geometry for layer in first for item in layer.incoming if item.source == INPUT]
     padded = any(isinstance(geometry, Conv2d) and geometry.padding != (0, 0) for geometry in geometries)
@@ -166,7 +168,7 @@ def _own_timesteps(network: FloatNetwork, wanted: Mapping[str, int]) -> tuple[tu
     )
 
 
-def _counter(progress: Progress | None, steps: int) -> Callable[[], None]:
+def counter(progress: Progress | None, steps: int) -> Callable[[], None]:
     """Tell that nothing is done yet; what it returns tells that one step more is."""
     done = -1
 
@@ -198,11 +200,10 @@ def _check_settings(
     chosen = METHODS[method].with_options(options or {})
     _check_growth(growth)
     found = []
-    lengths = [("timesteps", timesteps, chosen.most_timesteps), ("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
+    lengths: list[tuple[str, object, int]] = [("timesteps", timesteps, chosen.most_timesteps)]
+    lengths += [("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
     lengths += [(f"layer_timesteps of {shown(name)}", steps, MAX_TIMESTEPS) for name, steps in layer_timesteps.items()]
-    for what, value, most in lengths:
-        if value is not None and (not _integer(value) or not 1 <= value <= most):
-            found.append(f"{what} must be an integer in 1..{most}, not {shown(value)}")
+    found = length_violations(lengths)
     if chosen.SCHEDULE == "synchronous":
         two_phase = {"layer_timesteps": bool(layer_timesteps), "growth": growth != 2, "code": code != "plain"}
         found += [
@@ -210,18 +211,11 @@ def _check_settings(
             for what in two_phase
             if two_phase[what]
         ]
-    if not _integer(weight_bits) or weight_bits not in WEIGHT_BITS:
-        found.append(
-            f"weight_bits must be an integer in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {shown(weight_bits)}"
-        )
     if code not in ("plain", "naf"):
         found.append(f"code must be plain or naf, not {shown(code)}")
     elif code == "naf" and growth != 2:
         found.append(f"code naf must be with growth 2, not {growth:g}")
-    if not _integer(seed) or seed < 0:
-        found.append(f"seed must be an integer of at least 0, not {shown(seed)}")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        found.append(f"name must match {NAME.pattern}, not {shown(name)}")
+    found += common_violations(weight_bits, seed, name)
     if found:
         raise InvalidNetwork(f"Convert: {listed(found)}")
     return chosen
@@ -239,11 +233,35 @@ def _check_growth(growth: object) -> None:
     )
 
 
-def _integer(value: object) -> bool:
+def length_violations(lengths: Sequence[tuple[str, object, int]]) -> list[str]:
+    """Which of these numbers of time steps, by name and with the most there may be, are none."""
+    return [
+        f"{what} must be an integer in 1..{most}, not {shown(value)}"
+        for what, value, most in lengths
+        if value is not None and not (_integer(value) and 1 <= value <= most)
+    ]
+
+
+def common_violations(weight_bits: object, seed: object, name: object) -> list[str]:
+    """What is wrong with settings of every conversion."""
+    found = []
+    if not _integer(weight_bits) or weight_bits not in WEIGHT_BITS:
+        found.append(
+            f"weight_bits must be an integer in {WEIGHT_BITS.start}..{WEIGHT_BITS.stop - 1}, not {shown(weight_bits)}"
+        )
+    if not _integer(seed) or seed < 0:
+        found.append(f"seed must be an integer of at least 0, not {shown(seed)}")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        found.append(f"name must match {NAME.pattern}, not {shown(name)}")
+    return found
+
+
+def _integer(value: object) -> TypeGuard[int]:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _check_labels(samples: Samples, network: FloatNetwork) -> None:
+def check_labels(samples: Samples, network: FloatNetwork) -> None:
+    """InvalidData where a label is no output of the network."""
     outputs = int(np.prod(network.shape(network.readouts[0])))
     if samples.y is not None and not (samples.y.min() >= 0 and samples.y.max() < outputs):
         raise InvalidData(
@@ -251,7 +269,7 @@ def _check_labels(samples: Samples, network: FloatNetwork) -> None:
         )
 
 
-def _affordable(network: FloatNetwork) -> int:
+def affordable(network: FloatNetwork) -> int:
     """Most calibration samples that are worth their time and memory."""
     macs = sum(layer.macs for layer in network.layers)
     values = max(int(np.prod(shape)) for shape in (network.input_shape, *(layer.shape for layer in network.layers)))

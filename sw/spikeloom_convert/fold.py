@@ -337,7 +337,12 @@ class Folder:
         return replace(value, terms=tuple(terms), bias=bias * factor, shape=shape)
 
     def _add(self, operation: Add, values: Sequence[Value]) -> Sum:
-        first, second = (as_sum(operation, value) for value in values)
+        first, *others = (as_sum(operation, value) for value in values)
+        for second in others:
+            first = self._pair(operation, first, second)
+        return first
+
+    def _pair(self, operation: Add, first: Sum, second: Sum) -> Sum:
         if operation.factor != 1:
             second = scaled(second, np.full(second.shape[0], operation.factor), np.zeros(second.shape[0]))
         if first.shape != second.shape:

@@ -120,7 +120,7 @@ class PadSides(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Add(Operation):
-    """x + factor * y, the two inputs."""
+    """The sum of all inputs, of one or more; x + factor * y of two."""
 
     factor: float = 1.0
 

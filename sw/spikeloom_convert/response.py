@@ -86,5 +86,25 @@ class Staircase:
         return 0.0, self.bound
 
 
-Response = Rectified | Symmetric | Leaky | Stepped | Staircase
+@dataclass(frozen=True)
+class Step:
+    """1 where u reaches the threshold, else 0: the spike of a neuron's first time step.
+
+    Of networks that spike before they are converted; `node` names the neuron.
+    """
+
+    node: str
+    threshold: tuple[float, ...]
+
+    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+        """The activation, of u [N, C, H, W]."""
+        return (u >= torch.tensor(self.threshold, dtype=u.dtype).reshape(-1, 1, 1)).to(u.dtype)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest activation."""
+        return 0.0, 1.0
+
+
+Response = Rectified | Symmetric | Leaky | Stepped | Staircase | Step
 RELU = Rectified()

@@ -9,7 +9,20 @@ import pytest
 
 from .conftest import Command
 
-NAMES = ("check", "convert", "show", "run", "sweep", "generate", "simulate", "synth", "boards", "doctor", "demo")
+NAMES = (
+    "check",
+    "convert",
+    "show",
+    "export",
+    "run",
+    "sweep",
+    "generate",
+    "simulate",
+    "synth",
+    "boards",
+    "doctor",
+    "demo",
+)
 
 
 def test_help_lists_what_there_is_and_nothing_else(spikeloom: Command) -> None:

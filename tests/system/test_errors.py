@@ -44,8 +44,30 @@ CHOICE = "must be one of digits, mnist, fashion-mnist, cifar10, an .npz file or 
         ("generate no.loom", "File 'no.loom': does not exist; `spikeloom convert ... -o no.loom` writes one"),
         (
             "convert net.nir --calibration digits",
-            "Model 'net.nir': must be package.module:factory, not NIR, which is not read yet",
+            "File 'net.nir': does not exist; `nir.write('net.nir', graph)` writes one",
         ),
+        (
+            "convert net.nir --calibration digits --v-min 0",
+            "NIR options: v_min must be None, potentials have no lower bound, not '0'",
+        ),
+        (
+            "convert net.nir --calibration digits --reset none --dt 0",
+            "NIR options: dt must be a number in 1e-15..1e+15, not 0.0; reset must be hard or soft, not 'none'",
+        ),
+        (
+            "convert net.nir --calibration digits --method qcfs",
+            "Option '--method': must be left out for a .nir file, which is a spiking network already",
+        ),
+        (
+            "convert net.nir --calibration digits --weights w.pt",
+            "Option '--weights': must be left out for a .nir file, which is a spiking network already",
+        ),
+        (
+            "convert m:f --calibration digits --round-leak",
+            "Option '--round-leak': must be for a .nir file, not for 'm:f'; leave it out",
+        ),
+        ("export no.loom", "File 'no.loom': does not exist; `spikeloom convert ... -o no.loom` writes one"),
+        ("export no.loom -o .", "Output '.': must be a .nir file, not a folder; name the file in it"),
         ("convert m:f --calibration dig", f"Data 'dig': {CHOICE}, not something that does not exist"),
         (
             "convert m:f --calibration digits --mean 0.1,x",

@@ -60,7 +60,7 @@ def at_timesteps(
         with working(f"running {method}, T={steps}") as progress:
             result = measure(network, test.x, test.y, progress=progress)
         assert result.accuracy is not None
-        spent = energy(macs(network), result.sops_per_inference)
+        spent = energy(sum(macs(network).values()), result.sops_per_inference)
         rows.append(
             {
                 "timesteps": steps,
@@ -74,9 +74,7 @@ def at_timesteps(
     return rows
 
 
-def converted(
-    bench: Bench, model: nn.Module, train: Data, method: str, timesteps: int, **more: Any
-) -> Network:
+def converted(bench: Bench, model: nn.Module, train: Data, method: str, timesteps: int, **more: Any) -> Network:
     """A model's spiking network, with the input's eight bits."""
     with working(f"converting by {method}, T={timesteps}") as progress:
         return convert(
