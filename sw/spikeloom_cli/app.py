@@ -10,7 +10,7 @@ from typing import TextIO
 
 import typer
 
-from . import board_commands, build_commands, demo_command, network_commands
+from . import board_commands, build_commands, demo_command, network_commands, train_command
 from .output import Answer, reserved_stdout
 
 CHECK_FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -25,6 +25,8 @@ app = typer.Typer(
     context_settings={"max_content_width": 120, "help_option_names": ["--help", "-h"]},
 )
 for command, summary in (
+    (train_command.train, "a network, for a spiking network to be made of it"),
+    (train_command.networks, "the networks there are by name"),
     (network_commands.convert, "a trained PyTorch model to a spiking network, one .loom file"),
     (network_commands.show, "what a network consists of, with proven widths"),
     (network_commands.run, "accuracy and cost of a network, by the golden model"),

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def convert(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments."),
+        typer.Argument(
+            metavar="MODEL", help="package.module:factory, called without arguments; a file of `spikeloom train`."
+        ),
     ],
     calibration: Annotated[
         str,

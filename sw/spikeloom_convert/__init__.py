@@ -4,11 +4,15 @@ from .convert import convert
 from .float_network import FloatLayer, FloatNetwork
 from .fold import fold
 from .methods import METHODS
-from .models import load_model
+from .models import load_model, load_trained
+from .networks import NETWORKS
 from .quantise import quantise
 from .trace import trace
+from .train_network import train_network
+from .trainer import TrainedNetwork
 from .training import Training, train
 
 __all__ = [
-    "METHODS", "FloatLayer", "FloatNetwork", "Training", "convert", "fold", "load_model", "quantise", "trace", "train",
+    "METHODS", "NETWORKS", "FloatLayer", "FloatNetwork", "TrainedNetwork", "Training", "convert", "fold", "load_model",
+    "load_trained", "quantise", "trace", "train", "train_network",
 ]  # fmt: skip
