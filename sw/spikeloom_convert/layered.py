@@ -15,7 +15,7 @@ from spikeloom.geometry import Shape
 from torch import nn
 
 Activation = Callable[[], nn.Module] | None  # makes one, such as activations.SymmetricThresholdReLU; None: ReLU
-_ITEM = re.compile(r"(?P<maps>\d{1,6})c(?P<kernel>\d{1,3})|p(?P<pool>\d{1,3})|(?P<units>\d{1,6})", re.ASCII)
+_ITEM = re.compile(r"(?P<maps>[1-9]\d{,5})c(?P<kernel>[1-9]\d?)|p(?P<pool>[1-9]\d?)|(?P<units>[1-9]\d{,5})", re.ASCII)
 _LEAST_MAPS = 4  # of a layer that is made narrower
 
 
@@ -85,7 +85,7 @@ def layered(
 
 def _fits(who: str, item: re.Match[str], reach: int, shape: Shape, padding: int, layers: dict[str, nn.Module]) -> int:
     """The reach of a kernel or window; InvalidNetwork where there is no image, or a smaller one."""
-    if "flatten" in layers or not 1 <= reach <= min(shape[1:]) + 2 * padding:
+    if "flatten" in layers or reach > min(shape[1:]) + 2 * padding:
         image = "vectors" if "flatten" in layers else "x".join(map(str, shape[1:]))
         raise InvalidNetwork(f"{who}: {item[0]} must follow an image that it fits into, not {image}")
     return reach

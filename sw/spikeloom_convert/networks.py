@@ -182,11 +182,11 @@ NETWORKS: dict[str, NamedNetwork] = {
     "net3": NamedNetwork(net3, "fashion-mnist", _IMAGE, "strelu", "6400-10"),
     "net4": NamedNetwork(net4, "fashion-mnist", _IMAGE, "strelu", "32c5-p2-64c5-p2-1024-10"),
     "net5": NamedNetwork(
-        net5, "cifar10", _PHOTO, "strelu", "16c3-16c3-p2-32c3-32c3-p2-64c3-64c3-p2-128-10", 0.125, True
+        net5, "cifar10", _PHOTO, "strelu", "16c3-16c3-p2-32c3-32c3-p2-64c3-64c3-p2-128-10", 0.125, True, 2.0
     ),
     "cifarnet": NamedNetwork(
-        cifarnet, "cifar10", _PHOTO, "trelu", "16c3-32c3-p2-64c3-p2-128c3-64c3-128-64-10", 0.125, True
+        cifarnet, "cifar10", _PHOTO, "trelu", "16c3-32c3-p2-64c3-p2-128c3-64c3-128-64-10", 0.125, True, 2.0
     ),
-    "vgg": NamedNetwork(vgg, "cifar10", _PHOTO, "qcfs", "VGG-16 with 16, 32, 64, 128, 128 maps", 0.25, True),
-    "resnet20": NamedNetwork(resnet20, "cifar10", _PHOTO, "qcfs", "ResNet-20 with 8, 16, 32 maps", 0.5, True),
+    "vgg": NamedNetwork(vgg, "cifar10", _PHOTO, "qcfs", "VGG-16 with 16, 32, 64, 128, 128 maps", 0.25, True, 2.0),
+    "resnet20": NamedNetwork(resnet20, "cifar10", _PHOTO, "qcfs", "ResNet-20 with 8, 16, 32 maps", 0.5, True, 2.0),
 }

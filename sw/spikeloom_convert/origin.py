@@ -87,7 +87,7 @@ class Origin:
         try:
             document = json.loads(text)
             if document["format"] != _FORMAT:
-                raise InvalidNetwork(f"{who}: must be of format {_FORMAT}, not {shown(document['format'])}")
+                raise InvalidNetwork(f"must be of format {_FORMAT}, not {shown(document['format'])}")
             return cls.taken(document["origin"])
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
             raise InvalidNetwork(f"{who}: must say which network it is of as it was written; train it again") from None
