@@ -99,9 +99,10 @@ def train(
     require_writable(output, "a .safetensors file")
     from spikeloom_convert import NETWORKS, train_network
 
-    if data is None and network not in NETWORKS:
+    name = network.partition(":")[0]
+    if data is None and name not in NETWORKS:
         raise InvalidData(f"Data for '{network}': must be named by --data; networks by name have their own")
-    source = data or NETWORKS[network].data
+    source = data or NETWORKS[name].data
     training = datasets.load(source, "train", data_dir).head(samples)
     unseen = _unseen(training, source, test, data_dir)
     given = {"levels": levels, "bound": bound, "gamma": gamma, "alpha": alpha}
@@ -185,7 +186,10 @@ def _trained(result: "TrainedNetwork", training: "Data", unseen: "Data | None", 
 
 
 def networks(json: Json = False) -> Answer:
-    """List the networks that can be trained by name; a width below 1 is the part of the paper's maps and units it has.
+    """List the networks that can be trained by name, at sizes for one or two processor cores.
+
+    A width below 1 is the part of the paper's maps and units it has; `spikeloom train --width` sets another. The
+    seconds an epoch takes were measured on one core of a cloud machine.
 
     \b
     Example:
@@ -205,15 +209,17 @@ def networks(json: Json = False) -> Answer:
                 "width": item.width,
                 "parameters": parameters,
                 "macs": macs,
+                "seconds_per_epoch": item.seconds,
             }
         )
-    heads = ("network", "data", "activation", "topology", "width", "parameters", "MACs")
+    heads = ("network", "data", "activation", "topology", "width", "parameters", "MACs", "s/epoch")
     rows = [
         (
             *(str(item[key]) for key in ("name", "data", "activation", "topology")),
             "1" if item["width"] is None else f"{item['width']:g}",
             f"{item['parameters']:,}",
             f"{item['macs']:,}",
+            f"{item['seconds_per_epoch']:g}",
         )
         for item in found
     ]

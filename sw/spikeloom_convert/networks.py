@@ -136,6 +136,7 @@ class NamedNetwork:
     shape : (C, H, W) of a sample.
     activation : name of the function it is trained with if no other is asked for.
     text : what it is, on one line.
+    seconds : an epoch of the whole training split took on one core of a cloud machine, validation not included.
     width : factor of the paper's maps and units it has if no other is asked for; None: it is as in the paper.
     augment : whether its images are shifted and mirrored in training.
     bound : lambda that QCFS starts with; without batch norm, drives are small at first.
@@ -146,6 +147,7 @@ class NamedNetwork:
     shape: Shape
     activation: str
     text: str
+    seconds: float
     width: float | None = None
     augment: bool = False
     bound: float = 1.0
@@ -173,20 +175,18 @@ class NamedNetwork:
 
 
 _IMAGE, _PHOTO = (1, 28, 28), (3, 32, 32)
+_NET5_TEXT = "16c3-16c3-p2-32c3-32c3-p2-64c3-64c3-p2-128-10"
+_CIFARNET_TEXT = "16c3-32c3-p2-64c3-p2-128c3-64c3-128-64-10"
 NETWORKS: dict[str, NamedNetwork] = {
-    "digits_cnn": NamedNetwork(digits_cnn, "digits", (1, 8, 8), "relu", "8c3-p2-16c3-10"),
-    "mnist_mlp": NamedNetwork(mnist_mlp, "mnist", _IMAGE, "relu", "128-10"),
-    "mnist_cnn": NamedNetwork(mnist_cnn, "mnist", _IMAGE, "relu", "16c3-p2-32c3-p2-10"),
-    "net1": NamedNetwork(net1, "mnist", _IMAGE, "strelu", "1200-1200-10"),
-    "net2": NamedNetwork(net2, "mnist", _IMAGE, "strelu", "12c5-p2-64c5-p2-10"),
-    "net3": NamedNetwork(net3, "fashion-mnist", _IMAGE, "strelu", "6400-10"),
-    "net4": NamedNetwork(net4, "fashion-mnist", _IMAGE, "strelu", "32c5-p2-64c5-p2-1024-10"),
-    "net5": NamedNetwork(
-        net5, "cifar10", _PHOTO, "strelu", "16c3-16c3-p2-32c3-32c3-p2-64c3-64c3-p2-128-10", 0.125, True, 2.0
-    ),
-    "cifarnet": NamedNetwork(
-        cifarnet, "cifar10", _PHOTO, "trelu", "16c3-32c3-p2-64c3-p2-128c3-64c3-128-64-10", 0.125, True, 2.0
-    ),
-    "vgg": NamedNetwork(vgg, "cifar10", _PHOTO, "qcfs", "VGG-16 with 16, 32, 64, 128, 128 maps", 0.25, True, 2.0),
-    "resnet20": NamedNetwork(resnet20, "cifar10", _PHOTO, "qcfs", "ResNet-20 with 8, 16, 32 maps", 0.5, True, 2.0),
+    "digits_cnn": NamedNetwork(digits_cnn, "digits", (1, 8, 8), "relu", "8c3-p2-16c3-10", 0.1),
+    "mnist_mlp": NamedNetwork(mnist_mlp, "mnist", _IMAGE, "relu", "128-10", 1),
+    "mnist_cnn": NamedNetwork(mnist_cnn, "mnist", _IMAGE, "relu", "16c3-p2-32c3-p2-10", 11),
+    "net1": NamedNetwork(net1, "mnist", _IMAGE, "strelu", "1200-1200-10", 13),
+    "net2": NamedNetwork(net2, "mnist", _IMAGE, "strelu", "12c5-p2-64c5-p2-10", 17),
+    "net3": NamedNetwork(net3, "fashion-mnist", _IMAGE, "strelu", "6400-10", 35),
+    "net4": NamedNetwork(net4, "fashion-mnist", _IMAGE, "strelu", "32c5-p2-64c5-p2-1024-10", 41),
+    "net5": NamedNetwork(net5, "cifar10", _PHOTO, "strelu", _NET5_TEXT, 75, 0.125, True, 2.0),
+    "cifarnet": NamedNetwork(cifarnet, "cifar10", _PHOTO, "trelu", _CIFARNET_TEXT, 119, 0.125, True, 2.0),
+    "vgg": NamedNetwork(vgg, "cifar10", _PHOTO, "qcfs", "VGG-16: 16, 32, 64, 128, 128 maps", 154, 0.25, True, 2.0),
+    "resnet20": NamedNetwork(resnet20, "cifar10", _PHOTO, "qcfs", "ResNet-20: 8, 16, 32 maps", 139, 0.5, True, 2.0),
 }

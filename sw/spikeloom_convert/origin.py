@@ -89,7 +89,7 @@ class Origin:
             if document["format"] != _FORMAT:
                 raise InvalidNetwork(f"must be of format {_FORMAT}, not {shown(document['format'])}")
             return cls.taken(document["origin"])
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
             raise InvalidNetwork(f"{who}: must say which network it is of as it was written; train it again") from None
         except InvalidNetwork as error:
             raise InvalidNetwork(f"{who}: {error}") from None

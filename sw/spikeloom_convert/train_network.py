@@ -13,7 +13,8 @@ from .layered import seeded
 from .models import load_model
 from .networks import NETWORKS
 from .origin import Origin
-from .recipe import Recipe
+from .recipe import Recipe, method_of
+from .residual import residual
 from .trace import FORWARD_ERRORS, first_line
 from .trainer import TrainedNetwork, Trainer
 from .training import Progress
@@ -54,7 +55,8 @@ def train_network(
 
     Parameters
     ----------
-    network : name in `NETWORKS`, package.module:factory, or a module, which is trained in place.
+    network : name in `NETWORKS`, with or without an activation function behind it, such as net1:trelu;
+        package.module:factory; or a module, which is trained in place.
     x, y : samples (N, ...), uint8, seen as x/255, or float; classes int [N].
     activation : name in `ACTIVATIONS`; of a network by name only, as the next two.
     parameters : of the activation function, such as {"levels": 4}.
@@ -70,6 +72,8 @@ def train_network(
     ------
     InvalidData, InvalidNetwork
         Samples or settings that cannot be used; a checkpoint of another training; a loss that is no number.
+    UnsupportedLayer
+        With `tau`, a model that cannot be converted.
     """
     if not isinstance(seed, int) or seed < 0:  # the weights need it ahead of the rest
         raise InvalidNetwork(f"Training: seed must be an integer of at least 0, not {shown(seed)}")
@@ -104,8 +108,9 @@ def _model(
     seed: int,
 ) -> tuple[nn.Module, Origin]:
     """A model with new weights, and where it is from."""
-    if isinstance(network, str) and ":" not in network:
-        origin = Origin.of(network, activation, parameters, width)
+    if isinstance(network, str) and (":" not in network or Origin.named(network)):
+        name, _, own = network.partition(":")
+        origin = Origin.of(name, activation or own or None, parameters, width)
         return origin.make(seed), origin
     given = {"activation": activation, "parameters": parameters, "width": width}
     if unwanted := [name for name, value in given.items() if value]:
@@ -119,11 +124,13 @@ def _model(
 
 
 def _check(model: nn.Module, x: np.ndarray, y: np.ndarray, recipe: Recipe) -> None:
-    """InvalidData where the model cannot take the samples, or has no output for a class."""
+    """InvalidData where the model cannot take the samples, or has no output for a class; what `residual` raises."""
     if y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
         raise InvalidData(f"Labels: must be {len(x)} integers, one a sample, not {y.dtype} of shape {y.shape}")
     if recipe.augment and x.ndim != 4:
         raise InvalidData(f"Data for training: must be images (N, C, H, W) to be augmented, not {x.shape}")
+    if recipe.tau is not None:  # what cannot be converted is refused before it is trained
+        residual(model, x[:2], y[:2], method_of(model), 1)
     try:
         outputs = _outputs(model, x[:2])
     except FORWARD_ERRORS as error:

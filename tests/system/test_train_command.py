@@ -47,7 +47,7 @@ def test_a_trained_network_is_measured_and_converted(spikeloom: Command, here: P
 
 
 def test_people_get_a_table(spikeloom: Command, here: Path) -> None:
-    outcome = spikeloom("train", "digits_cnn", "--activation", "trelu", *QUICK)
+    outcome = spikeloom("train", "digits_cnn:trelu", *QUICK)
     assert outcome.code == 0
     lines = outcome.stdout.splitlines()
     assert lines[0] == "Trained digits_cnn:trelu on digits"
@@ -106,7 +106,7 @@ def test_an_npz_file_is_no_test_of_what_it_trained(spikeloom: Command, here: Pat
 def test_networks_are_listed_with_their_size(spikeloom: Command) -> None:
     outcome = spikeloom("networks")
     assert outcome.stdout.splitlines()[0].split() == [
-        "network", "data", "activation", "topology", "width", "parameters", "MACs",
+        "network", "data", "activation", "topology", "width", "parameters", "MACs", "s/epoch",
     ]  # fmt: skip
     rows = {item["name"]: item for item in spikeloom("networks", "--json").document["networks"]}
     assert rows["net1"]["parameters"] == 2_395_210

@@ -69,6 +69,7 @@ def test_names_of_networks_are_models_with_their_own_or_another_activation() -> 
         (json.dumps({"format": 2}), "must be of format 1, not 2"),
         (described(parameters=[1]), "must say which network it is of as it was written; train it again"),
         (described(parameters={"levels": "8"}), "must say which network it is of as it was written; train it again"),
+        (described(parameters={"bound": 10**400}), "must say which network it is of as it was written; train it again"),
         (described(activation="tanh"), "Activation 'tanh': must be one of relu, trelu, strelu, atlrelu, steprelu, "
          "qcfs, noisy-quantized"),
         (described(parameters={"levels": 1000}), "Activation 'qcfs': levels must be an integer in 1..256, not 1000"),

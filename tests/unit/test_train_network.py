@@ -9,7 +9,7 @@ import torch
 from convert_models import pixels
 from safetensors.torch import load_file, save_file
 from spikeloom import datasets
-from spikeloom.errors import InvalidData, InvalidNetwork
+from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from spikeloom_convert import TrainedNetwork, load_trained, train_network
 from spikeloom_convert.activations import QCFS, NoisyQuantized, StepReLU, ThresholdReLU
 from spikeloom_convert.checkpoint import path_of
@@ -275,6 +275,19 @@ def test_models_from_outside_are_trained_and_told_to_be_loaded_by_their_factory(
         load_trained(output)
     model = layered("6c3-p2-10", (1, 8, 8), batch_norm=True, padding=1)
     assert trained(model).model is model
+
+
+def test_a_name_may_bring_its_activation(tmp_path: Path) -> None:
+    result = trained("digits_cnn:trelu", epochs=1, output=tmp_path / "net.safetensors")
+    assert result.origin == Origin.of("digits_cnn", "trelu")
+    assert isinstance(load_trained(tmp_path / "net.safetensors").relu1, ThresholdReLU)
+
+
+def test_what_cannot_be_converted_is_refused_before_it_is_trained() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 9), QCFS(4, 1.0), nn.Linear(9, 9), nn.Sigmoid(), nn.Linear(9, 10))
+    with pytest.raises(UnsupportedLayer) as error:
+        trained(model, progress=lambda *_: pytest.fail("trains"))
+    assert str(error.value) == "Layer '4' (Sigmoid): is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"
 
 
 def test_floats_are_trained_on_as_they_are_and_accuracies_on_new_samples_are_told() -> None:
