@@ -58,8 +58,8 @@ class TrainedNetwork:
 
     def test(self, x: np.ndarray, y: np.ndarray) -> tuple[float, float | None]:
         """Accuracy of the model on samples it has not seen, and of the spiking network where tau is set."""
-        x, y = np.asarray(x), np.asarray(y, np.int64)
-        x = x if x.dtype == np.uint8 else x.astype(np.float32)
+        x, y = np.asarray(x), np.array(y, np.int64)
+        x = np.array(x, np.uint8 if x.dtype == np.uint8 else np.float32)  # one that may be written to, for PyTorch
         with single_threaded():
             accuracy = evaluate(self.model, torch.from_numpy(x), torch.from_numpy(y), _CHUNK)[0]
             if self.recipe.tau is None:

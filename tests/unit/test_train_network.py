@@ -277,6 +277,13 @@ def test_models_from_outside_are_trained_and_told_to_be_loaded_by_their_factory(
     assert trained(model).model is model
 
 
+def test_arrays_may_be_read_only() -> None:
+    x, y = DIGITS.x[:60].copy(), DIGITS.labels[:60].copy()
+    x.flags.writeable = y.flags.writeable = False
+    accuracy, _ = train_network("digits_cnn:qcfs", x, y, epochs=1, batch=16).test(x, y)
+    assert 0 <= accuracy <= 1
+
+
 def test_a_name_may_bring_its_activation(tmp_path: Path) -> None:
     result = trained("digits_cnn:trelu", epochs=1, output=tmp_path / "net.safetensors")
     assert result.origin == Origin.of("digits_cnn", "trelu")
