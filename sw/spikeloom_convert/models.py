@@ -1,20 +1,22 @@
-"""Small networks to start with, and how a model from outside comes in: a factory and a file of weights."""
+"""How a model comes in: by its name, by a factory from outside, with a file of weights, or from a file of its own."""
 
 import importlib
 import os
 import sys
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from spikeloom.errors import InvalidNetwork
 from torch import nn
 
+from .networks import digits_cnn, mlp, mnist_cnn, mnist_mlp
+from .origin import Origin
 from .private import plain_model
 from .state import fitting, load_state
 from .trace import first_line
+
+__all__ = ["digits_cnn", "load_model", "load_state", "load_trained", "mlp", "mnist_cnn", "mnist_mlp"]
 
 # what importing and calling somebody's code may raise
 _USER_ERRORS = (
@@ -23,83 +25,50 @@ _USER_ERRORS = (
 )  # fmt: skip
 
 
-def digits_cnn(seed: int = 0) -> nn.Module:
-    """8c3-p2-16c3-10 on 1x8x8, padding 1; the network of the demo."""
-    with _seeded(seed):
-        return _chain(
-            conv1=nn.Conv2d(1, 8, 3, padding=1),
-            relu1=nn.ReLU(),
-            pool1=nn.AvgPool2d(2),
-            conv2=nn.Conv2d(8, 16, 3, padding=1),
-            relu2=nn.ReLU(),
-            flatten=nn.Flatten(),
-            fc=nn.Linear(256, 10),
-        )
-
-
-def mnist_mlp(seed: int = 0) -> nn.Module:
-    """784-128-10 on 1x28x28."""
-    return mlp(784, 128, 10, seed=seed)
-
-
-def mnist_cnn(seed: int = 0) -> nn.Module:
-    """16c3-p2-32c3-p2-10 on 1x28x28, no padding."""
-    with _seeded(seed):
-        return _chain(
-            conv1=nn.Conv2d(1, 16, 3),
-            relu1=nn.ReLU(),
-            pool1=nn.AvgPool2d(2),
-            conv2=nn.Conv2d(16, 32, 3),
-            relu2=nn.ReLU(),
-            pool2=nn.AvgPool2d(2),
-            flatten=nn.Flatten(),
-            fc=nn.Linear(800, 10),
-        )
-
-
-def mlp(*sizes: int, batch_norm: bool = False, seed: int = 0) -> nn.Module:
-    """Fully connected layers of these sizes, the first being the values of a sample, with ReLU between them."""
-    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
-    with _seeded(seed):
-        for number in range(1, len(sizes)):
-            layers[f"fc{number}"] = nn.Linear(sizes[number - 1], sizes[number])
-            if number < len(sizes) - 1:
-                if batch_norm:
-                    layers[f"bn{number}"] = nn.BatchNorm1d(sizes[number])
-                layers[f"relu{number}"] = nn.ReLU()
-    return _chain(**layers)
-
-
-def _chain(**layers: nn.Module) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(layers))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Initial weights from a seed; the caller's random state stays as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
 def load_model(name: str, weights: str | Path | None = None) -> nn.Module:
-    """The model that a factory makes, with trained weights, in evaluation mode.
+    """The model of a name, with trained weights, in evaluation mode.
 
     Parameters
     ----------
-    name : package.module:factory, found as Python would from the current folder; the factory takes no arguments.
+    name : of `networks.NETWORKS`, such as net1, or net1:strelu for another activation function than its own; a
+        .safetensors file that `spikeloom train` wrote; or package.module:factory, found as Python would from the
+        current folder; the factory takes no arguments.
     weights : a safetensors file, or a state dict saved by torch.save, by itself or in a checkpoint; names may stand
-        behind a prefix, as wrappers give them. Loading it runs no code. None leaves the weights the factory gave.
+        behind a prefix, as wrappers give them. Loading it runs no code. None leaves the weights the model has.
 
     Raises
     ------
     InvalidNetwork
-        No such factory, or it makes no module; a file that is none, or does not go with the model.
+        No such network or factory, or it makes no module; a file that is none, or does not go with the model.
     """
-    model = _make(name)
-    if weights is not None:
-        state = fitting(model.state_dict(), load_state(weights), f"Weights '{weights}'", name)
-        model.load_state_dict(state, strict=False)  # all but counters is there
+    if Path(name).suffix == ".safetensors":
+        model = load_trained(name)
+    else:
+        origin = Origin.named(name)
+        model = _make(name) if origin is None else origin.make()
+    return model.eval() if weights is None else _with_weights(model, name, weights)
+
+
+def load_trained(path: str | Path) -> nn.Module:
+    """The model of a file that `spikeloom train` or `TrainedNetwork.save` wrote, in evaluation mode; runs no code.
+
+    Raises
+    ------
+    InvalidNetwork
+        No such file, or not of a network in `networks.NETWORKS`, or not whole.
+    """
+    origin = Origin.read(path)
+    if origin.network is None:
+        raise InvalidNetwork(
+            f"Weights '{path}': must be of a network that `spikeloom networks` lists, not of {origin.model}, which a "
+            f"file may not run; use package.module:factory and --weights"
+        )
+    return _with_weights(origin.make(), origin.model, path)
+
+
+def _with_weights(model: nn.Module, name: str, weights: str | Path) -> nn.Module:
+    state = fitting(model.state_dict(), load_state(weights), f"Weights '{weights}'", name)
+    model.load_state_dict(state, strict=False)  # all but counters is there
     return model.eval()
 
 

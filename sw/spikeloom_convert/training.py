@@ -11,6 +11,7 @@ from torch import nn
 
 Progress = Callable[[int, int, str], None]  # epochs done, epochs in all, what was reached
 _CHUNK = 1000
+_SHIFT = 4  # pixels
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def train(
     with single_threaded(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for epoch in range(1, epochs + 1):
-            _run_epoch(model, optimiser, *data, batch)
+            run_epoch(model, optimiser, *data, batch)
             schedule.step()
             accuracy, loss = evaluate(model, *validation)
             history.append(accuracy)
@@ -83,24 +84,64 @@ def train(
     return Training(epoch_kept, best[0], tuple(history))
 
 
-def evaluate(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
-    """(accuracy, mean cross entropy) of a model on samples, in evaluation mode."""
+def evaluate(model: nn.Module, x: torch.Tensor, y: torch.Tensor, chunk: int = _CHUNK) -> tuple[float, float]:
+    """(accuracy, mean cross entropy) of a model on samples, uint8 or float, in evaluation mode, a chunk at a time."""
     model.eval()
     with torch.no_grad():
-        logits = torch.cat([model(part) for part in x.split(_CHUNK)])
+        logits = torch.cat([model(shown(part)) for part in x.split(chunk)])
     return float((logits.argmax(1) == y).double().mean()), float(nn.functional.cross_entropy(logits, y))
 
 
-def _run_epoch(
-    model: nn.Module, optimiser: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor, batch: int
-) -> None:
+def run_epoch(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    batch: int,
+    *,
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    advance: Callable[[], None] | None = None,
+) -> float:
+    """Take a step for every batch of the samples, in random order; the mean cross entropy on the way.
+
+    Parameters
+    ----------
+    model, optimiser : what is trained, and by what.
+    x, y : samples, uint8 or float, and classes.
+    batch : samples of a step.
+    augment : what is done to the samples of every batch.
+    advance : called after every step.
+    """
     model.train()
+    total, count = 0.0, 0
     for part in torch.randperm(len(x)).split(batch):
         if len(part) == 1 and len(x) > 1:
             continue  # batch norm has no statistics of one sample
+        samples = x[part] if augment is None else augment(x[part])
         optimiser.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(model(x[part]), y[part]).backward()
+        loss = nn.functional.cross_entropy(model(shown(samples)), y[part])
+        loss.backward()
         optimiser.step()
+        total, count = total + float(loss.detach()) * len(part), count + len(part)
+        if advance is not None:
+            advance()
+    return total / count
+
+
+def augmented(x: torch.Tensor) -> torch.Tensor:
+    """Images [N, C, H, W] shifted by up to four pixels, zeros moving in, and every second one mirrored, at random."""
+    count, channels, height, width = x.shape
+    padded = nn.functional.pad(x, (_SHIFT,) * 4)
+    rows = torch.randint(2 * _SHIFT + 1, (count, 1)) + torch.arange(height)
+    columns = torch.randint(2 * _SHIFT + 1, (count, 1)) + torch.arange(width)
+    columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)
+    where = torch.arange(count)[:, None, None, None], torch.arange(channels)[None, :, None, None]
+    return padded[*where, rows[:, None, :, None], columns[:, None, None, :]]
+
+
+def shown(x: torch.Tensor) -> torch.Tensor:
+    """Samples as the model sees them, float32: bytes over 255."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x
 
 
 def _seen(x: np.ndarray) -> np.ndarray:

