@@ -294,9 +294,9 @@ def test_what_cannot_be_converted_is_refused_before_it_is_trained() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 9), QCFS(4, 1.0), nn.Linear(9, 9), nn.Sigmoid(), nn.Linear(9, 10))
     with pytest.raises(UnsupportedLayer) as error:
         trained(model, progress=lambda *_: pytest.fail("trains"))
-    assert (
-        str(error.value)
-        == "Layer '4' (Sigmoid): is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it keeps the order"
+    assert str(error.value) == (
+        "Layer '4' (Sigmoid): is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it "
+        "keeps the order"
     )
 
 

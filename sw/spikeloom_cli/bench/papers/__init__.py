@@ -5,6 +5,15 @@ from typing import Any
 
 from ..nets import Bench
 from .few_steps import few_steps
+from .optimal import optimal
 from .peers import peers
+from .residual import residual
+from .strelu import strelu
 
-PAPERS: dict[str, Callable[[Bench], dict[str, Any]]] = {"few_steps": few_steps, "peers": peers}
+PAPERS: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "few_steps": few_steps,
+    "peers": peers,
+    "strelu": strelu,
+    "residual": residual,
+    "optimal": optimal,
+}

@@ -5,7 +5,7 @@ from typing import Any
 from ..nets import Bench
 from .common import WEIGHT_BITS, accuracy, at_timesteps, data, trained
 
-NETWORK, EPOCHS, PLAIN = "resnet20", 15, 3  # epochs, of which the first are without a threshold
+NETWORK, EPOCHS, PLAIN = "resnet20", 10, 2  # epochs, of which the first are without a threshold
 TIMESTEPS = (8, 16, 32, 64)
 IMAGES = 2000  # of the test split: the longest trains take as long as 64 inferences
 CURVES = {

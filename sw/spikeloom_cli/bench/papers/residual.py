@@ -6,7 +6,7 @@ from typing import Any
 from ..nets import Bench
 from .common import WEIGHT_BITS, accuracy, at_timesteps, data, trained
 
-NETWORK, EPOCHS, LEVELS, TAU = "net5", 20, 4, 4
+NETWORK, EPOCHS, LEVELS, TAU = "net5", 12, 4, 4
 SEEDS = (0, 1, 2)
 METHODS = ("qcfs", "noisy-quantized")
 TIMESTEPS = (1, 2, 4, 8)

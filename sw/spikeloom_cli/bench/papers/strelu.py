@@ -7,9 +7,9 @@ from .common import WEIGHT_BITS, accuracy, at_timesteps, data, trained
 
 # network, data, epochs, accuracy of the paper's ANN, time steps from which the paper's SNN loses nothing
 NETWORKS = (
-    ("net1", "mnist", 20, 0.9829, 3),
-    ("net2", "mnist", 15, 0.9929, 11),
-    ("net3", "fashion-mnist", 12, 0.8990, 11),
+    ("net1", "mnist", 12, 0.9829, 3),
+    ("net2", "mnist", 12, 0.9929, 11),
+    ("net3", "fashion-mnist", 10, 0.8990, 11),
 )
 OTHERS = ("trelu", "atlrelu")  # in place of stReLU, in the first network
 TIMESTEPS = (1, 2, 3, 4, 6, 8, 11, 16)
