@@ -18,6 +18,7 @@ from spikeloom.validate import NAME, WEIGHT_BITS
 from torch import nn
 
 from .calibrate import RULES
+from .fine_tune import fine_tuned
 from .float_network import INPUT, FloatNetwork
 from .methods import METHODS, Method, Synchronous
 from .methods.spikeconverter import SpikeConverter
@@ -26,9 +27,10 @@ from .quantise import quantise
 from .quantise_layer import Settings
 from .quantise_spiking import Widths, quantise_spiking
 from .relay import with_relay
-from .samples import Samples, check, code_input, codes_of, split, value_range
+from .samples import Samples, check, code_input, codes_of, not_held, split, value_range
 from .selection import Candidate, Reference, choose, with_provenance
 from .spiking import SpikingNetwork
+from .training import augmented
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 _BUDGET_MACS = 20_000_000_000  # of one pass over the calibration samples
@@ -122,16 +124,46 @@ def convert(
             made = quantise_spiking(spiking, source, codes, widths, name=name, advance=advance)
             best = Candidate.measure(f"{chosen}", made, reference)
         else:
+            assert isinstance(chosen, SpikeConverter)
             rules = RULES if layers > 1 else RULES[:1]
-            advance = counter(progress, len(rules) * layers)
+            tuned = chosen.fine_tune > 0
+            advance = counter(progress, (len(rules) + tuned) * layers + chosen.fine_tune)
             candidates = []
             for rule in rules:
                 own_rule = replace(settings, rule=rule)
                 made = quantise(prepared.network, source, codes, seen, own_rule, name=name, advance=advance)
                 candidates.append(Candidate.measure(rule, made, reference))
+            if tuned:
+                every = not_held(samples, settings.seed, affordable(prepared.network))
+                levelled = _fine_tuned(prepared.network, source, every, settings, chosen, advance)
+                coded = torch.from_numpy(codes) * source.scale + source.zero
+                made = quantise(levelled, source, codes, coded, settings, name=name, advance=advance)
+                rule_of = f"fine-tuned for {chosen.fine_tune} epochs on {len(every)} samples"
+                candidates.append(Candidate.measure(rule_of, made, reference))
             best = choose(candidates)
         network = with_relay(with_provenance(best, reference, method, asdict(chosen), len(fit)))
         return profiled(network, fit.x)
+
+
+def _fine_tuned(
+    network: FloatNetwork,
+    source: Input,
+    samples: Samples,
+    settings: Settings,
+    method: SpikeConverter,
+    advance: Callable[[], None],
+) -> FloatNetwork:
+    """The float network with weights for the levels that its trains have."""
+    if settings.growth not in (1, 2):
+        raise InvalidNetwork(f"Convert: fine_tune must be with growth 1 or 2, not {settings.growth:g}")
+    codes = torch.from_numpy(codes_of(samples, source))
+    tops = {layer.name: int(settings.of(layer.name).top) for layer in network.layers if layer.fires}
+
+    def take(numbers: torch.Tensor) -> torch.Tensor:
+        part = codes[numbers]
+        return (augmented(part) if method.augment else part) * source.scale + source.zero
+
+    return fine_tuned(network, tops, take, len(codes), epochs=method.fine_tune, seed=settings.seed, advance=advance)
 
 
 def spiking_network(network: FloatNetwork, seen: torch.Tensor, method: Synchronous, timesteps: int) -> SpikingNetwork:

@@ -22,9 +22,9 @@ from spikeloom.geometry import Shape
 
 from .fold import fold
 from .nir_graph import Wiring, where, wiring
-from .nir_nodes import LEAST, MOST, Place, Step, by_channel, image_of, numbers, read, shape_of
+from .nir_nodes import LEAST, MOST, Heaviside, Place, by_channel, image_of, numbers, read, shape_of
 from .operations import Add, Affine, AveragePool, Operation, Rectify
-from .response import Step as Spike
+from .response import Heaviside as Spike
 from .spiking import FloatNeuron, SpikingNetwork
 
 DEFAULT_DT = 1e-4
@@ -156,7 +156,7 @@ class _Builder:
         if name == self.last:
             self._count_spikes(place)
 
-    def _append(self, name: str, step: Step, source: int) -> None:
+    def _append(self, name: str, step: Heaviside, source: int) -> None:
         if step.operation is not None:
             self.operations.append(step.operation)
             source = len(self.operations) - 1
@@ -189,7 +189,7 @@ class _Builder:
             number, flat = len(self.operations) - 1, any(other[2] for other in sources)
         return Place(who, name, shape, flat, number)
 
-    def _neuron(self, node: nir.NIRNode, place: Place) -> Step:
+    def _neuron(self, node: nir.NIRNode, place: Place) -> Heaviside:
         """What drives a neuron, in units of its potential, and, unless it is a readout, its spikes."""
         gain, shift, growth = self._dynamics(node, place)
         number = place.source
@@ -198,7 +198,7 @@ class _Builder:
             number = len(self.operations) - 1
         if isinstance(node, _READOUTS):
             self.readout_growth = growth
-            return Step(Add(*place.heads(place.before), inputs=(number,)), place.before)
+            return Heaviside(Add(*place.heads(place.before), inputs=(number,)), place.before)
         theta = by_channel(node, "v_threshold", place)
         if theta.min() < LEAST:
             raise UnsupportedLayer(f"{place.where}: v_threshold must be at least {LEAST:g}, not {theta.min():g}")
@@ -206,7 +206,7 @@ class _Builder:
             raise UnsupportedLayer(f"{place.where}: v_reset must be 0, not {bad[bad != 0][0]:g}; shift the potential")
         self.neurons[place.name] = FloatNeuron(np.ones(len(theta)), theta, growth=growth, reset_kind=self.options.reset)
         spikes = Rectify(*place.heads(place.before), Spike(place.name, tuple(theta.tolist())), inputs=(number,))
-        return Step(spikes, place.before, place.flat)
+        return Heaviside(spikes, place.before, place.flat)
 
     def _dynamics(self, node: nir.NIRNode, place: Place) -> tuple[np.ndarray, np.ndarray, float]:
         """Gain and shift of every channel, and growth."""

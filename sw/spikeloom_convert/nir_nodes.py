@@ -49,7 +49,7 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Heaviside:
     """What a node adds to the network: an operation, if any, and the shape behind it, as `Place` has it."""
 
     operation: Operation | None
@@ -106,22 +106,22 @@ def by_channel(node: nir.NIRNode, field: str, place: Place) -> np.ndarray:
     return found[:, 0]
 
 
-def read(node: nir.NIRNode, place: Place) -> Step:
+def read(node: nir.NIRNode, place: Place) -> Heaviside:
     """The step that a node is, neurons excepted; UnsupportedLayer naming a node of another kind."""
     if (reader := READERS.get(type(node))) is None:
         raise UnsupportedLayer(f"{place.where}: {OTHERS.get(type(node), OTHERWISE)}")
     return reader(node, place)
 
 
-def _same(node: nir.NIRNode, place: Place) -> Step:
+def _same(node: nir.NIRNode, place: Place) -> Heaviside:
     """An input or output, whose shape has to be that of what it gets."""
     given = shape_of(node, place.where)
     if math.prod(given) != math.prod(place.before):
         raise InvalidNetwork(f"{place.where}: shape must be that of its source, {place.before}, not {shown(given)}")
-    return Step(None, place.before, place.flat)
+    return Heaviside(None, place.before, place.flat)
 
 
-def _linear(node: Any, place: Place) -> Step:
+def _linear(node: Any, place: Place) -> Heaviside:
     weights, inputs = numbers(node, "weight", place.where), math.prod(place.before)
     if weights.ndim != 2 or weights.shape[1] != inputs:
         raise InvalidNetwork(f"{place.where}: weight must have shape (O, {inputs}), not {weights.shape}")
@@ -130,7 +130,7 @@ def _linear(node: Any, place: Place) -> Step:
     outputs = len(weights)
     bias = _bias(node, outputs, place) if hasattr(node, "bias") else np.zeros(outputs)
     after = (outputs, 1, 1)
-    return Step(Linear(*place.heads(after), weights, bias, inputs=(place.source,)), after)
+    return Heaviside(Linear(*place.heads(after), weights, bias, inputs=(place.source,)), after)
 
 
 def _bias(node: Any, outputs: int, place: Place) -> np.ndarray:
@@ -142,7 +142,7 @@ def _bias(node: Any, outputs: int, place: Place) -> np.ndarray:
     return bias.reshape(outputs)
 
 
-def _convolution(node: Any, place: Place) -> Step:
+def _convolution(node: Any, place: Place) -> Heaviside:
     """A dilated kernel becomes a larger one with zeros in it."""
     weights, where, flat = numbers(node, "weight", place.where), place.where, isinstance(node, nir.Conv1d)
     if weights.ndim != (3 if flat else 4):
@@ -173,7 +173,7 @@ def _convolution(node: Any, place: Place) -> Step:
         spread[:, :, :: dilation[0], :: dilation[1]] = weights
         weights = spread
     bias = _bias(node, outputs, place)
-    return Step(Convolution(*heads, weights, bias, stride, padding, groups, inputs=(place.source,)), after)
+    return Heaviside(Convolution(*heads, weights, bias, stride, padding, groups, inputs=(place.source,)), after)
 
 
 def _padding(node: Any, where: str, flat: bool, extents: Sequence[int], stride: Pair) -> Pair:
@@ -196,7 +196,7 @@ def _padding(node: Any, where: str, flat: bool, extents: Sequence[int], stride: 
     return extents[0] // 2, extents[1] // 2
 
 
-def _pool(node: Any, place: Place) -> Step:
+def _pool(node: Any, place: Place) -> Heaviside:
     if place.flat:
         raise UnsupportedLayer(f"{place.where}: must be before Flatten")
     kernel = _pair(node, "kernel_size", place.where, False)
@@ -211,16 +211,16 @@ def _pool(node: Any, place: Place) -> Step:
     if min(after) < 1:
         raise InvalidNetwork(f"{place.where}: kernel_size must fit into {place.before[1:]}, not be {kernel}")
     factor = float(kernel[0] * kernel[1]) if isinstance(node, nir.SumPool2d) else 1.0
-    return Step(AveragePool(*place.heads(after), kernel, factor, inputs=(place.source,)), after)
+    return Heaviside(AveragePool(*place.heads(after), kernel, factor, inputs=(place.source,)), after)
 
 
-def _scale(node: nir.Scale, place: Place) -> Step:
+def _scale(node: nir.Scale, place: Place) -> Heaviside:
     scale = by_channel(node, "scale", place)
     zeros = np.zeros(len(scale))
-    return Step(Affine(*place.heads(place.before), scale, zeros, inputs=(place.source,)), place.before, place.flat)
+    return Heaviside(Affine(*place.heads(place.before), scale, zeros, inputs=(place.source,)), place.before, place.flat)
 
 
-def _flatten(node: nir.Flatten, place: Place) -> Step:
+def _flatten(node: nir.Flatten, place: Place) -> Heaviside:
     """Which axes there are is only known of the graph: all that matters must become one."""
     ends = [integers(node, field, place.where, length=1, least=-8)[0] for field in ("start_dim", "end_dim")]
     known = isinstance(node.input_type, dict) and node.input_type.get("input") is not None
@@ -234,7 +234,7 @@ def _flatten(node: nir.Flatten, place: Place) -> Step:
             f"{place.where}: must flatten all of {tuple(shape)}, not the axes {ends[0]}..{ends[1]}; "
             f"use start_dim 0 and end_dim -1"
         )
-    return Step(None, place.before, True)
+    return Heaviside(None, place.before, True)
 
 
 def shape_of(node: nir.NIRNode, where: str) -> tuple[int, ...]:
@@ -269,7 +269,7 @@ def _pair(node: nir.NIRNode, field: str, where: str, flat: bool, least: int = 1)
     return (found[0], found[0]) if len(found) == 1 else (found[0], found[1])
 
 
-READERS: dict[type, Callable[[Any, Place], Step]] = {
+READERS: dict[type, Callable[[Any, Place], Heaviside]] = {
     nir.Input: _same,
     nir.Output: _same,
     nir.Linear: _linear,

@@ -17,6 +17,7 @@ from spikeloom.neuron import Neuron, Silent, growth_shift
 
 from .calibrate import Rule, half_steps, least_squares, worth
 from .float_network import FloatLayer, edges
+from .response import Levels
 from .stepwise import growth_loss, largest_value, rounding, stepwise_codes, thresholds
 from .synapses import Part, Rounded, Train, common_scales, fitted_to_diagonals, parts_of, potentials, rounded
 
@@ -178,10 +179,9 @@ def _scales(
     scales = torch.maximum(scales, least)
     if any(part.diagonal for part in parts):
         scales, shifts = fitted_to_diagonals(parts, scales, shifts, settings.largest_weight, least)
-    if layer.clip is None:
+    if (limit := _limit(layer, settings)) is None:
         return scales, shifts
     # the top code shall mean the clip itself: a whole number of units makes half of clip / top
-    limit = layer.clip / settings.top
     scales = scales.clamp(max=limit * settings.factor)  # theta is at least 1
     units = (limit / (2 * scales)).floor()
     return torch.where(units >= 1, limit / (2 * units), scales), shifts
@@ -234,6 +234,13 @@ def _reach(layer: FloatLayer, drive: torch.Tensor, rule: Rule) -> torch.Tensor:
     return torch.where((reach > 0) & rule.per_channel, reach, largest)
 
 
+def _limit(layer: FloatLayer, settings: Settings) -> torch.Tensor | None:
+    """The most that a code of each channel may stand for, float64 [O]; None where there is no limit."""
+    if isinstance(layer.response, Levels):
+        return torch.tensor(layer.response.steps, dtype=torch.float64)
+    return None if layer.clip is None else torch.full((layer.shape[0],), layer.clip / settings.top).double()
+
+
 def _fire(
     layer: FloatLayer,
     connections: list[Rounded],
@@ -246,9 +253,12 @@ def _fire(
 ) -> QuantisedLayer:
     values, targets = sampled(potential, offset, drive, settings.seed)
     targets = layer.activate(targets)
-    limit = None if layer.clip is None else layer.clip / settings.top
+    limit = _limit(layer, settings)
     most = None if limit is None else (limit / (2 * scales) * (1 + 1e-9)).floor().clamp(min=1)
-    half = half_steps(values, targets, scales, settings.top, settings.rule, most)
+    if isinstance(layer.response, Levels) and most is not None:
+        half = most
+    else:
+        half = half_steps(values, targets, scales, settings.top, settings.rule, most)
     theta, notes = 2 * half * settings.factor, []
     if limit is not None and bool((coarse := 2 * half * scales > limit * (1 + 1e-6)).any()):
         # units coarser than the clip allows: theta follows the clip, and rounding is no longer exact
@@ -269,7 +279,9 @@ def _fire(
     levels = vectors(layer, theta[None]), vectors(layer, rows)
     neuron = Neuron(settings.timesteps, settings.growth, *levels, code=settings.code)
     steps = theta * scales / settings.factor
-    if limit is None:  # else the top code means the clip
+    if isinstance(layer.response, Levels):
+        steps = torch.tensor(layer.response.worths, dtype=torch.float64)
+    elif limit is None:  # else the top code means the clip
         steps = worth(values, targets, divisor / 2, steps, settings.top)
     sent = Train(codes, steps, settings.top)
     return QuantisedLayer(connections, neuron, activity, sent, 1.0, scales, tuple(notes))

@@ -87,7 +87,7 @@ class Staircase:
 
 
 @dataclass(frozen=True)
-class Step:
+class Heaviside:
     """1 where u reaches the threshold, else 0: the spike of a neuron's first time step.
 
     Of networks that spike before they are converted; `node` names the neuron.
@@ -106,5 +106,24 @@ class Step:
         return 0.0, 1.0
 
 
-Response = Rectified | Symmetric | Leaky | Stepped | Staircase | Step
+@dataclass(frozen=True)
+class Levels:
+    """worths * clip(round(u / steps), 0, top), every channel with a step and a worth: what `fine_tune` leaves."""
+
+    steps: tuple[float, ...]
+    worths: tuple[float, ...]
+    top: int
+
+    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+        """The activation, of u [N, C, H, W]."""
+        step, worth = (torch.tensor(item, dtype=u.dtype).reshape(-1, 1, 1) for item in (self.steps, self.worths))
+        return (u / step).round().clamp(0, self.top) * worth
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest activation."""
+        return 0.0, self.top * max(self.worths)
+
+
+Response = Rectified | Symmetric | Leaky | Stepped | Staircase | Heaviside | Levels
 RELU = Rectified()

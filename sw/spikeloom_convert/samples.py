@@ -73,6 +73,14 @@ def split(samples: Samples, seed: int, most: int | None = None) -> tuple[Samples
     return samples.take(np.sort(order[held : held + fit])), samples.take(np.sort(order[:held]))
 
 
+def not_held(samples: Samples, seed: int, most: int | None = None) -> Samples:
+    """All samples but those that `split` holds back."""
+    if len(samples) < _LEAST_SPLIT:
+        return samples
+    order = np.random.default_rng(seed).permutation(len(samples))
+    return samples.take(np.sort(order[min(len(samples) // 4, HELD_SAMPLES, most or HELD_SAMPLES) :]))
+
+
 def value_range(samples: Samples) -> tuple[float, float]:
     """Range [low, high] that codes stand for: 0..1 for pixels and for floats that lie in it, else that of the data."""
     if samples.x.dtype == np.uint8:

@@ -11,7 +11,7 @@ from nir_graphs import DT, affine, chain, conv2d, mlp, neuron
 from spikeloom import Diagonal, InvalidData, InvalidNetwork, SpikeloomError, UnsupportedLayer, golden
 from spikeloom_convert import convert_nir, export_nir
 from spikeloom_convert.nir_import import NirOptions, import_graph
-from spikeloom_convert.response import Step
+from spikeloom_convert.response import Heaviside
 from spikeloom_convert.spiking import SpikingNetwork, averages
 
 X = np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), dtype=np.uint8)
@@ -239,7 +239,7 @@ def test_converted_exported_and_converted_again_has_the_same_digest(tmp_path: An
 
 
 def test_a_step_is_1_from_its_threshold_on() -> None:
-    step = Step("n", (1.0, 2.0))
+    step = Heaviside("n", (1.0, 2.0))
     u = torch.tensor([[0.5, 2.0], [1.0, 1.5]]).reshape(2, 2, 1, 1)
     assert step(u).flatten(1).tolist() == [[0.0, 1.0], [1.0, 0.0]]
     assert step.range == (0.0, 1.0)

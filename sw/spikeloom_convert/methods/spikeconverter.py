@@ -16,9 +16,22 @@ class SpikeConverter(Method):
     Left to choose were thresholds by channel or by layer and the power of the error, for which `convert` tries all
     (`calibrate.RULES`), and where theta is a multiple of 2^T, the rounding of the last digit is exact.
 
+    Parameters
+    ----------
+    fine_tune : epochs in which weights, biases and thresholds follow the model's own logits on the calibration samples,
+        without labels; the result is one more candidate.
+    augment : shift and mirror the images meanwhile, as photographs may be.
+
     Ref: Liu et al., SpikeConverter, AAAI 2022.
     """
 
     NAME: ClassVar = "spikeconverter"
     SCHEDULE: ClassVar = "two-phase"
     ACCEPTS: ClassVar = {Rectified: "ReLU, ReLU6, Hardtanh(0, a), ThresholdReLU", Staircase: "QCFS"}
+
+    fine_tune: int = 0
+    augment: bool = False
+
+    def violations(self) -> list[str]:
+        """What is wrong with the values of the options."""
+        return [] if 0 <= self.fine_tune <= 1000 else [f"fine_tune must lie in 0..1000 epochs, not {self.fine_tune}"]
