@@ -5,9 +5,11 @@ from typing import Any
 
 from ..nets import Bench
 from .few_steps import few_steps
+from .methods import methods
 from .optimal import optimal
 from .peers import peers
 from .residual import residual
+from .steprelu import steprelu
 from .strelu import strelu
 
 PAPERS: dict[str, Callable[[Bench], dict[str, Any]]] = {
@@ -16,4 +18,6 @@ PAPERS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "strelu": strelu,
     "residual": residual,
     "optimal": optimal,
+    "steprelu": steprelu,
+    "methods": methods,
 }

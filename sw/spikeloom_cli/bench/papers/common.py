@@ -46,7 +46,7 @@ def trained(bench: Bench, network: str, train: Data, *, epochs: int, seed: int |
 def accuracy(model: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
     """Part of the samples that a trained model is right about; uint8 is seen as x/255."""
     with torch.inference_mode(), single_threaded():
-        parts = [model(part.float() / 255).argmax(1) for part in torch.from_numpy(x).split(_CHUNK)]
+        parts = [model(part.float() / 255).argmax(1) for part in torch.from_numpy(x.copy()).split(_CHUNK)]
     return float((torch.cat(parts).numpy() == y).mean())
 
 

@@ -7,7 +7,7 @@ from .common import WEIGHT_BITS, accuracy, at_timesteps, data, trained
 
 NETWORK, EPOCHS, PLAIN = "resnet20", 10, 2  # epochs, of which the first are without a threshold
 TIMESTEPS = (8, 16, 32, 64)
-IMAGES = 2000  # of the test split: the longest trains take as long as 64 inferences
+IMAGES = 1000  # of the test split: the longest trains take as long as 64 inferences
 CURVES = {
     "ReLU": ("relu", False),
     "ReLU and shift": ("relu", True),

@@ -9,12 +9,14 @@ from .common import WEIGHT_BITS, accuracy, at_timesteps, data, trained
 NETWORK, EPOCHS, LEVELS, TAU = "net5", 12, 4, 4
 SEEDS = (0, 1, 2)
 METHODS = ("qcfs", "noisy-quantized")
-TIMESTEPS = (1, 2, 4, 8)
+TIMESTEPS = (1, 2, 4)
+IMAGES = 5000  # of the test split
 
 
 def residual(bench: Bench) -> dict[str, Any]:
     """Accuracy of ANN and SNN by method, seed and T, with the spread over the seeds."""
     train, test = data(bench, "cifar10")
+    test = test.head(min(IMAGES, len(test)))
     runs: list[dict[str, Any]] = []
     for seed in SEEDS:
         for method in METHODS:
