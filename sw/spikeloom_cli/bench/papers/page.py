@@ -1,0 +1,216 @@
+"""The page of what the conversion methods reach, docs/reference/methods.md, and its pictures, from docs/results."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spikeloom.storage import write_whole
+
+from .pictures import curves, noise, shifts
+
+Result = dict[str, Any]
+HEAD = """# What the conversion methods reach
+
+Written by `make bench-conversion` from [docs/results](../results); every figure is of integers, by the golden model,
+unless a line says otherwise. Networks were trained on two cores in minutes, not for hundreds of epochs on GPUs as in
+the papers: read the losses, not the accuracies.
+"""
+
+
+def update(results: Path) -> None:
+    """Write the page and the pictures of the result files there are."""
+    parts = [HEAD]
+    for name, render in SECTIONS.items():
+        path = results / f"{name}.json"
+        if path.is_file():
+            result = json.loads(path.read_text())
+            parts.append("\n".join([*render(result), *_missed(result)]) + "\n")
+            if (draw := PICTURES.get(name)) is not None:
+                write_whole(results / f"{name}.png", draw(result))
+    if len(parts) > 1:
+        page = results.parent / "reference" / "methods.md"
+        page.parent.mkdir(exist_ok=True)
+        write_whole(page, "\n".join(parts).encode())
+
+
+def few_steps(result: Result) -> list[str]:
+    """ResNet-20 of somebody else's training."""
+    rows = [
+        [
+            row["timesteps"], f"{row['accuracy_snn']:.2%}", f"{row['loss_points']:.2f}", row["changed_answers"],
+            f"{row['logit_error']:.4f}", f"{row['sops_per_inference'] / 1e6:.1f} M",
+            *([_tuned(row["fine_tuned"])] if "fine_tuned" in row else ["-"]),
+        ]
+        for row in result["rows"]
+    ]  # fmt: skip
+    return [
+        "## ResNet-20 of somebody else's training, at fewer and fewer time steps",
+        "",
+        f"{result['data']}; {result['weight_bits']}-bit weights, seed {result['seed']}; the model has "
+        f"{result['accuracy_ann']:.2%}. No labels are used; the last column is the option `fine_tune`.",
+        "",
+        *table("T | SNN | points lost | answers changed | logit error | SOPs | fine-tuned: SNN, points lost", rows),
+    ]
+
+
+def _tuned(row: Result) -> str:
+    return f"{row['accuracy_snn']:.2%}, {row['loss_points']:.2f}"
+
+
+def peers(result: Result) -> list[str]:
+    """Beside SpikingJelly."""
+    labels = list(result["rows"][0]["spikingjelly"])
+    rows = [
+        [
+            row["network"], row["timesteps"], f"{row['accuracy_ann']:.2%}", f"**{row['accuracy']:.2%}**",
+            *(f"{row['spikingjelly'][label]:.2%}" for label in labels),
+        ]
+        for row in result["rows"]
+    ]  # fmt: skip
+    return [
+        "## Beside SpikingJelly's converters, of the same trained networks",
+        "",
+        f"{result['data']}; ours in integers of {result['weight_bits']} bits, theirs in floats.",
+        "",
+        *table("network | T | ANN | spikeconverter | " + " | ".join(labels), rows),
+    ]
+
+
+def strelu(result: Result) -> list[str]:
+    """From which T on nothing is lost."""
+    steps = [row["timesteps"] for row in result["rows"][0]["curve"]]
+    rows = [
+        [
+            row["network"], row["data"], row["activation"], f"{row['accuracy_ann']:.2%}",
+            *(f"{item['accuracy']:.2%}" for item in row["curve"]),
+            row["lossless_from"] or "-",
+            "-" if row["paper"] is None else f"{row['paper']['accuracy_ann']:.2%}, {row['paper']['lossless_from']}",
+            _spent(row),
+        ]
+        for row in result["rows"]
+    ]  # fmt: skip
+    heads = "network | data | activation | ANN | " + " | ".join(f"T={item}" for item in steps)
+    return [
+        "## stReLU",
+        "",
+        f"All training and test images; {result['weight_bits']}-bit weights, seed {result['seed']}. Energy: 4.6 pJ a "
+        "MAC, 77 fJ a SOP, at the T from which nothing is lost.",
+        "",
+        *table(f"{heads} | lossless from T | the paper's | energy of the ANN's", rows),
+    ]
+
+
+def _spent(row: Result) -> str:
+    found = [item["energy_ratio"] for item in row["curve"] if item["timesteps"] == row["lossless_from"]]
+    return f"{found[0]:.1%}" if found else "-"
+
+
+def residual(result: Result) -> list[str]:
+    """QCFS and noisy quantisation."""
+    rows = [
+        [row["method"], row["timesteps"], f"{row['mean']:.2%}", f"{100 * row['deviation']:.2f}"]
+        for row in result["spread"]
+    ]
+    ann = [
+        [run["method"], run["seed"], f"{run['accuracy_ann']:.2%}", *(f"{row['accuracy']:.2%}" for row in run["curve"])]
+        for run in result["runs"]
+    ]
+    steps = " | ".join(f"T={row['timesteps']}" for row in result["runs"][0]["curve"])
+    return [
+        "## QCFS and noisy quantisation",
+        "",
+        f"{result['network']}, {result['data']}, {result['epochs']} epochs, L={result['levels']}, tau={result['tau']}.",
+        "",
+        *table("method | T | mean of the seeds | standard deviation, points", rows),
+        "",
+        *table(f"method | seed | ANN | {steps}", ann),
+    ]
+
+
+def optimal(result: Result) -> list[str]:
+    """Threshold and shift."""
+    steps = " | ".join(f"T={row['timesteps']}" for row in result["rows"][0]["curve"])
+    rows = [
+        [row["label"], f"{row['accuracy_ann']:.2%}", *(f"{item['loss_points']:.2f}" for item in row["curve"])]
+        for row in result["rows"]
+    ]
+    return [
+        "## Optimal conversion: threshold and shift",
+        "",
+        f"Points lost; {result['network']}, {result['data']}, {result['epochs']} epochs.",
+        "",
+        *table(f"training and conversion | ANN | {steps}", rows),
+        "",
+        "![points lost against time steps](../results/optimal.png)",
+    ]
+
+
+def steprelu(result: Result) -> list[str]:
+    """One time step, and noise."""
+    rows = [
+        [f"{row['gamma']:g}", f"{row['accuracy_ann']:.2%}", f"{row['accuracy_snn']:.2%}", f"{row['loss_points']:.2f}"]
+        for row in result["rows"]
+    ]
+    repeats = result["repeats"]
+    leaky = [
+        [f"{row['share']:.0%}", *(f"{row[name]:.2%}" for name in ("relu", "kept", "leaky"))] for row in repeats["rows"]
+    ]
+    return [
+        "## StepReLU: one time step, noise",
+        "",
+        f"{result['network']}, {result['data']}; the same network with ReLU has {result['accuracy_relu']:.2%}.",
+        "",
+        *table("gamma | ANN | SNN, T=1 | points lost", rows),
+        "",
+        f"Over {repeats['timesteps']} time steps of which one is noisy (float SNN, gamma {repeats['gamma']:g}):",
+        "",
+        *table("pixels black or white | ANN with ReLU, all noisy | SNN, readout keeps all | SNN, readout leaks", leaky),
+        "",
+        "![accuracy against noise](../results/steprelu.png)",
+    ]
+
+
+def methods(result: Result) -> list[str]:
+    """All methods on one network."""
+    rows = [
+        [
+            row["method"], row["activation"], f"{row['accuracy_ann']:.2%}", row["gates"]["timesteps"],
+            row["gates"]["images"], row["gates"]["mismatches"], f"{row['gates']['latency_cycles']:,.0f}",
+        ]
+        for row in result["rows"]
+    ]  # fmt: skip
+    return [
+        "## All methods on one network, and in gates",
+        "",
+        f"{result['network']}, {result['data']}, {result['epochs']} epochs.",
+        "",
+        *table("method | trained with | ANN | T in gates | images | integers that differ | cycles of an image", rows),
+        "",
+        "![accuracy against time steps and synaptic operations](../results/methods.png)",
+    ]
+
+
+def table(heads: str, rows: list[list[Any]]) -> list[str]:
+    """A table in Markdown; `heads` between bars."""
+    count = heads.count("|") + 1
+    return [f"| {heads} |", "|" + "---|" * count, *("| " + " | ".join(map(str, row)) + " |" for row in rows)]
+
+
+def _missed(result: Result) -> list[str]:
+    if "missed" not in result:
+        return []
+    missed = result["missed"]
+    return ["", *(["Not reached: " + "; ".join(missed) + "."] if missed else ["All that was aimed at is reached."])]
+
+
+SECTIONS: dict[str, Callable[[Result], list[str]]] = {
+    "few_steps": few_steps,
+    "peers": peers,
+    "methods": methods,
+    "strelu": strelu,
+    "steprelu": steprelu,
+    "residual": residual,
+    "optimal": optimal,
+}
+PICTURES: dict[str, Callable[[Result], bytes]] = {"methods": curves, "optimal": shifts, "steprelu": noise}
