@@ -1,0 +1,94 @@
+"""The benchmarks of the conversion methods: what they call reached, noise, the page that shows them."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from spikeloom_cli.bench.papers import PAPERS, few_steps, page, peers, residual, strelu
+from spikeloom_cli.bench.papers.few_steps import MOST_LOSS
+from spikeloom_cli.bench.papers.methods import RUNS
+from spikeloom_cli.bench.papers.noise import salted
+from spikeloom_convert import METHODS
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+
+
+def module_of(benchmark: Any) -> Any:
+    """The module of a benchmark, which has its function's name."""
+    return importlib.import_module(benchmark.__module__)
+
+
+def test_every_method_has_its_run() -> None:
+    assert RUNS.keys() == METHODS.keys()
+
+
+def test_every_benchmark_has_its_section() -> None:
+    assert page.SECTIONS.keys() == PAPERS.keys()
+
+
+def test_noise_makes_such_a_share_of_pixels_black_or_white_in_all_channels() -> None:
+    x = np.full((40, 3, 16, 16), 100, np.uint8)
+    noisy = salted(x, 0.2, np.random.default_rng(0))
+    changed = noisy != x
+    assert abs(changed.mean() - 0.2) < 0.01
+    assert set(np.unique(noisy)) == {0, 100, 255}
+    assert (changed == changed[:, :1]).all()
+    assert (salted(x, 0.0, np.random.default_rng(0)) == x).all()
+
+
+def curve(*accuracies: float) -> list[dict[str, Any]]:
+    return [{"timesteps": 2**number, "accuracy": value} for number, value in enumerate(accuracies)]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "steps"),
+    [((0.9, 0.95, 0.98, 0.98), 4), ((0.98, 0.97, 0.98, 0.99), 4), ((0.9, 0.9), None), ((0.9796, 0.98), 1)],
+)
+def test_lossless_is_where_no_longer_train_loses_either(accuracies: tuple[float, ...], steps: int | None) -> None:
+    assert module_of(strelu).lossless_from(0.98, curve(*accuracies)) == steps
+
+
+def test_what_is_not_reached_is_named() -> None:
+    rows = [{"timesteps": steps, "loss_points": most + 0.01} for steps, most in MOST_LOSS.items()]
+    found = module_of(few_steps).missed(rows)
+    assert len(found) == len(MOST_LOSS)
+    assert found[0] == "T=16: loses 0.11 points, above 0.1"
+    assert module_of(few_steps).missed([row | {"loss_points": 0.1} for row in rows]) == []
+    row = {"network": "n", "timesteps": 4, "ahead_points": -0.2, "loss_points": 0.11}
+    assert module_of(peers).missed([row]) == [
+        "n, T=4: 0.2 points behind SpikingJelly's best converter",
+        "n, T=4: loses 0.11 points, above 0.1",
+    ]
+    assert module_of(peers).missed([row | {"ahead_points": 0.0, "timesteps": 2}]) == []
+
+
+def test_spread_is_over_the_seeds() -> None:
+    runs = [
+        {"method": "qcfs", "curve": [{"timesteps": 1, "accuracy": value}, {"timesteps": 2, "accuracy": 0.9}]}
+        for value in (0.5, 0.6, 0.7)
+    ]
+    found = module_of(residual).spread(runs, "qcfs", 1)
+    assert found["mean"] == pytest.approx(0.6)
+    assert found["deviation"] == pytest.approx(0.1)
+
+
+def test_the_page_stands_as_its_results_say(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    present = [name for name in page.SECTIONS if (RESULTS / f"{name}.json").is_file()]
+    for name in present:
+        (results / f"{name}.json").write_bytes((RESULTS / f"{name}.json").read_bytes())
+        assert json.loads((results / f"{name}.json").read_text())["command"] == f"make bench ({name})"
+    page.update(results)
+    written = tmp_path / "reference" / "methods.md"
+    assert written.is_file() == bool(present)
+    if present:
+        assert written.read_text() == (RESULTS.parent / "reference" / "methods.md").read_text()
+    assert {path.stem for path in results.glob("*.png")} == set(present) & page.PICTURES.keys()
+
+
+def test_a_table_has_as_many_columns_as_heads() -> None:
+    assert page.table("a | b", [[1, "x"]]) == ["| a | b |", "|---|---|", "| 1 | x |"]
