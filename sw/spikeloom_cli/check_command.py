@@ -19,7 +19,7 @@ _SAMPLES = 8  # enough to see shapes, and whether the folded network is the mode
 def check(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="package.module:factory, called without arguments."),
+        typer.Argument(metavar="MODEL", help="package.module:factory; a name of `spikeloom networks`; a trained file."),
     ],
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="State dict: .safetensors, or .pt without code in it.")
@@ -76,13 +76,15 @@ def _samples(
     from spikeloom import datasets
     from spikeloom.errors import InvalidData
     from spikeloom_convert.inspection import sample_shape
+    from spikeloom_convert.origin import Origin
     from spikeloom_convert.samples import check as checked
 
     if calibration is not None:
         if shape is not None:
             raise InvalidData("Option '--input-shape': must be left out with --calibration, whose samples have a shape")
         return checked(datasets.load(calibration, "train", data_dir).head(_SAMPLES).x)
-    shape = shape or sample_shape(model)
+    origin = Origin.read(name) if Path(name).suffix == ".safetensors" else Origin.named(name)
+    shape = shape or (None if origin is None else origin.shape) or sample_shape(model)
     if shape is None:
         raise InvalidData(
             f"Model '{name}': must be given the shape of a sample, which its layers leave open; "

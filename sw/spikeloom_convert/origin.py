@@ -68,6 +68,11 @@ class Origin:
             return None
         return cls.of(network, activation or None)
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Shape of a sample, of a network by name."""
+        return None if self.network is None else NETWORKS[self.network].shape
+
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """What a file says; InvalidNetwork where it cannot be read, says nothing, or what there is not."""

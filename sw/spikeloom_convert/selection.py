@@ -15,7 +15,7 @@ from .calibrate import Rule
 from .prepare import PreparedModel
 from .samples import Samples
 
-ALIKE = 5e-4  # of relative squared error of the logits: so little more changes hardly any answer
+ALIKE = 1e-3  # of relative squared error of the logits: so little more changes hardly any answer
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,3 +94,11 @@ def test_check_answers_where_no_node_can_be_listed(spikeloom: Command, here: Pat
         "parameters": 15,
         "macs": 0,
     }
+
+
+def test_check_knows_the_shape_of_networks_by_name(spikeloom: Command) -> None:
+    result = spikeloom("check", "net2:strelu", "--json")
+    assert result.returncode == 0
+    document = json.loads(result.stdout)
+    assert document["convertible"] is True
+    assert document["nodes"][0]["shape_in"] == [1, 28, 28]

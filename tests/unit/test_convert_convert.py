@@ -354,9 +354,9 @@ def test_candidates_are_chosen_by_accuracy_where_it_is_no_chance_and_by_their_lo
 
 
 def test_of_candidates_about_as_near_the_one_of_fewest_synaptic_operations_is_chosen() -> None:
-    nearest, cheap, cheaper = candidate(97, 4, 0.01), candidate(97, 4, 0.0104, 90.0), candidate(97, 4, 0.012, 80.0)
+    nearest, cheap, cheaper = candidate(97, 4, 0.01), candidate(97, 4, 0.0108, 90.0), candidate(97, 4, 0.012, 80.0)
     assert choose([nearest, cheap, cheaper]) is cheap
-    assert choose([nearest, candidate(97, 4, 0.0104, 100.0)]) is nearest
+    assert choose([nearest, candidate(97, 4, 0.0108, 100.0)]) is nearest
 
 
 def test_synaptic_operations_of_a_candidate_are_those_of_the_calibration_samples() -> None:
