@@ -97,8 +97,7 @@ def test_check_answers_where_no_node_can_be_listed(spikeloom: Command, here: Pat
 
 
 def test_check_knows_the_shape_of_networks_by_name(spikeloom: Command) -> None:
-    result = spikeloom("check", "net2:strelu", "--json")
-    assert result.returncode == 0
-    document = json.loads(result.stdout)
-    assert document["convertible"] is True
-    assert document["nodes"][0]["shape_in"] == [1, 28, 28]
+    outcome = spikeloom("check", "net2:strelu", "--json")
+    assert outcome.code == 0
+    assert outcome.document["convertible"] is True
+    assert outcome.document["nodes"][0]["shape_in"] == [1, 28, 28]
