@@ -21,9 +21,47 @@ def update(results: Path, readme: Path) -> None:
     deep = results / "deep.json"
     if deep.is_file():
         lines += ["", *render_deep(json.loads(deep.read_text()))]
+    for name, render_more in (("few_steps", render_few_steps), ("peers", render_peers)):
+        if (more := results / f"{name}.json").is_file():
+            lines += ["", *render_more(json.loads(more.read_text()))]
     table = "\n".join(lines)
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     write_whole(readme, f"{before}{BEGIN}\n{table}\n{END}{after}".encode())
+
+
+def render_few_steps(few_steps: dict) -> list[str]:
+    """ResNet-20 of somebody else's training at several T."""
+    rows = few_steps["rows"]
+    return [
+        "| ResNet-20, CIFAR-10, not trained again | " + " | ".join(f"T={row['timesteps']}" for row in rows) + " |",
+        "|---|" + "---|" * len(rows),
+        "| SNN | " + " | ".join(f"{row['accuracy_snn']:.2%}" for row in rows) + " |",
+        "| points lost | " + " | ".join(f"{row['loss_points']:.2f}" for row in rows) + " |",
+        "",
+        f"Somebody else's weights, {few_steps['accuracy_ann']:.2%} in floats; {few_steps['weight_bits']}-bit weights, seed "
+        f"{few_steps['seed']}; {few_steps['data']}. Chance moves T=5 by 0.1 points from seed to seed.",
+    ]
+
+
+def render_peers(peers: dict) -> list[str]:
+    """Beside SpikingJelly's best converter."""
+    steps = list(dict.fromkeys(row["timesteps"] for row in peers["rows"]))
+    lines = [
+        "| MNIST, same trained networks | ANN | " + " | ".join(f"T={item}" for item in steps) + " |",
+        "|---|---|" + "---|" * len(steps),
+    ]
+    for name in dict.fromkeys(row["network"] for row in peers["rows"]):
+        rows = [row for row in peers["rows"] if row["network"] == name]
+        ann = f"{rows[0]['accuracy_ann']:.2%}"
+        theirs = (max(row["spikingjelly"].values()) for row in rows)
+        lines.append(f"| {name}, Spikeloom | {ann} | " + " | ".join(f"{row['accuracy']:.2%}" for row in rows) + " |")
+        lines.append(f"| {name}, SpikingJelly's best | {ann} | " + " | ".join(f"{item:.2%}" for item in theirs) + " |")
+    return [
+        *lines,
+        "",
+        f"{peers['data']}, seed {peers['seed']}; ours integers of {peers['weight_bits']} bits, theirs floats, the best of four "
+        "converters at each T. All methods: [what they reach](docs/reference/methods.md).",
+    ]
 
 
 def render(conversion: dict, core: dict) -> list[str]:
