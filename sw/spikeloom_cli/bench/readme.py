@@ -38,8 +38,8 @@ def render_few_steps(few_steps: dict) -> list[str]:
         "| SNN | " + " | ".join(f"{row['accuracy_snn']:.2%}" for row in rows) + " |",
         "| points lost | " + " | ".join(f"{row['loss_points']:.2f}" for row in rows) + " |",
         "",
-        f"Somebody else's weights, {few_steps['accuracy_ann']:.2%} in floats; {few_steps['weight_bits']}-bit weights, seed "
-        f"{few_steps['seed']}; {few_steps['data']}. Chance moves T=5 by 0.1 points from seed to seed.",
+        f"Somebody else's weights, {few_steps['accuracy_ann']:.2%} in floats; {few_steps['weight_bits']}-bit weights, "
+        f"seed {few_steps['seed']}; {few_steps['data']}. Chance moves T=5 by 0.1 points from seed to seed.",
     ]
 
 
@@ -59,8 +59,8 @@ def render_peers(peers: dict) -> list[str]:
     return [
         *lines,
         "",
-        f"{peers['data']}, seed {peers['seed']}; ours integers of {peers['weight_bits']} bits, theirs floats, the best of four "
-        "converters at each T. All methods: [what they reach](docs/reference/methods.md).",
+        f"{peers['data']}, seed {peers['seed']}; ours integers of {peers['weight_bits']} bits, theirs floats, the best of "
+        "four converters at each T. All methods: [what they reach](docs/reference/methods.md).",
     ]
 
 
