@@ -59,8 +59,8 @@ def render_peers(peers: dict) -> list[str]:
     return [
         *lines,
         "",
-        f"{peers['data']}, seed {peers['seed']}; ours integers of {peers['weight_bits']} bits, theirs floats, the best of "
-        "four converters at each T. All methods: [what they reach](docs/reference/methods.md).",
+        f"{peers['data']}, seed {peers['seed']}; ours integers of {peers['weight_bits']} bits, theirs floats, the best "
+        "of four converters at each T. All methods: [what they reach](docs/reference/methods.md).",
     ]
 
 
