@@ -1,6 +1,6 @@
 """From floats to the integer line: every layer in order, on the codes that the quantised layers before it give."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from spikeloom.neuron import largest_code
 
 from .float_network import FloatLayer, FloatNetwork
 from .quantise_layer import Settings, quantise_layer
-from .synapses import Train
+from .synapses import Rounded, Train
 
 
 def quantise(
@@ -53,14 +53,7 @@ def quantise(
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
             result = quantise_layer(layer, shapes, trains, drive, settings.of(layer.name), widest or np.inf)
             populations.append(Population(layer.name, layer.shape, result.neuron, result.activity))
-            taken = {layer.name for layer in network.layers} | {item.name for item in connections}
-            names = connection_names(layer, taken - {layer.name})
-            for item, own in zip(result.connections, names, strict=True):
-                wired = item.part.connection
-                weights = item.weights.numpy().astype(np.int8).reshape(wired.weights.shape)
-                connections.append(
-                    Connection(own, wired.source, layer.name, wired.geometry, weights, item.bits, item.shift)
-                )
+            connections += wired(network, layer, result.connections, connections)
             notes += result.notes
             units[layer.name] = figures(result.units)
             trains = {name: train for name, train in trains.items() if network.last_use.get(name, -1) > number}
@@ -74,6 +67,19 @@ def quantise(
     provenance = Provenance(model=network.name, notes=tuple(notes), units=units, worths=worths)
     readouts = tuple(Readout(readout, scales[readout]) for readout in network.readouts)
     return Network(name, (source,), tuple(populations), tuple(connections), readouts, provenance=provenance)
+
+
+def wired(
+    network: FloatNetwork, layer: FloatLayer, items: Sequence[Rounded], others: Sequence[Connection]
+) -> list[Connection]:
+    """The connections of a layer, named unlike the layers and the `others`."""
+    taken = {item.name for item in network.layers} | {item.name for item in others}
+    found = []
+    for item, name in zip(items, connection_names(layer, taken - {layer.name}), strict=True):
+        given = item.part.connection
+        weights = item.weights.numpy().astype(np.int8).reshape(given.weights.shape)
+        found.append(Connection(name, given.source, layer.name, given.geometry, weights, item.bits, item.shift))
+    return found
 
 
 def figures(values: torch.Tensor) -> tuple[float, ...]:

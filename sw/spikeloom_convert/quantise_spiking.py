@@ -16,7 +16,7 @@ from spikeloom.neuron import Neuron, Silent
 
 from .calibrate import Rule, half_steps
 from .float_network import FloatLayer
-from .quantise import connection_names, figures
+from .quantise import figures, wired
 from .quantise_layer import layer_offsets, sampled, vectors
 from .spiking import FloatNeuron, SpikingNetwork, averages
 from .synapses import DIAGONAL_BITS, Part, Rounded, Train, common_scales, parts_of, potentials, rounded
@@ -93,13 +93,7 @@ def quantise_spiking(
                 spikes = float(_ones(made.train.codes).sum() if graded else sent[layer.name].abs().sum())
                 activity = spikes * spiking.timesteps / len(codes)
             populations.append(Population(layer.name, layer.shape, made.neuron, activity))
-            taken = {item.name for item in network.layers} | {item.name for item in connections}
-            for item, own in zip(made.wired, connection_names(layer, taken - {layer.name}), strict=True):
-                connection = item.part.connection
-                weights = item.weights.numpy().astype(np.int8).reshape(connection.weights.shape)
-                connections.append(
-                    Connection(own, connection.source, layer.name, connection.geometry, weights, item.bits, item.shift)
-                )
+            connections += wired(network, layer, made.items, connections)
             advance()
     readouts = tuple(Readout(readout, scales[readout]) for readout in network.readouts)
     provenance = Provenance(model=network.name, notes=network.notes, units=units, worths=worths)
@@ -113,7 +107,7 @@ class _Quantised:
     neuron: Neuron | Silent
     units: torch.Tensor
     train: Train | None
-    wired: list[Rounded]
+    items: list[Rounded]
 
 
 def _fire(
@@ -133,8 +127,8 @@ def _fire(
     least = max(_LEAST_UNITS, 16 * spiking.timesteps)
     units, finer = _whole(theta, scales, least, neuron.multiple)
     unit = theta / units
-    wired = rounded(parts, unit, _shifts(parts, unit, [shift + finer for shift in shifts]), widths.weight_bits)
-    drive = _drive(layer, wired, unit, shapes, trains, neuron)
+    items = rounded(parts, unit, _shifts(parts, unit, [shift + finer for shift in shifts]), widths.weight_bits)
+    drive = _drive(layer, items, unit, shapes, trains, neuron)
     if neuron.shift is not None:
         drive = drive + np.rint(neuron.shift / unit.numpy()).astype(np.int64)
 
@@ -154,7 +148,7 @@ def _fire(
         reset_kind=neuron.reset_kind,
         signed=neuron.signed,
     )
-    return _Quantised(made, unit, Train(sent, torch.from_numpy(neuron.worth), 1), wired)
+    return _Quantised(made, unit, Train(sent, torch.from_numpy(neuron.worth), 1), items)
 
 
 def _fire_graded(
@@ -181,7 +175,7 @@ def _fire_graded(
     values = sampled(sent / 1.0, torch.zeros(layer.shape[0], 1, 1), sent, widths.seed)[0]
     half = half_steps(values / unit[:, None], values, unit, top, Rule(per_channel=True, power=2))
     size = 2 * half
-    wired = rounded(parts, unit, _shifts(parts, unit, [shift + finer for shift in shifts]), widths.weight_bits)
+    items = rounded(parts, unit, _shifts(parts, unit, [shift + finer for shift in shifts]), widths.weight_bits)
     fire = torch.from_numpy(neuron.fire_pos) / unit
     gamma = torch.from_numpy(neuron.gamma) / unit + half  # half a step of rounding
     made = Neuron(
@@ -190,14 +184,14 @@ def _fire_graded(
         vectors(layer, (size * 2 ** (neuron.spike_bits - 1))[None]),
         np.zeros((1, layer.shape[0]), np.int64),
         fire_pos=vectors(layer, fire[None]),
-        drive=_drive(layer, wired, unit, shapes, trains, neuron),
+        drive=_drive(layer, items, unit, shapes, trains, neuron),
         reset_kind=neuron.reset_kind,
         step_gamma=vectors(layer, gamma[None]),
         step_bits=neuron.spike_bits,
     )
     worth = size * unit * torch.from_numpy(neuron.worth)
     codes = (sent / (size * unit)[:, None, None].float() + 0.5).floor().clamp(0, top)
-    return _Quantised(made, unit, Train(codes, worth, top), wired)
+    return _Quantised(made, unit, Train(codes, worth, top), items)
 
 
 def _read(
@@ -211,10 +205,10 @@ def _read(
     """A readout, whose unit is finer than its weights, as its drive is added in every time step."""
     scales, shifts = common_scales(parts, layer.shape[0], widths.largest_weight, shared=True)
     unit = torch.where(scales > 0, scales, 1.0) / 2**_READOUT_SHIFT
-    wired = rounded(parts, unit, _shifts(parts, unit, [shift + _READOUT_SHIFT for shift in shifts]), widths.weight_bits)
-    drive = _drive(layer, wired, unit, shapes, trains, None)
+    items = rounded(parts, unit, _shifts(parts, unit, [shift + _READOUT_SHIFT for shift in shifts]), widths.weight_bits)
+    drive = _drive(layer, items, unit, shapes, trains, None)
     neuron = Silent(np.zeros((1, layer.shape[0]), np.int64), drive, spiking.readout_growth)
-    return _Quantised(neuron, unit, None, wired)
+    return _Quantised(neuron, unit, None, items)
 
 
 def _whole(theta: torch.Tensor, scales: torch.Tensor, least: int, multiple: int) -> tuple[torch.Tensor, int]:
@@ -243,7 +237,7 @@ def _shifts(parts: list[Part], unit: torch.Tensor, shifts: list[int]) -> list[in
 
 def _drive(
     layer: FloatLayer,
-    wired: list[Rounded],
+    items: list[Rounded],
     unit: torch.Tensor,
     shapes: Mapping[str, Shape],
     trains: Mapping[str, Train],
@@ -259,7 +253,7 @@ def _drive(
         for name, train in trains.items()
         if any(item.source == name for item in layer.incoming)
     }
-    missing = _mean(exact.drive(heard)) / unit - _mean(potentials(layer, wired))
+    missing = _mean(exact.drive(heard)) / unit - _mean(potentials(layer, items))
     drive = (torch.from_numpy(values) / unit[:, None, None] + missing[:, None, None]).round()
     return vectors(layer, drive[:, places[0][:, None], places[1]].flatten(1).T)
 
