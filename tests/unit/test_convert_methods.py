@@ -289,3 +289,13 @@ def test_activation_functions_are_traced_whole() -> None:
         "Flatten",
         "Linear",
     ]
+
+
+def test_max_pooling_of_spikes_one_by_one_is_refused_before_anything_is_converted() -> None:
+    pooled = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)).eval()
+    with pytest.raises(UnsupportedLayer) as error:
+        convert(pooled, X, method="qcfs", progress=lambda *_: pytest.fail("converts"))
+    assert str(error.value) == (
+        "Layer '4' (Linear): method 'qcfs' must have average pooling ahead of it, not max pooling, which is no maximum "
+        "of spikes that come one by one; use AvgPool2d or method 'spikeconverter'"
+    )

@@ -9,7 +9,7 @@ import torch
 from spikeloom.checks import MAX_SYNCHRONOUS_TIMESTEPS, MAX_TIMESTEPS
 from spikeloom.errors import InvalidNetwork, UnsupportedLayer, listed, shown
 
-from ..float_network import FloatLayer, FloatNetwork
+from ..float_network import INPUT, FloatLayer, FloatNetwork
 from ..response import Response
 from ..spiking import FloatNeuron
 
@@ -81,6 +81,17 @@ class Synchronous(Method):
     @abstractmethod
     def neuron(self, layer: FloatLayer, activations: torch.Tensor, timesteps: int) -> FloatNeuron:
         """The neuron of a layer that fires, from the model's activations [N, O, H', W'] on calibration samples."""
+
+    def require_accepted(self, network: FloatNetwork) -> None:
+        """As `Method.require_accepted`; also names the first layer that hears maxima of spikes."""
+        super().require_accepted(network)
+        for layer in network.layers:
+            for item in layer.incoming:
+                if item.source != INPUT and getattr(item.geometry, "pool_kind", "") == "max":
+                    raise UnsupportedLayer(
+                        f"{layer.where}: method '{self.NAME}' must have average pooling ahead of it, not max pooling, "
+                        f"which is no maximum of spikes that come one by one; use AvgPool2d or method 'spikeconverter'"
+                    )
 
     @property
     def readout_growth(self) -> float:
