@@ -82,6 +82,8 @@ def provenance_violations(provenance: "Provenance") -> list[str]:
     kinds = isinstance(provenance.notes, tuple) and all(isinstance(table, dict) for table in tables)
     if kinds:
         texts += [*provenance.notes, *provenance.accuracy, *provenance.versions, *provenance.versions.values()]
+        if isinstance(provenance.options, dict):
+            texts += [str(item) for pair in provenance.options.items() for item in pair]
     if not kinds or not all(isinstance(text, str) for text in texts):
         return ["provenance must be text, a tuple of notes, and tables of accuracies and versions"]
     if sum(map(len, texts)) > MAX_TEXT:

@@ -58,14 +58,21 @@ def check(
 
 def _shape(text: str | None) -> tuple[int, ...] | None:
     """Sides of a sample; InvalidData where the text is not one to three of them."""
-    from spikeloom.errors import InvalidData
+    from math import prod
+
+    from spikeloom.checks import MAX_NEURONS
+    from spikeloom.errors import InvalidData, shown
 
     if text is None:
         return None
     parts = text.split(",")
-    if not 1 <= len(parts) <= 3 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-        raise InvalidData(f"Option '--input-shape': must be C,H,W or C,L or F, like 3,32,32, not '{text}'")
-    return tuple(map(int, parts))
+    whole = all(part.isascii() and part.isdigit() and len(part) < 9 and int(part) > 0 for part in parts)
+    if not 1 <= len(parts) <= 3 or not whole:
+        raise InvalidData(f"Option '--input-shape': must be C,H,W or C,L or F, like 3,32,32, not {shown(text)}")
+    shape = tuple(map(int, parts))
+    if prod(shape) > MAX_NEURONS:
+        raise InvalidData(f"Option '--input-shape': must be of at most {MAX_NEURONS} values, not {text}")
+    return shape
 
 
 def _samples(

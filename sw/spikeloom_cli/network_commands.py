@@ -158,7 +158,9 @@ def converted(network: "Network", path: Path) -> Answer:
         "accuracy of the model": percent(accuracy["ann"]),
         "accuracy of the network": percent(accuracy["snn"]),
     }
-    return Answer(document, (named_rows("Converted; accuracies on a held-back part of the calibration data", rows),))
+    same = any("the same" in text for text in provenance.notes)
+    where = "the calibration data, all of it" if same else "a held-back part of the calibration data"
+    return Answer(document, (named_rows(f"Converted; accuracies on {where}", rows),))
 
 
 def timesteps_of(network: "Network") -> int:
@@ -197,7 +199,7 @@ def lengths(given: list[str]) -> dict[str, int]:
 
 def method_options(given: list[str]) -> dict[str, object]:
     """Options of a method by name, values as in JSON or else text; InvalidData where one is not NAME=VALUE."""
-    from json import JSONDecodeError, loads
+    from json import loads
 
     from spikeloom.errors import InvalidData
 
@@ -208,7 +210,7 @@ def method_options(given: list[str]) -> dict[str, object]:
             raise InvalidData(f"Option '--option': must be NAME=VALUE, like shift=false, not '{text}'")
         try:
             found[name] = loads(value)
-        except (JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
             found[name] = value
     return found
 
@@ -253,6 +255,7 @@ def show(network: NetworkFile, json: Json = False) -> Answer:
         {"digest": loaded.digest, "schedule": loaded.schedule}
         | {name: str(provenance[name]) for name in ("model", "method") if provenance[name]}
         | {f"accuracy {name}": percent(value) for name, value in loaded.provenance.accuracy.items()}
+        | {name: str(value).lower() for name, value in loaded.provenance.options.items()}
         | {"note": "; ".join(loaded.provenance.notes) or "-"},
     )
     return Answer(document, (head, _population_table(populations), _connection_table(connections)))

@@ -74,6 +74,8 @@ class AsymmetricThresholdLeakyReLU(Trainable):
     def __init__(self, alpha: float = 0.01) -> None:
         super().__init__()
         self.alpha = _positive("AsymmetricThresholdLeakyReLU", "alpha", alpha)
+        if self.alpha > 1:
+            raise ValueError(f"AsymmetricThresholdLeakyReLU: alpha must be at most 1, not {alpha!r}")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Any shape."""

@@ -18,7 +18,7 @@ from spikeloom.validate import NAME, WEIGHT_BITS
 from torch import nn
 
 from .calibrate import RULES
-from .fine_tune import fine_tuned
+from .fine_tune import BATCH, fine_tuned
 from .float_network import INPUT, FloatNetwork
 from .methods import METHODS, Method, Synchronous
 from .methods.spikeconverter import SpikeConverter
@@ -109,6 +109,8 @@ def convert(
     with single_threaded():
         prepared = prepare(model, samples, mean, std)
         chosen.require_accepted(prepared.network)
+        if isinstance(chosen, SpikeConverter):
+            chosen.require_tunable(prepared.network, len(samples))
         settings = replace(settings, own_timesteps=_own_timesteps(prepared.network, own))
         check_labels(samples, prepared.network)
         fit, held = split(samples, settings.seed, affordable(prepared.network))
@@ -127,7 +129,8 @@ def convert(
             assert isinstance(chosen, SpikeConverter)
             rules = RULES if layers > 1 else RULES[:1]
             tuned = chosen.fine_tune > 0
-            advance = counter(progress, (len(rules) + tuned) * layers + chosen.fine_tune)
+            batches = chosen.fine_tune * -(-(len(samples) - len(held)) // BATCH)
+            advance = counter(progress, (len(rules) + tuned) * layers + batches)
             candidates = []
             for rule in rules:
                 own_rule = replace(settings, rule=rule)
@@ -154,14 +157,14 @@ def _fine_tuned(
     advance: Callable[[], None],
 ) -> FloatNetwork:
     """The float network with weights for the levels that its trains have."""
-    if settings.growth not in (1, 2):
-        raise InvalidNetwork(f"Convert: fine_tune must be with growth 1 or 2, not {settings.growth:g}")
     codes = torch.from_numpy(codes_of(samples, source))
+    nothing = round(min(max(-source.zero / source.scale, 0), (1 << source.timesteps) - 1))  # the code of 0
     tops = {layer.name: int(settings.of(layer.name).top) for layer in network.layers if layer.fires}
 
     def take(numbers: torch.Tensor) -> torch.Tensor:
         part = codes[numbers]
-        return (augmented(part) if method.augment else part) * source.scale + source.zero
+        part = augmented(part - nothing) + nothing if method.augment else part
+        return part * source.scale + source.zero
 
     return fine_tuned(network, tops, take, len(codes), epochs=method.fine_tune, seed=settings.seed, advance=advance)
 
@@ -247,6 +250,8 @@ def _check_settings(
         found.append(f"code must be plain or naf, not {shown(code)}")
     elif code == "naf" and growth != 2:
         found.append(f"code naf must be with growth 2, not {growth:g}")
+    if isinstance(chosen, SpikeConverter) and chosen.fine_tune and growth not in (1, 2):
+        found.append(f"fine_tune must be with growth 1 or 2, not {growth:g}")
     found += common_violations(weight_bits, seed, name)
     if found:
         raise InvalidNetwork(f"Convert: {listed(found)}")

@@ -16,7 +16,7 @@ from .calibrate import least_squares
 from .float_network import INPUT, FloatLayer, FloatNetwork, connect
 from .response import Levels
 
-_BATCH = 100
+BATCH = 100
 _LEARNING_RATE = 5e-4
 _STEP_RATE = 3.0  # of steps, which are learned as logarithms, times that of the weights
 _SPREAD = 1.0  # of squared errors over the variance of the logits, beside the divergence of the answers
@@ -45,7 +45,7 @@ def fine_tuned(
     count : of samples there are.
     epochs : passes over them.
     seed : of their order.
-    advance : called after every epoch.
+    advance : called after every batch of `BATCH` samples.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -65,9 +65,9 @@ def _follow(
     weights = [*tuned.weights, *tuned.biases]
     optimiser = torch.optim.Adam([{"params": weights}, {"params": list(tuned.steps)}])
     generator = torch.Generator().manual_seed(seed)
-    total, done = epochs * -(-count // _BATCH), 0
+    total, done = epochs * -(-count // BATCH), 0
     for _ in range(epochs):
-        for numbers in torch.randperm(count, generator=generator).split(_BATCH):
+        for numbers in torch.randperm(count, generator=generator).split(BATCH):
             x = samples(numbers)
             with torch.no_grad():
                 wanted = network.forward(x)
@@ -78,7 +78,7 @@ def _follow(
             sum(_distance(*pair) for pair in zip(tuned(x), wanted, strict=True)).backward()  # type: ignore[union-attr]
             optimiser.step()
             done += 1
-        advance()
+            advance()
     return tuned.network()
 
 

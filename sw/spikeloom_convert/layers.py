@@ -138,7 +138,10 @@ def _hardtanh(module: nn.Hardtanh, site: Site) -> list[Operation]:  # ReLU6 is o
 
 
 def _trainable(module: Trainable, site: Site) -> list[Operation]:
-    return [Rectify(*_at(site), module.response())]
+    response = module.response()
+    if not response.range[1] > 0 or response.range[0] == -math.inf:
+        raise site.refuse(f"must have a bound above 0, not {response.range[1]:g}; train it on from a larger one")
+    return [Rectify(*_at(site), response)]
 
 
 def _average_pool(module: nn.AvgPool1d | nn.AvgPool2d, site: Site) -> list[Operation]:

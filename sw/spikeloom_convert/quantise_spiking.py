@@ -5,6 +5,7 @@ of their own; the unit is finer than that by a shift, until theta is the multipl
 fine enough for drives to be added T times.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from .calibrate import Rule, half_steps
 from .float_network import FloatLayer
 from .quantise import figures, wired
 from .quantise_layer import layer_offsets, sampled, vectors
-from .spiking import FloatNeuron, SpikingNetwork, averages
+from .spiking import FloatNeuron, SpikingNetwork, averages, largest
 from .synapses import DIAGONAL_BITS, Part, Rounded, Train, common_scales, parts_of, potentials, rounded
 
 _MOST_SHIFT = 15
@@ -68,7 +69,10 @@ def quantise_spiking(
     network, heard = spiking.network, torch.from_numpy(codes)
     steps = torch.full((source.shape[0],), source.scale, dtype=torch.float64)
     top = (1 << source.timesteps) - 1
-    sent = averages(spiking, heard * source.scale + source.zero)
+    seen = heard * source.scale + source.zero
+    sent = averages(spiking, seen)
+    graded = any(neuron.gamma is not None for neuron in spiking.neurons.values())
+    peaks = largest(spiking, seen) if graded and spiking.timesteps > 1 else sent
     trains = {source.name: Train(heard, steps, top, source.zero)}
     populations: list[Population] = []
     connections: list[Connection] = []
@@ -80,7 +84,7 @@ def quantise_spiking(
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
             parts = parts_of(layer, trains, widths.seed)
             if layer.fires:
-                made = _fire(layer, parts, shapes, trains, sent[layer.name], spiking, widths)
+                made = _fire(layer, parts, shapes, trains, (sent[layer.name], peaks[layer.name]), spiking, widths)
             else:
                 made = _read(layer, parts, shapes, trains, spiking, widths)
                 scales[layer.name] = float(made.units[0]) / sum(
@@ -89,8 +93,8 @@ def quantise_spiking(
             units[layer.name], activity = figures(made.units), 0.0
             if made.train is not None:
                 trains[layer.name], worths[layer.name] = made.train, figures(made.train.steps)
-                graded = isinstance(made.neuron, Neuron) and made.neuron.step_bits
-                spikes = float(_ones(made.train.codes).sum() if graded else sent[layer.name].abs().sum())
+                bits = isinstance(made.neuron, Neuron) and made.neuron.step_bits
+                spikes = float(_ones(made.train.codes.round()).sum() if bits else sent[layer.name].abs().sum())
                 activity = spikes * spiking.timesteps / len(codes)
             populations.append(Population(layer.name, layer.shape, made.neuron, activity))
             connections += wired(network, layer, made.items, connections)
@@ -115,7 +119,7 @@ def _fire(
     parts: list[Part],
     shapes: Mapping[str, Shape],
     trains: Mapping[str, Train],
-    sent: torch.Tensor,
+    sent: tuple[torch.Tensor, torch.Tensor],
     spiking: SpikingNetwork,
     widths: Widths,
 ) -> _Quantised:
@@ -148,7 +152,7 @@ def _fire(
         reset_kind=neuron.reset_kind,
         signed=neuron.signed,
     )
-    return _Quantised(made, unit, Train(sent, torch.from_numpy(neuron.worth), 1), items)
+    return _Quantised(made, unit, Train(sent[0], torch.from_numpy(neuron.worth), 1), items)
 
 
 def _fire_graded(
@@ -157,23 +161,32 @@ def _fire_graded(
     parts: list[Part],
     shapes: Mapping[str, Shape],
     trains: Mapping[str, Train],
-    sent: torch.Tensor,
+    sent: tuple[torch.Tensor, torch.Tensor],
     scaling: tuple[torch.Tensor, list[int]],
     spiking: SpikingNetwork,
     widths: Widths,
 ) -> _Quantised:
-    """A population of graded spikes: a value is sent in steps of `size` units, rounded, at most 2^bits - 1 of them."""
+    """A population of graded spikes: a value is sent in steps of `size` units, rounded, at most 2^bits - 1 of them.
+
+    `sent`: the mean spike of a time step, and the largest of each neuron, which the bits have to reach.
+    """
     assert neuron.gamma is not None
     assert neuron.fire_pos is not None
     scales, shifts = scaling
     top = (1 << neuron.spike_bits) - 1
-    reach = float(sent.max()) or 1.0
+    mean, peak = sent
+    clipped = math.isfinite(neuron.most)
+    reach = neuron.most if clipped else float(peak.max()) or 1.0
     finer = 0
     while finer < _MOST_SHIFT and bool((reach / top < _GRADED_UNITS * scales / 2**finer).any()):
         finer += 1
     unit = torch.where(scales > 0, scales, reach / top) / 2**finer
-    values = sampled(sent / 1.0, torch.zeros(layer.shape[0], 1, 1), sent, widths.seed)[0]
-    half = half_steps(values / unit[:, None], values, unit, top, Rule(per_channel=True, power=2))
+    values = sampled(peak, torch.zeros(layer.shape[0], 1, 1), peak, widths.seed)[0]
+    if not clipped:
+        half = half_steps(values / unit[:, None], values, unit, top, Rule(per_channel=True, power=2))
+    else:  # the top code shall mean the clip: the unit is a little coarser
+        half = (reach / top / (2 * unit)).floor().clamp(min=1)
+        unit = reach / top / (2 * half)
     size = 2 * half
     items = rounded(parts, unit, _shifts(parts, unit, [shift + finer for shift in shifts]), widths.weight_bits)
     fire = torch.from_numpy(neuron.fire_pos) / unit
@@ -190,7 +203,7 @@ def _fire_graded(
         step_bits=neuron.spike_bits,
     )
     worth = size * unit * torch.from_numpy(neuron.worth)
-    codes = (sent / (size * unit)[:, None, None].float() + 0.5).floor().clamp(0, top)
+    codes = mean / (size * unit)[:, None, None].float()
     return _Quantised(made, unit, Train(codes, worth, top), items)
 
 

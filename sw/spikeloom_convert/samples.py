@@ -13,7 +13,7 @@ from spikeloom.network import Input
 from .operations import Affine
 
 FIT_SAMPLES, HELD_SAMPLES = 1500, 1000  # more are left unused
-_LEAST_SPLIT = 8  # fewer samples are fitted and measured all together
+LEAST_SPLIT = 8  # fewer samples are fitted and measured all together
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def split(samples: Samples, seed: int, most: int | None = None) -> tuple[Samples
     `most` bounds both further where a sample costs much.
     """
     order = np.random.default_rng(seed).permutation(len(samples))
-    if len(samples) < _LEAST_SPLIT:
+    if len(samples) < LEAST_SPLIT:
         return samples, samples
     held = min(len(samples) // 4, HELD_SAMPLES, most or HELD_SAMPLES)
     fit = min(len(samples) - held, FIT_SAMPLES, most or FIT_SAMPLES)
@@ -75,7 +75,7 @@ def split(samples: Samples, seed: int, most: int | None = None) -> tuple[Samples
 
 def not_held(samples: Samples, seed: int, most: int | None = None) -> Samples:
     """All samples but those that `split` holds back."""
-    if len(samples) < _LEAST_SPLIT:
+    if len(samples) < LEAST_SPLIT:
         return samples
     order = np.random.default_rng(seed).permutation(len(samples))
     return samples.take(np.sort(order[min(len(samples) // 4, HELD_SAMPLES, most or HELD_SAMPLES) :]))

@@ -13,7 +13,7 @@ from spikeloom.network import Input, Network, Population
 
 from .calibrate import Rule
 from .prepare import PreparedModel
-from .samples import Samples
+from .samples import LEAST_SPLIT, Samples
 
 ALIKE = 1e-3  # of relative squared error of the logits: so little more changes hardly any answer
 
@@ -110,6 +110,12 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     return min((item for item in likely if item.error <= near), key=lambda item: (item.sops, item.error))
 
 
+def _told(fitted: int, held: int) -> str:
+    if fitted == held < LEAST_SPLIT:
+        return f"fitted and measured on the same {held} samples"
+    return f"fitted on {fitted} samples, measured on {held}"
+
+
 def with_provenance(
     best: Candidate, reference: Reference, method: str, options: Mapping[str, bool | int | float | str], fitted: int
 ) -> Network:
@@ -122,7 +128,7 @@ def with_provenance(
     accuracy["agreement"] = 1.0 - best.differing / samples
     packages = {"spikeloom": spikeloom.__version__, "python": platform.python_version()}
     packages |= {name: metadata.version(name) for name in ("torch", "numpy")}
-    notes = (f"{best.rule}", f"fitted on {fitted} samples, measured on {samples}", *best.network.provenance.notes)
+    notes = (f"{best.rule}", _told(fitted, samples), *best.network.provenance.notes)
     known = replace(
         best.network.provenance, method=method, options=dict(options), notes=notes, accuracy=accuracy, versions=packages
     )

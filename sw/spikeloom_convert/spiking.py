@@ -4,7 +4,8 @@ It stands between the trained model and the integer line: a method says what the
 them, and `averages` tells what they do with exact weights.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,7 @@ class FloatNeuron:
     reset_neg : what is added at a negative spike where it is not theta.
     gamma : graded spikes: where V > fire_pos, V - fire_pos + gamma is sent. None: spikes are binary.
     spike_bits : bits of a graded spike on the integer line.
+    most : largest value of a graded spike.
     biased : u has the layer's bias; otherwise its mean over the places is in the thresholds.
     multiple : theta has to be a multiple of so many units of the integer potential, so that parts of it are exact.
     """
@@ -51,6 +53,7 @@ class FloatNeuron:
     reset_neg: np.ndarray | None = None
     gamma: np.ndarray | None = None
     spike_bits: int = 0
+    most: float = math.inf
     biased: bool = True
     multiple: int = 1
 
@@ -78,14 +81,27 @@ def averages(spiking: SpikingNetwork, x: torch.Tensor) -> dict[str, torch.Tensor
 
     `x`: [N, C, H, W], what the first layer hears in every time step.
     """
-    largest = max(int(np.prod(layer.shape)) for layer in spiking.network.layers)
-    chunk = max(1, _MOST_VALUES // (largest * spiking.timesteps))
-    parts = [dict(_run(spiking, part)) for part in x.split(chunk)]
+    return _reduced(spiking, x, lambda spikes: spikes.mean(1))
+
+
+def largest(spiking: SpikingNetwork, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """As `averages`, of every neuron the largest of its spikes."""
+    return _reduced(spiking, x, lambda spikes: spikes.amax(1))
+
+
+def _reduced(
+    spiking: SpikingNetwork, x: torch.Tensor, reduce: Callable[[torch.Tensor], torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    widest = max(int(np.prod(layer.shape)) for layer in spiking.network.layers)
+    chunk = max(1, _MOST_VALUES // (widest * spiking.timesteps))
+    parts = [dict(_run(spiking, part, reduce)) for part in x.split(chunk)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _run(spiking: SpikingNetwork, x: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-    """Name and what `averages` says, layer by layer, all time steps of a layer before the next."""
+def _run(
+    spiking: SpikingNetwork, x: torch.Tensor, reduce: Callable[[torch.Tensor], torch.Tensor]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Name and what is made of the spikes [N, T, C, H, W], layer by layer, all time steps of one before the next."""
     network, steps = spiking.network, spiking.timesteps
     trains = {INPUT: x[:, None]}
     for number, layer in enumerate(network.layers):
@@ -95,7 +111,7 @@ def _run(spiking: SpikingNetwork, x: torch.Tensor) -> Iterator[tuple[str, torch.
             continue
         neuron = spiking.neurons[layer.name]
         spikes = fired(drive if neuron.biased else drive - _column(layer.bias.mean((1, 2)), drive), neuron)
-        yield layer.name, spikes.mean(1)
+        yield layer.name, reduce(spikes)
         trains = {name: train for name, train in trains.items() if network.last_use.get(name, -1) > number}
         if layer.name in network.last_use:
             trains[layer.name] = spikes * _column(neuron.worth, spikes)
@@ -125,7 +141,8 @@ def fired(drive: torch.Tensor, neuron: FloatNeuron) -> torch.Tensor:
         potential = neuron.growth * left + step + shift
         if neuron.gamma is not None:
             fires = potential > above
-            sent.append((potential - above + _column(neuron.gamma, first)) * fires)
+            value = (potential - above + _column(neuron.gamma, first)).clamp(max=neuron.most)
+            sent.append(value * fires)
             left = potential.masked_fill(fires, 0.0)
             continue
         spikes = (potential >= above).to(potential.dtype)

@@ -1,10 +1,12 @@
 """The fine-tune: fewer levels, weights that go with them, the model's own answers as the only aim."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from spikeloom import Network, datasets, golden
-from spikeloom.errors import InvalidNetwork
+from spikeloom.errors import InvalidData, InvalidNetwork
 from spikeloom.trace import require_equal
 from spikeloom_convert import convert, train
 from spikeloom_convert.fine_tune import fine_tuned
@@ -93,6 +95,11 @@ def test_samples_that_measure_are_not_tuned_on(digits: datasets.Data) -> None:
     [
         ({"growth": 1.5}, "Convert: fine_tune must be with growth 1 or 2, not 1.5"),
         (
+            {"options": {"fine_tune": 1.5, "augment": "yes"}},
+            "Method 'spikeconverter': fine_tune must be an integer, not 1.5; augment must be true or false, not 'yes'; "
+            "its options are fine_tune (0), augment (False)",
+        ),
+        (
             {"options": {"fine_tune": -1}},
             "Method 'spikeconverter': fine_tune must lie in 0..1000 epochs, not -1; "
             "its options are fine_tune (0), augment (False)",
@@ -105,3 +112,39 @@ def test_what_cannot_be_tuned_is_one_clear_line(
     with pytest.raises(InvalidNetwork) as error:
         convert(model, digits.x, **({"options": {"fine_tune": 1}} | given))  # type: ignore[arg-type]
     assert str(error.value) == message
+
+
+def test_what_is_too_little_or_no_image_is_refused_before_anything_is_quantised() -> None:
+    def never(*_: object) -> None:
+        pytest.fail("quantises")
+
+    vectors = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    x = np.random.default_rng(0).normal(size=(20, 6))
+    with pytest.raises(InvalidData) as error:
+        convert(vectors, x, options={"fine_tune": 1, "augment": True}, progress=never)
+    assert str(error.value) == (
+        "Calibration: must be images (N, C, H, W) to augment, not samples of shape (6, 1, 1); leave augment out"
+    )
+    with pytest.raises(InvalidData) as error:
+        convert(vectors, x[:7], options={"fine_tune": 1}, progress=never)
+    assert str(error.value) == "Calibration: must have at least 8 samples to fine_tune on, not 7"
+
+
+def test_zeros_are_shifted_in_where_code_0_means_something_else() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+    x = np.random.default_rng(0).normal(size=(40, 1, 8, 8))
+    seen: list[torch.Tensor] = []
+    module = sys.modules["spikeloom_convert.convert"]
+    original = module.augmented  # type: ignore[attr-defined]
+
+    def spy(codes: torch.Tensor) -> torch.Tensor:
+        moved = original(codes)
+        seen.append(moved)
+        return moved
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "augmented", spy)
+        convert(model, x, timesteps=3, input_timesteps=8, options={"fine_tune": 1, "augment": True})
+    codes = torch.cat(seen)
+    assert (codes == 0).float().mean() > 0.1  # what moved in: the code of 0, from which all codes are counted here
+    assert codes.min() < 0 < codes.max()

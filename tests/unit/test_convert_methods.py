@@ -237,7 +237,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "type of an option": (
         {"method": "optimal-conversion", "options": {"shift": 1, "percentile": "x"}},
         InvalidNetwork,
-        "Method 'optimal-conversion': shift must be a bool, not 1; percentile must be a float, not 'x'; "
+        "Method 'optimal-conversion': shift must be true or false, not 1; percentile must be a number, not 'x'; "
         "its options are shift (True), percentile (100.0)",
     ),
     "range of an option": (
@@ -299,3 +299,49 @@ def test_max_pooling_of_spikes_one_by_one_is_refused_before_anything_is_converte
         "Layer '4' (Linear): method 'qcfs' must have average pooling ahead of it, not max pooling, which is no maximum "
         "of spikes that come one by one; use AvgPool2d or method 'spikeconverter'"
     )
+
+
+def test_a_clip_is_the_largest_graded_spike() -> None:
+    network = convert(model(lambda: ThresholdReLU(0.3)), X, method="steprelu", timesteps=1, weight_bits=8)
+    made = model(lambda: ThresholdReLU(0.3))
+    with torch.no_grad():
+        expected = made(torch.from_numpy(X).float() / 255).numpy()
+    assert ((logits(network, X) - expected) ** 2).mean() < 1e-3 * expected.var()
+    worths = np.array(network.provenance.worths["first"])
+    np.testing.assert_allclose(worths * 255, 0.3, rtol=1e-6)
+
+
+def test_neurons_that_collect_for_several_time_steps_send_what_they_have() -> None:
+    made = model(lambda: StepReLU(0.0))
+    with torch.no_grad():
+        made.first.bias -= 4.0
+    network = convert(made, X, method="steprelu", timesteps=8, weight_bits=8, options={"spike_bits": 8})
+    found = golden.run(network, X)
+    digits = found.spikes["first"].reshape(len(X), 8, 8, *found.spikes["first"].shape[2:])
+    full = digits.all(2)
+    assert digits.any()
+    assert full.mean() < 0.02 * digits.any(2).mean()
+
+
+@pytest.mark.parametrize("bound", [0.0, float("inf"), float("nan")])
+def test_a_bound_that_is_none_is_refused_by_name(bound: float) -> None:
+    made = model(lambda: QCFS(levels=4, bound=1.0))
+    with torch.no_grad():
+        made.act2.bound.fill_(bound)
+    with pytest.raises(InvalidNetwork if bound != 0.0 else UnsupportedLayer) as error:
+        convert(made, X, method="qcfs")
+    assert "'act2" in str(error.value)
+
+
+def test_a_network_without_activation_functions_has_nothing_to_fire() -> None:
+    with pytest.raises(UnsupportedLayer) as error:
+        convert(nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), X, method="strelu")
+    assert str(error.value) == (
+        "Model 'Sequential': method 'strelu' must have an activation function between layers; use method "
+        "'spikeconverter' for a single one"
+    )
+
+
+def test_an_alpha_above_1_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^AsymmetricThresholdLeakyReLU: alpha must be at most 1, not 3$"):
+        AsymmetricThresholdLeakyReLU(3)

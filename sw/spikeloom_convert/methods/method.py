@@ -13,6 +13,9 @@ from ..float_network import INPUT, FloatLayer, FloatNetwork
 from ..response import Response
 from ..spiking import FloatNeuron
 
+_KINDS: dict[type, str] = {bool: "true or false", int: "an integer", float: "a number"}
+_MOST = 1 << 53  # integers that a float holds
+
 
 @dataclass(frozen=True)
 class Method:
@@ -38,10 +41,10 @@ class Method:
         for name, value in options.items():
             if name in known:
                 wanted = type(known[name].default)
-                if wanted is float and type(value) is int:
+                if wanted is float and type(value) is int and abs(value) < _MOST:
                     value = float(value)
                 if type(value) is not wanted:
-                    found.append(f"{name} must be a {wanted.__name__}, not {shown(value)}")
+                    found.append(f"{name} must be {_KINDS[wanted]}, not {shown(value)}")
                 taken[name] = value
         if not found:
             made = cls(**taken)  # type: ignore[arg-type]  # the types were compared with those of the defaults
@@ -50,6 +53,10 @@ class Method:
             has = ", ".join(f"{name} ({item.default})" for name, item in known.items()) or "none"
             raise InvalidNetwork(f"Method '{cls.NAME}': {listed(found)}; its options are {has}")
         return made
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{item.name} {getattr(self, item.name)}".lower() for item in fields(self))
+        return f"{self.NAME}{': ' if told else ''}{told}"
 
     def violations(self) -> list[str]:
         """What is wrong with the values of the options."""
@@ -85,6 +92,11 @@ class Synchronous(Method):
     def require_accepted(self, network: FloatNetwork) -> None:
         """As `Method.require_accepted`; also names the first layer that hears maxima of spikes."""
         super().require_accepted(network)
+        if not any(layer.fires for layer in network.layers):
+            raise UnsupportedLayer(
+                f"Model '{network.name}': method '{self.NAME}' must have an activation function between layers; use "
+                f"method 'spikeconverter' for a single one"
+            )
         for layer in network.layers:
             for item in layer.incoming:
                 if item.source != INPUT and getattr(item.geometry, "pool_kind", "") == "max":

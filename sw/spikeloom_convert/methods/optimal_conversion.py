@@ -38,7 +38,9 @@ class OptimalConversion(Synchronous):
 
     def violations(self) -> list[str]:
         """What is wrong with the values of the options."""
-        return [] if 50 < self.percentile <= 100 else [f"percentile must lie in 50..100, not {self.percentile:g}"]
+        return (
+            [] if 50 < self.percentile <= 100 else [f"percentile must lie above 50, up to 100, not {self.percentile:g}"]
+        )
 
     def neuron(self, layer: FloatLayer, activations: torch.Tensor, timesteps: int) -> FloatNeuron:
         """One theta for the layer."""

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from spikeloom.errors import InvalidData
+
+from ..float_network import FloatNetwork
 from ..response import Rectified, Staircase
+from ..samples import LEAST_SPLIT
 from .method import Method
 
 
@@ -31,6 +35,16 @@ class SpikeConverter(Method):
 
     fine_tune: int = 0
     augment: bool = False
+
+    def require_tunable(self, network: FloatNetwork, samples: int) -> None:
+        """InvalidData where there is too little to tune on, or nothing that can be shifted."""
+        if self.fine_tune and samples < LEAST_SPLIT:
+            raise InvalidData(f"Calibration: must have at least {LEAST_SPLIT} samples to fine_tune on, not {samples}")
+        if self.fine_tune and self.augment and min(network.input_shape[1:]) == 1:
+            raise InvalidData(
+                f"Calibration: must be images (N, C, H, W) to augment, not samples of shape {network.input_shape}; "
+                f"leave augment out"
+            )
 
     def violations(self) -> list[str]:
         """What is wrong with the values of the options."""

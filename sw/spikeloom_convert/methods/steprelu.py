@@ -1,5 +1,6 @@
 """StepReLU: graded spikes, one time step, and a leaky readout over repeats of the input."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ class StepReLUMethod(Synchronous):
     leak : 0 for a readout that keeps everything, else s of kappa = 1 - 2^-s.
 
     Left to choose: how large a value the bits reach is found on the calibration samples, by the least squared error.
-    Behind a ReLU gamma is 0.
+    Behind a ReLU gamma is 0; a clip is the largest value.
 
     Ref: StepReLU (membrane potential encoding and leakage).
     """
@@ -60,5 +61,6 @@ class StepReLUMethod(Synchronous):
             gamma=gamma * one,
             reset_kind="hard",
             spike_bits=self.spike_bits,
+            most=math.inf if layer.clip is None else layer.clip,
             biased=False,
         )

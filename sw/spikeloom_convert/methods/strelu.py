@@ -20,7 +20,8 @@ class STReLU(Synchronous):
     clip(round(T u / theta) / T, -1, 1) (Eq. 15) where the input is steady. Behind a threshold ReLU (Eq. 22) spikes are
     0 or +1, and only the positive threshold is at half. Behind an atLeakyReLU (Eq. 21) a negative spike is worth as
     much as a positive one, but adds 1/alpha; both are fired at what their resets take, as from half of it a negative
-    spike would leave enough for positive ones. Ahead of the first layer values are analogue, and readouts do not fire.
+    spike would leave enough for positive ones. The mean of the spikes ends at -1 then, not at -1/alpha, which no drive
+    above -1/alpha reaches. Ahead of the first layer values are analogue, and readouts do not fire.
 
     Left to choose: a plain ReLU, which the paper does not take, has the largest activation on the calibration samples
     as its theta.
