@@ -57,3 +57,47 @@ def require_writable(path: Path, what: str) -> None:
         raise SpikeloomError(
             f"{who}: folder '{path.parent}' must be writable, not {error.strerror}; choose another with -o"
         ) from None
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Numbers between commas; InvalidData where one is none."""
+    from spikeloom.errors import InvalidData
+
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidData(f"Option '{option}': must be numbers between commas, not '{text}'") from None
+
+
+def lengths(given: list[str]) -> dict[str, int]:
+    """Time steps by the name or pattern of populations, the last of a name; InvalidData where one is not NAME=T."""
+    from spikeloom.errors import InvalidData
+
+    found: dict[str, int] = {}
+    for text in given:
+        name, _, steps = text.rpartition("=")
+        if not name or not (steps.isascii() and steps.isdigit() and len(steps) < 10):
+            raise InvalidData(f"Option '--layer-timesteps': must be NAME=T, like layer1_*=6, not '{text}'")
+        found.pop(name, None)  # so that the order is that of the last mention
+        found[name] = int(steps)
+    return found
+
+
+def method_options(given: list[str]) -> dict[str, object]:
+    """Options of a method by name, values as in JSON or else text; InvalidData where one is not NAME=VALUE."""
+    from json import loads
+
+    from spikeloom.errors import InvalidData
+
+    found: dict[str, object] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidData(f"Option '--option': must be NAME=VALUE, like shift=false, not '{text}'")
+        try:
+            found[name] = loads(value)
+        except (ValueError, RecursionError):  # no JSON, or a number of thousands of digits
+            found[name] = value
+    return found

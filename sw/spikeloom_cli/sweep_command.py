@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .network_commands import method_options, numbers
-from .options import DataDir, Json, Samples, Seed, require_writable
+from .options import DataDir, Json, Samples, Seed, method_options, numbers, require_writable
 from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
