@@ -23,7 +23,9 @@ from .synapses import Part, Rounded, Train, common_scales, fitted_to_diagonals, 
 
 _MOST_VALUES = 1 << 16  # activations a channel's threshold is chosen from
 _FINEST = 1 << 10  # a step is at most so many units: finer weights would only widen the potentials
-_DISTURBING = 1e-3  # of the variance of a readout's outputs: what rounding its weights may add to narrow it
+_DISTURBING = 1e-3  # of the variance of a readout's outputs: what rounding its weights may add to narrow it,
+_LEVELS = 8.0  # but no more than levels do, about so many over their number squared,
+_EXACT = 2e-5  # or than this
 _MARGIN = 1.07  # of a readout's potentials: rounded weights and biases reach a little further than real ones
 _FINEST_BIAS = 1 << 24  # a readout's bias is at most so many units, what float32 can tell apart
 
@@ -199,9 +201,11 @@ def _narrowed(
         most = part.train.top * part.connection.geometry.summed
         reach[part.reached()] += torch.maximum(rows.clamp(min=0).sum(1), -rows.clamp(max=0).sum(1)) * most
     spread = float(drive.flatten(2).double().var((0, 2), correction=0).mean())
+    levels = 1.0 + max(part.train.top for part in parts)
+    disturbing = max(_EXACT, min(_DISTURBING, _LEVELS / levels**2))
     while bool((reach * _MARGIN > widest * scales).any()):
         coarser = rounded(parts, 2 * scales, shifts, weight_bits)
-        if sum(float(item.error(2 * scales).mean()) for item in coarser) > _DISTURBING * spread:
+        if sum(float(item.error(2 * scales).mean()) for item in coarser) > disturbing * spread:
             break
         scales = 2 * scales
     return scales

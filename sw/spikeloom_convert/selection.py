@@ -15,7 +15,8 @@ from .calibrate import Rule
 from .prepare import PreparedModel
 from .samples import LEAST_SPLIT, Samples
 
-ALIKE = 1e-3  # of relative squared error of the logits: so little more changes hardly any answer
+ALIKE = 1.25  # logits so many times as far from the trained model's as the nearest ones are as good as they
+_HARDLY = 1e-3  # if they are no more than that further off: so little changes hardly any answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,8 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     most = max(item.right for item in candidates)
     chance = 2.0 * max(item.differing for item in candidates) ** 0.5
     likely = [item for item in candidates if most - item.right <= chance]
-    near = ALIKE + min(item.error for item in likely)
+    least = min(item.error for item in likely)
+    near = min(ALIKE * least, least + _HARDLY)
     return min((item for item in likely if item.error <= near), key=lambda item: (item.sops, item.error))
 
 

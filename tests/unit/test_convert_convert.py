@@ -354,9 +354,11 @@ def test_candidates_are_chosen_by_accuracy_where_it_is_no_chance_and_by_their_lo
 
 
 def test_of_candidates_about_as_near_the_one_of_fewest_synaptic_operations_is_chosen() -> None:
-    nearest, cheap, cheaper = candidate(97, 4, 0.01), candidate(97, 4, 0.0108, 90.0), candidate(97, 4, 0.012, 80.0)
+    nearest, cheap, cheaper = candidate(97, 4, 0.002), candidate(97, 4, 0.0024, 90.0), candidate(97, 4, 0.0026, 80.0)
     assert choose([nearest, cheap, cheaper]) is cheap
-    assert choose([nearest, candidate(97, 4, 0.0108, 100.0)]) is nearest
+    assert choose([nearest, candidate(97, 4, 0.0024, 100.0)]) is nearest
+    far, little, much = candidate(97, 4, 0.09), candidate(97, 4, 0.0909, 90.0), candidate(97, 4, 0.0912, 80.0)
+    assert choose([far, little, much]) is little
 
 
 def test_synaptic_operations_of_a_candidate_are_those_of_the_calibration_samples() -> None:
