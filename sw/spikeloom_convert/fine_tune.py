@@ -49,36 +49,23 @@ def fine_tuned(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _follow(network, tops, samples, count, epochs, seed, advance)
-
-
-def _follow(
-    network: FloatNetwork,
-    tops: dict[str, int],
-    samples: Samples,
-    count: int,
-    epochs: int,
-    seed: int,
-    advance: Callable[[], None],
-) -> FloatNetwork:
-    tuned = _Tuned(network, tops, samples(torch.arange(min(count, _SEARCHED))))
-    weights = [*tuned.weights, *tuned.biases]
-    optimiser = torch.optim.Adam([{"params": weights}, {"params": list(tuned.steps)}])
-    generator = torch.Generator().manual_seed(seed)
-    total, done = epochs * -(-count // BATCH), 0
-    for _ in range(epochs):
-        for numbers in torch.randperm(count, generator=generator).split(BATCH):
-            x = samples(numbers)
-            with torch.no_grad():
-                wanted = network.forward(x)
-            rate = 0.5 * _LEARNING_RATE * (1 + np.cos(np.pi * done / total))
-            for group, factor in zip(optimiser.param_groups, (1.0, _STEP_RATE), strict=True):
-                group["lr"] = rate * factor
-            optimiser.zero_grad(set_to_none=True)
-            sum(_distance(*pair) for pair in zip(tuned(x), wanted, strict=True)).backward()  # type: ignore[union-attr]
-            optimiser.step()
-            done += 1
-            advance()
+        tuned = _Tuned(network, tops, samples(torch.arange(min(count, _SEARCHED))))
+        optimiser = torch.optim.Adam([{"params": [*tuned.weights, *tuned.biases]}, {"params": list(tuned.steps)}])
+        generator = torch.Generator().manual_seed(seed)
+        total, done = epochs * -(-count // BATCH), 0
+        for _ in range(epochs):
+            for numbers in torch.randperm(count, generator=generator).split(BATCH):
+                x = samples(numbers)
+                with torch.no_grad():
+                    wanted = network.forward(x)
+                rate = 0.5 * _LEARNING_RATE * (1 + np.cos(np.pi * done / total))
+                for group, factor in zip(optimiser.param_groups, (1.0, _STEP_RATE), strict=True):
+                    group["lr"] = rate * factor
+                optimiser.zero_grad(set_to_none=True)
+                torch.stack([_distance(*pair) for pair in zip(tuned(x), wanted, strict=True)]).sum().backward()
+                optimiser.step()
+                done += 1
+                advance()
     return tuned.network()
 
 
