@@ -169,9 +169,7 @@ def converted(network: "Network", path: Path) -> Answer:
         "accuracy of the model": percent(accuracy["ann"]),
         "accuracy of the network": percent(accuracy["snn"]),
     }
-    same = any("the same" in text for text in provenance.notes)
-    where = "the calibration data, all of it" if same else "a held-back part of the calibration data"
-    return Answer(document, (named_rows(f"Converted; accuracies on {where}", rows),))
+    return Answer(document, (named_rows("Converted; accuracies on samples of the calibration data", rows),))
 
 
 def timesteps_of(network: "Network") -> int:
