@@ -50,6 +50,13 @@ def accuracy(model: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
     return float((torch.cat(parts).numpy() == y).mean())
 
 
+def spiking_accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
+    """Part of the samples that a spiking network is right about, by the golden model."""
+    found = measure(network, x, y).accuracy
+    assert found is not None  # there are labels
+    return found
+
+
 def at_timesteps(
     bench: Bench, model: nn.Module, train: Data, test: Data, method: str, timesteps: Iterable[int], **more: Any
 ) -> list[dict[str, Any]]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from spikeloom import SpikeloomError
-from spikeloom.measure import measure
 from spikeloom_convert import convert
 from torch import nn
 
 from ...output import working
 from ..nets import Bench
+from .common import spiking_accuracy
 
 NETWORKS = ("mnist_cnn", "mnist_mlp")
 TIMESTEPS = (1, 2, 4, 8, 16)
@@ -35,8 +35,7 @@ def peers(bench: Bench) -> dict[str, Any]:
                     model, bench.train.x, labels=bench.train.y, timesteps=timesteps, weight_bits=WEIGHT_BITS,
                     input_timesteps=8, seed=bench.seed, progress=progress,
                 )  # fmt: skip
-            ours = measure(network, bench.test.x, bench.test.labels).accuracy
-            assert ours is not None
+            ours = spiking_accuracy(network, bench.test.x, bench.test.labels)
             theirs = {converter: accuracy[timesteps] for converter, accuracy in best.items()}
             rows.append(
                 {

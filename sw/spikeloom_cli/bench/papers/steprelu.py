@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from spikeloom import golden
 from spikeloom.datasets import Data
 from spikeloom_convert.convert import spiking_network
 from spikeloom_convert.methods.steprelu import StepReLUMethod
@@ -15,7 +14,7 @@ from torch import nn
 
 from ...output import working
 from ..nets import Bench
-from .common import WEIGHT_BITS, accuracy, converted, data, trained
+from .common import WEIGHT_BITS, accuracy, converted, data, spiking_accuracy, trained
 from .noise import salted
 
 NETWORK, EPOCHS = "net5", 12
@@ -40,13 +39,13 @@ def steprelu(bench: Bench) -> dict[str, Any]:
         model = trained(bench, f"{NETWORK}:steprelu", train, epochs=EPOCHS, parameters={"gamma": gamma})
         network = converted(bench, model, train, "steprelu", 1)
         ann = accuracy(model, test.x, test.labels)
-        snn = float((golden.evaluate(network, test.x).argmax(1) == test.labels).mean())  # type: ignore[union-attr]
+        snn = spiking_accuracy(network, test.x, test.labels)
         noise = [
             {
                 "share": share,
                 "relu": accuracy(relu, x, labels),
                 "steprelu": accuracy(model, x, labels),
-                "snn": float((golden.evaluate(network, x).argmax(1) == labels).mean()),  # type: ignore[union-attr]
+                "snn": spiking_accuracy(network, x, labels),
             }
             for share, x in images.items()
         ]
