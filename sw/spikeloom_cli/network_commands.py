@@ -52,7 +52,10 @@ def convert(
     ] = None,
     timesteps: Annotated[
         int | None,
-        typer.Option(metavar="T", help="Time steps of every train, 1..16 (synchronous, NIR: 1..256).  [default: 4]"),
+        typer.Option(
+            metavar="T",
+            help="Time steps of every train, 1..16 (synchronous, NIR: 1..256).  [default: 4; recurrent: the samples']",
+        ),
     ] = None,
     weight_bits: Annotated[int | None, typer.Option(metavar="B", help="Bits of a weight, 2..8.  [default: 6]")] = None,
     input_timesteps: Annotated[

@@ -46,8 +46,11 @@ class ThresholdRNN(nn.Module):
         self.lateral_weights = nn.Linear(outputs, outputs, bias=False) if lateral else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """All time steps, one behind the other."""
-        drive = self.forward_weights(x[:, 0] if x.ndim == 4 and x.shape[1] == 1 else x)
+        """All time steps, one behind the other; ValueError where samples are no sequences."""
+        if x.ndim != 3 and not (x.ndim == 4 and x.shape[1] == 1):
+            expected = "sequences (N, T, F) or grey images (N, 1, T, F)"
+            raise ValueError(f"ThresholdRNN: must get {expected}, not {tuple(x.shape)}")
+        drive = self.forward_weights(x[:, 0] if x.ndim == 4 else x)
         left = sent = torch.zeros_like(drive[:, 0])
         steps = []
         for step in drive.unbind(1):

@@ -85,9 +85,11 @@ def test_the_spiking_network_in_floats_is_that_of_the_appendix(shift: bool) -> N
     np.testing.assert_allclose(got, by_hand(trained, x, spikes=True, rounded=shift), atol=1e-12)
 
 
+@pytest.mark.parametrize("floats", [False, True])
 @pytest.mark.parametrize("shift", [True, False])
-def test_integers_fire_as_the_spiking_network_in_floats(shift: bool) -> None:
+def test_integers_fire_as_the_spiking_network_in_floats(shift: bool, floats: bool) -> None:
     trained, x = model(), sequences(200)
+    x = x / 100.0 - 1.0 if floats else x  # in -1..1.55, so that code 0 is not 0
     network = converted(trained, x, options={"shift": shift}, input_timesteps=8)
     codes = encode(network.inputs[0], x).reshape(x.shape) * network.inputs[0].scale + network.inputs[0].zero
     logits = golden.evaluate(network, x) * network.readouts[0].scale
@@ -193,6 +195,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[SpikeloomError], str]] = {
         lambda: converted(model(), np.random.default_rng(0).integers(0, 256, (9, 257, 5), dtype=np.uint8)),
         InvalidData,
         "Calibration: sequences must have at most 256 time steps, not 257; cut them",
+    ),
+    "samples that are no sequences": (
+        lambda: converted(model(), np.random.default_rng(0).integers(0, 256, (9, 3, 6, 5), dtype=np.uint8)),
+        InvalidData,
+        "Calibration: samples must have the shape that model 'Sequential' takes, not (3, 6, 5) (ThresholdRNN: must get "
+        "sequences (N, T, F) or grey images (N, 1, T, F), not (2, 3, 6, 5))",
     ),
     "no readout": (
         lambda: converted(nn.Sequential(ThresholdRNN(5, 4), MeanOverTime())),
