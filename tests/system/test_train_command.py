@@ -122,8 +122,8 @@ def test_networks_are_listed_with_their_size(spikeloom: Command) -> None:
         ("train my:net", "Data for 'my:net': must be named by --data; networks by name have their own"),
         (
             "train net9 --data digits",
-            "Network 'net9': must be one of digits_cnn, mnist_mlp, mnist_cnn, net1, net2, net3, net4, net5, cifarnet, "
-            "vgg, resnet20",
+            "Network 'net9': must be one of digits_cnn, mnist_mlp, mnist_cnn, mnist_rnn, net1, net2, net3, net4, "
+            "net5, cifarnet, vgg, resnet20",
         ),
         ("train digits_cnn --activation relu6", "Activation 'relu6': must be one of relu, trelu, strelu, atlrelu, "
          "steprelu, qcfs, noisy-quantized"),

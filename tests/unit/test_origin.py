@@ -77,8 +77,8 @@ def test_names_of_networks_are_models_with_their_own_or_another_activation() -> 
          "levels (4), bound (8)"),
         (described(width=2.0), "Network 'digits_cnn': must be left at its width, which cannot be chosen"),
         (described(network="vgg", width=1e9), "Network 'vgg': width must lie above 0, up to 4, not 1000000000.0"),
-        (described(network="os"), "Network 'os': must be one of digits_cnn, mnist_mlp, mnist_cnn, net1, net2, net3, "
-         "net4, net5, cifarnet, vgg, resnet20"),
+        (described(network="os"), "Network 'os': must be one of digits_cnn, mnist_mlp, mnist_cnn, mnist_rnn, net1, "
+         "net2, net3, net4, net5, cifarnet, vgg, resnet20"),
         (described(network=None, outside="os:abort"), "must be of a network that `spikeloom networks` lists, not of "
          "os:abort, which a file may not run; use package.module:factory and --weights"),
     ],
