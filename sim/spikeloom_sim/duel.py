@@ -45,19 +45,21 @@ class Duel:
             An answer is wrong, missing or too many; names the case.
         """
         for number in range(cases):
-            self.exchange(self.attacker.hostile(self.expected))
-            self.exchange(self.attacker.good(self.expected))
+            self.exchange(self.attacker.hostile(self.twin.expected))
+            self.exchange(self.attacker.good(self.twin.expected))
             progress(number + 1)
-
-    @property
-    def expected(self) -> int:
-        """Sequence number that a good frame has to have; any, before there is a session."""
-        return self.twin.expected or 0
 
     def exchange(self, case: Case) -> None:
         """One case."""
-        wanted = b"".join(self._tell(act) for act in case.acts)
-        got = self.gates(case, len(wanted))
+        wanted = self.expect(case)
+        self.judge(case, self.gates(case, len(wanted)), wanted)
+
+    def expect(self, case: Case) -> bytes:
+        """What software answers."""
+        return b"".join(self._tell(act) for act in case.acts)
+
+    def judge(self, case: Case, got: bytes, wanted: bytes) -> None:
+        """Compare answers; Divergence where they differ."""
         self.cases[case.name] += 1
         masked = self.attacker.begun or case.interrupts
         replies = _replies(self._framer.feed(got), masked)

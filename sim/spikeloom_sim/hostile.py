@@ -86,14 +86,18 @@ class Attacker:
         """Whether a sample has begun, of which more is to come."""
         return bool(self._rest)
 
-    def good(self, sequence: int) -> Case:
-        """A request that a device obeys which expects this sequence number; a zero before it, as hosts do."""
-        return Case("good", (b"\0" + frame(pack(self.request(), sequence)),))
+    def good(self, expected: int | None) -> Case:
+        """A request that a device obeys which expects this sequence number; a zero before it, as hosts do.
 
-    def request(self) -> Message:
-        """The next request of an honest host."""
+        Without a session (None) it is an IDENTIFY now and then, and something that is refused else.
+        """
+        message = Identify() if expected is None and self.rng.random() < 0.1 else self.request(expected is not None)
+        return Case("good", (b"\0" + frame(pack(message, expected or 0)),))
+
+    def request(self, session: bool) -> Message:
+        """The next request of an honest host; without a session, one of those that change nothing."""
         choice = self.rng.random()
-        if self._rest or choice < 0.7:
+        if session and (self._rest or choice < 0.7):
             data = self._rest or self.rng.choice(self.samples)
             most = min(len(data), self.identity.frame_bytes)
             size = self.rng.randint(1, most) if self.rng.random() < 0.2 else most
@@ -103,15 +107,15 @@ class Attacker:
             return GetStatistics()
         if choice < 0.9:
             return Read(self.rng.randrange(self.identity.result_bytes))
-        return Reset() if choice < 0.95 else Identify()
+        return Reset() if choice < 0.95 or not session else Identify()
 
     def forget(self) -> None:
         """The device has no sample that has begun any more."""
         self._rest = b""
 
-    def hostile(self, sequence: int) -> Case:
+    def hostile(self, expected: int | None) -> Case:
         """Something that a device must bear which expects this sequence number."""
-        name = self.rng.choice(sorted(HOSTILE))
+        name, sequence = self.rng.choice(sorted(HOSTILE)), expected or 0
         found = HOSTILE[name](self, sequence)
         if isinstance(found, Case):
             return found
