@@ -20,10 +20,10 @@ class PixelEncoder(wiring.Component):
 
     A pixel p of `bits` bits, eight as a rule, has the code p >> (bits-T), or p << (T-bits) where there are more time
     steps; a signed one has T+1 bits, its code in two's complement (the least value counts as 0). Words of pixels
-    without a spike are dropped before the queue, so that the scan runs ahead of the lanes, across the end of a sample, too. A
-    word a cycle while the queue has room; an event a cycle, no bubble while the queue holds a word. Latency four cycles
-    from the first word with a spike. `o` may stall at any time; `i` stalls while the queue is full. Events of a word are
-    sent by time step, then by address; the end mark takes a cycle of its own.
+    without a spike are dropped before the queue, so that the scan runs ahead of the lanes, across the end of a sample,
+    too. A word a cycle while the queue has room; an event a cycle, no bubble while the queue holds a word. Latency four
+    cycles from the first word with a spike. `o` may stall at any time; `i` stalls while the queue is full. Events of a
+    word are sent by time step, then by address; the end mark takes a cycle of its own.
 
     Parameters
     ----------

@@ -21,8 +21,8 @@ class Duel:
     ----------
     attacker : draws the cases.
     twin : Device, fresh; its `timeout_s` is 1, so that silence is counted in timeouts.
-    gates : sends the acts of a case to the gates, waits until as many bytes as wanted came or nothing does any more, and
-        returns what came.
+    gates : sends the acts of a case to the gates, waits until as many bytes as wanted came, or nothing comes any more,
+        and returns what came.
 
     Members
     -------

@@ -53,6 +53,11 @@ class LinkSpec:
         return self.identity.code_bits - self.identity.code_signed
 
     @property
+    def digits(self) -> int:
+        """Digits of the input's train, and the most events of a code."""
+        return self.timesteps + (self.code == "naf")
+
+    @property
     def position_bits(self) -> int:
         """Width of a position in the payload of a frame."""
         return ceil_log2(self.identity.frame_bytes)
