@@ -284,7 +284,7 @@ def test_sizes_that_the_gates_cannot_have_are_refused() -> None:
         spec_of(frame_bytes=100)
     with pytest.raises(ValueError, match=r"^Link: credits must be a power of two of at least 2, not 3$"):
         spec_of(credits=3)
-    with pytest.raises(ValueError, match=r"^Link: frame_bytes must be at least 41, to tell the identity, not less$"):
+    with pytest.raises(ValueError, match=r"^Link: frame_bytes must be at least 37, to tell the identity, not less$"):
         spec_of(frame_bytes=32)
 
 
