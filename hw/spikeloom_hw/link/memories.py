@@ -13,34 +13,26 @@ from .spec import BYTE_BITS
 ADDRESS_BITS = (LOAD_BYTES - 1) * BYTE_BITS
 
 
-class Access(data.Struct):
+def access_layout() -> data.StructLayout:
     """A byte that is written, or, with `read`, the wish for all bytes of a memory, lowest address first.
 
     `memory` and `address` are those of the LOAD for each of its bytes, `last` marks its last one: what comes behind the
     address goes to those behind it, in units that are the memory's business.
     """
-
-    memory: BYTE_BITS
-    address: ADDRESS_BITS
-    data: BYTE_BITS
-    last: 1
-    read: 1
+    return data.StructLayout({"memory": BYTE_BITS, "address": ADDRESS_BITS, "data": BYTE_BITS, "last": 1, "read": 1})
 
 
-class Answer(data.Struct):
+def answer_layout() -> data.StructLayout:
     """What a memory says: one `last` when a LOAD is written; every byte of it when it is read, the last with `last`.
 
     `refused`, with `last`: there is no such memory or address. The bytes before it may have been written.
     """
-
-    data: BYTE_BITS
-    last: 1
-    refused: 1
+    return data.StructLayout({"data": BYTE_BITS, "last": 1, "refused": 1})
 
 
 def memory_ports() -> dict[str, Any]:
     """Ports of whoever wants memories read and written; a core that has some has them flipped."""
-    return {"o_memory": Out(stream.Signature(Access)), "i_memory": In(stream.Signature(Answer))}
+    return {"o_memory": Out(stream.Signature(access_layout())), "i_memory": In(stream.Signature(answer_layout()))}
 
 
 class MemoryAccess(wiring.Component):
