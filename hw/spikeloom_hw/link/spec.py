@@ -68,8 +68,11 @@ class LinkSpec:
         return self.identity.frame_bytes.bit_length()
 
 
-def describe_link(program: Program) -> dict[str, Any]:
-    """The manifest's `link`: what host and device must agree on, see `spikeloom.link.Identity`; `build` comes later."""
+def describe_link(program: Program, *, memories: int = 0) -> dict[str, Any]:
+    """The manifest's `link`: what host and device must agree on, see `spikeloom.link.Identity`; `build` comes later.
+
+    `memories` : of the core that can be loaded.
+    """
     source = program.network.inputs[0]
     return {
         "frame_bytes": FRAME_BYTES,
@@ -78,7 +81,7 @@ def describe_link(program: Program) -> dict[str, Any]:
         "code": source.code,
         "code_bits": source.timesteps + source.signed,
         "code_signed": source.signed,
-        "memories": 0,
+        "memories": memories,
         "watchdog_cycles": watchdog_cycles(program),
     }
 
