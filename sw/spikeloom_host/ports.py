@@ -73,9 +73,7 @@ class SerialPort:
         self.path = path
         _require_terminal(path)
         try:
-            self._serial = serial.Serial(
-                path, baud, timeout=READ_SECONDS, write_timeout=write_seconds, exclusive=True
-            )
+            self._serial = serial.Serial(path, baud, timeout=READ_SECONDS, write_timeout=write_seconds, exclusive=True)
         except (OSError, ValueError, OverflowError) as error:  # SerialException is an OSError
             raise _refused(path, baud, error) from None
 
@@ -156,4 +154,6 @@ def _refused(path: str, baud: int, error: Exception) -> LinkError:
     if number is None and isinstance(error, (ValueError, OverflowError)):
         return LinkError(LinkTrouble.REFUSED, f"{who}: must go at {baud} baud, and cannot; choose another with --baud")
     why = os.strerror(number) if number else shown(str(error))
-    return LinkError(LinkTrouble.REFUSED, f"{who}: must be a serial port that can be opened, not so: {why}{described(path)}")
+    return LinkError(
+        LinkTrouble.REFUSED, f"{who}: must be a serial port that can be opened, not so: {why}{described(path)}"
+    )

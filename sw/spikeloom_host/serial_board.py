@@ -5,7 +5,18 @@ from functools import partial
 
 import numpy as np
 from spikeloom.errors import LinkError, LinkTrouble
-from spikeloom.link import Ack, GetStatistics, Identity, MalformedMessage, Read, Request, Reset, Result, Sample, Statistics
+from spikeloom.link import (
+    Ack,
+    GetStatistics,
+    Identity,
+    MalformedMessage,
+    Read,
+    Request,
+    Reset,
+    Result,
+    Sample,
+    Statistics,
+)
 
 from .board import Answers, Closing, OnSamples, Target
 from .ports import BAUD, SerialPort, described

@@ -15,7 +15,6 @@ from typing import Protocol
 
 from spikeloom.errors import LinkError, LinkTrouble
 from spikeloom.link import (
-    SEQUENCES,
     Failure,
     FailureCode,
     Framer,
@@ -28,6 +27,7 @@ from spikeloom.link import (
     pack,
     unpack,
 )
+from spikeloom.link.bodies import SEQUENCES
 
 TIMEOUT_S = 2.0
 HASTE = 8  # a reply that is late is asked for again after this part of the timeout, then twice that, and so on
@@ -126,7 +126,7 @@ class Session:
         self._slowest_s = 0.0  # reply so far
         self._deadline = 0.0
         self._late = 0  # attempts in a row that waited in vain
-        self._furthest = (-1, -1)  # job and step that were answered
+        self._furthest = (-1, 0)  # job and step that were answered in this call; (0, -1): identity alone
 
     def identify(self) -> Identity:
         """Open a session: what the board is; LinkError as of `run`."""
@@ -151,9 +151,11 @@ class Session:
         """
         done: list[list[Reply]] = []
         lost: LinkError | None = None
-        self._furthest = (-1, -1)
-        self._progress()
+        told: _Trouble | None = None
+        self._furthest = (-1, 0)
+        self._renew()
         while True:
+            began = self._clock()
             try:
                 self._open()
                 for replies in self._attempt(jobs, len(done)):
@@ -164,9 +166,12 @@ class Session:
             except _Trouble as trouble:
                 self._opened = False
                 self._late += trouble.late
+                # one that had no time left to wait says less than the one before
+                if told is None or not trouble.late or self._clock() - began >= self.timeout_s / HASTE:
+                    told = trouble
                 if self._clock() >= self._deadline:
                     self.close()
-                    raise LinkError(trouble.kind, f"Board at '{self.name}': {trouble.why}") from None
+                    raise LinkError(told.kind, f"Board at '{self.name}': {told.why}") from None
             except LinkError as error:
                 self.close()
                 lost = error if error.kind is LinkTrouble.LOST else lost
@@ -186,8 +191,15 @@ class Session:
             self._port.close()
             self._port = None
 
-    def _progress(self) -> None:
+    def _renew(self) -> None:
         self._deadline, self._late = self._clock() + self.timeout_s, 0
+
+    def _answered(self, job: int, step: int, since: float) -> None:
+        """A reply came that was due since then; the timeout begins anew only where none ever got so far."""
+        self._slowest_s = max(self._slowest_s, self._clock() - since)
+        if (job, step) > self._furthest:
+            self._furthest = (job, step)
+            self._renew()
 
     def _open(self) -> None:
         """Open the port and a session, where they are not."""
@@ -214,7 +226,7 @@ class Session:
         self._bodies.clear()
         self._heard.clear()
         sequence = self._next_sequence()
-        until = self._until()
+        asked, until = self._clock(), self._until()
         # the zero ends whatever of a frame the board has
         port.write(b"\0" + frame(pack(Identify(), sequence)))
         echo = False
@@ -226,6 +238,7 @@ class Session:
             if number == sequence and isinstance(reply, Identity):
                 self._require(reply)
                 self.identity = reply
+                self._answered(0, -1, asked)
                 return
             echo = echo or isinstance(reply, Identify)
         raise self._nobody(echo)
@@ -253,16 +266,17 @@ class Session:
 
     def _attempt(self, jobs: Sequence[Job], first: int) -> Iterator[list[Reply]]:
         """Replies to job after job from the first on, as they come; _Trouble where one does not."""
-        assert self._port is not None and self.identity is not None
-        upcoming = ((job, step) for job in range(first, len(jobs)) for step in range(len(jobs[job])))
+        assert self._port is not None
+        assert self.identity is not None
+        upcoming = ((job, index) for job in range(first, len(jobs)) for index in range(len(jobs[job])))
         waiting: deque[_Sent] = deque()
         replies: list[Reply] = []
         last = self._clock()
         while True:
             frames = []
-            for job, step in islice(upcoming, self.identity.credits - len(waiting)):
-                waiting.append(_Sent(self._next_sequence(), job, step, self._clock()))
-                frames.append(frame(pack(jobs[job][step].request, waiting[-1].sequence)))
+            for job, index in islice(upcoming, self.identity.credits - len(waiting)):
+                waiting.append(_Sent(self._next_sequence(), job, index, self._clock()))
+                frames.append(frame(pack(jobs[job][index].request, waiting[-1].sequence)))
             if frames:
                 self._port.write(b"".join(frames))
             if not waiting:
@@ -271,11 +285,8 @@ class Session:
             step = jobs[sent.job][sent.step]
             replies.append(self._reply(self._port, sent.sequence, step, f"{sent.job} of {len(jobs)} done"))
             waiting.popleft()
-            now = self._clock()
-            self._slowest_s, last = max(self._slowest_s, now - max(sent.at, last)), now
-            if (sent.job, sent.step) > self._furthest:
-                self._furthest = (sent.job, sent.step)
-                self._progress()
+            self._answered(sent.job, sent.step, max(sent.at, last))
+            last = self._clock()
             if sent.step == len(jobs[sent.job]) - 1:
                 yield replies
                 replies = []
@@ -286,8 +297,8 @@ class Session:
         body = self._receive(port, self._until(), strict=True)
         if body is None:
             why = (
-                f"must answer {asked} within {self.timeout_s:g} s, and does not ({how_far}); look at the cable, or give "
-                "it longer with --timeout"
+                f"must answer {asked} within {self.timeout_s:g} s, and does not ({how_far}); look at the cable, or "
+                "give it longer with --timeout"
             )
             raise _Trouble(LinkTrouble.UNANSWERED, why, late=True)
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 
 import spikeloom.link
 import spikeloom_hw
@@ -19,6 +20,7 @@ from spikeloom_hw.build import VERILOG, Build
 from spikeloom_hw.export import verilog
 
 from ..cache import digest, made, workspace
+from ..design import Design
 
 DIVISOR = 4  # clock cycles a bit, the fewest that the line bears
 TOP = "board"
@@ -55,13 +57,15 @@ def compile_board(build: Build, *, on_wait: Callable[[float], None] | None = Non
         sources = {f"{TOP}.v": code, VERILOG: (build.folder / VERILOG).read_text(), **memories}
         for name, content in sources.items():
             (work / name).write_text(content)
-        toolchain.run("verilator", [*OPTIONS, VERILOG, f"{TOP}.v"], cwd=work, log=work / "verilator.log", on_wait=on_wait)
+        toolchain.run(
+            "verilator", [*OPTIONS, VERILOG, f"{TOP}.v"], cwd=work, log=work / "verilator.log", on_wait=on_wait
+        )
         toolchain.run("g++", _command(work), cwd=work, log=work / "g++.log", on_wait=on_wait)
         for path in (*work.glob("obj_dir/*"), *(work / name for name in (VERILOG, f"{TOP}.v"))):
             path.unlink()
 
     versions = importlib.metadata.version("verilator"), importlib.metadata.version("amaranth")
-    key = digest(canonical(build.manifest).decode(), *_sources(), SOURCE.read_text(), *OPTIONS, *FLAGS, *versions)
+    key = digest(canonical(build.manifest), *_sources(), SOURCE.read_text(), *OPTIONS, *FLAGS, *versions)
     return made("board", key, make)
 
 
@@ -88,8 +92,13 @@ def _command(work: Path) -> list[str | Path]:
     return [*FLAGS, "-I", "obj_dir", "-I", include, "-I", include / "vltstd", "-o", LIBRARY, SOURCE, *parts]
 
 
+def rest_cycles(build: Build) -> int:
+    """Cycles without a byte on the line after which nothing in a build's board moves: no core, no timer."""
+    return Design.load(build.folder).patience_cycles
+
+
 class VirtualBoard:
-    """A board that was just powered on, at the two ends of its serial line.
+    """A board that was just powered on, by the two ends of its serial line; use as a context manager.
 
     Parameters
     ----------
@@ -112,15 +121,11 @@ class VirtualBoard:
         if not self._handle:
             raise ToolError(f"Cache '{toolchain.cache_dir()}': must be readable, and is not; set SPIKELOOM_CACHE")
 
-    @classmethod
-    @contextmanager
-    def of(cls, build: Build, *, on_wait: Callable[[float], None] | None = None) -> "Iterator[VirtualBoard]":
-        """The board of a build, compiled where it is not yet, powered on, and off in the end."""
-        board = cls(compile_board(build, on_wait=on_wait), build.folder)
-        try:
-            yield board
-        finally:
-            board._library.board_free(board._handle)
+    def __enter__(self) -> "VirtualBoard":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._library.board_free(self._handle)
 
     @property
     def cycle(self) -> int:

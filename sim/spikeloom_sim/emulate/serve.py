@@ -2,34 +2,26 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
-
-from spikeloom_hw.build import Build
 
 from .board import VirtualBoard
 from .terminal import PseudoTerminal
 
-PORTION = 4096  # bytes taken from the host at once
-SLICE_CYCLES = 1 << 14  # of a call: a signal is noticed after so many
+PORTION = 4096  # bytes that wait for the board, at most, before more are taken from the host
+SLICE_CYCLES = 1 << 14  # of a call into the board: a signal is noticed after so many
 PATIENCE_CYCLES = 1 << 11  # with nothing on the line, before looking for bytes from the host
 LOOK_SECONDS = 0.2
 
 
-class Ended(BaseException):
-    """Asked to end by a signal; like KeyboardInterrupt no error, and so passed over by whoever handles errors."""
-
-
 def serve(board: VirtualBoard, terminal: PseudoTerminal, rest_cycles: int) -> None:
-    """Run the board as long as anything may happen, wait for the host otherwise; ends by an exception only.
+    """Run the board while anything may happen in it, and wait for the host otherwise; an exception ends it.
 
     Parameters
     ----------
     board : VirtualBoard
     terminal : PseudoTerminal
-    rest_cycles : with nothing on the line, after which no timer of the board still runs.
+    rest_cycles : with nothing on the line, after which nothing in the board moves: no core, no timer.
     """
     pending = b""
     while True:
@@ -42,3 +34,17 @@ def serve(board: VirtualBoard, terminal: PseudoTerminal, rest_cycles: int) -> No
         taken, came = board.run(pending, SLICE_CYCLES, PATIENCE_CYCLES)
         pending = pending[taken:]
         terminal.write(came)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end what is in here as Ctrl-C does: by KeyboardInterrupt, so that everything is tidied up."""
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no signals
+        yield
+        return
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
