@@ -10,6 +10,7 @@ from amaranth.lib import wiring
 from . import toolchain
 
 TOP = "spikeloom"
+_MODULE = re.compile(r"^(?P<kind>module|  cell) \\(?P<path>spikeloom\.\S+)", re.MULTILINE)
 _WRITABLE = ("fifo", "bank0", "bank1")  # modules with memories that are written before they are read
 _VERILOG_MODULE = re.compile(r"^module \\?(\S+?)\s*\(", re.MULTILINE)
 # All but one attribute have served their end; `keep` would even cost LUTs in synthesis.
@@ -17,7 +18,7 @@ _ATTRIBUTE = re.compile(r"(?:^ *)?\(\* (?!no_rw_check)[^*]*\*\)\s?", re.MULTILIN
 _READMEM = re.compile(r'\$readmemb\("(?P<file>[^"]+)", (?P<memory>\w+|\\\S+ )\)')
 
 
-def verilog(component: wiring.Component, header: str, top: str = TOP) -> tuple[str, dict[str, str]]:
+def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, str]]:
     """Convert a component to Verilog.
 
     Verilog-2001 without `always @*`: every simulator starts it alike. Memories with contents are read by $readmemb
@@ -28,11 +29,10 @@ def verilog(component: wiring.Component, header: str, top: str = TOP) -> tuple[s
     ----------
     component : the top.
     header : comment lines for the top of the file.
-    top : name of its module, and of every other up to a `_`.
 
     Returns
     -------
-    text of the Verilog, and contents of the memory files by name.
+    text of `spikeloom.v`, and contents of the memory files by name.
 
     Raises
     ------
@@ -40,14 +40,13 @@ def verilog(component: wiring.Component, header: str, top: str = TOP) -> tuple[s
         Yosys failed.
     """
     # Amaranth calls modules by their path with dots, which Verilog would have to escape
-    module = re.compile(rf"^(?P<kind>module|  cell) \\(?P<path>{top}\.\S+)", re.MULTILINE)
-    text = module.sub(
+    text = _MODULE.sub(
         lambda match: f"{match['kind']} \\{match['path'].replace('.', '_')}",
-        rtlil.convert(component, name=top, emit_src=False),
+        rtlil.convert(component, name=TOP, emit_src=False),
     )
     script = [
         "read_rtlil design.il",
-        *(f"delete {top}_*_{name}/t:$meminit*" for name in _WRITABLE),
+        *(f"delete {TOP}_*_{name}/t:$meminit*" for name in _WRITABLE),
         "rename -hide w:*[[]*",  # Amaranth's second names for elements of arrays, which confuse abc9
         "proc -norom",  # the walker's tables stay logic, see decision record 0004
         "opt_expr",
@@ -62,17 +61,17 @@ def verilog(component: wiring.Component, header: str, top: str = TOP) -> tuple[s
         (folder / "export.ys").write_text("\n".join(script) + "\n")
         toolchain.run("yosys", ["-q", "export.ys"], cwd=folder, log=folder / "yosys.log")
         code = (folder / "design.v").read_text()
-        return _name_memories(code, header, folder, top)
+        return _name_memories(code, header, folder)
 
 
-def _name_memories(code: str, header: str, folder: Path, top: str) -> tuple[str, dict[str, str]]:
+def _name_memories(code: str, header: str, folder: Path) -> tuple[str, dict[str, str]]:
     """Call each memory file by its place, e.g. `l1_conv1_lanes_weights.mem`, and take its contents."""
     contents: dict[str, str] = {}
     starts = [(match.start(), match[1]) for match in _VERILOG_MODULE.finditer(code)]
 
     def renamed(match: re.Match[str]) -> str:
         module = next(name for start, name in reversed(starts) if start < match.start())
-        name = re.sub(r"[^\w.]", "", f"{module.removeprefix(top + '_')}_{match['memory']}.mem")
+        name = re.sub(r"[^\w.]", "", f"{module.removeprefix(TOP + '_')}_{match['memory']}.mem")
         contents[name] = (folder / match["file"]).read_text()
         return f'$readmemb("{name}", {match["memory"]})'
 

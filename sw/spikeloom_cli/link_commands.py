@@ -188,8 +188,8 @@ def emulate(
     with ExitStack() as stack:
         stack.enter_context(ended_by_signals())
         with working(f"compiling {build}") as progress:
-            folder = compile_board(loaded, on_wait=lambda seconds: progress(what=f"Verilator, {seconds:.0f} s"))
-        board = stack.enter_context(VirtualBoard(folder, loaded.folder))
+            library = compile_board(loaded, on_wait=lambda seconds: progress(what=f"Verilator, {seconds:.0f} s"))
+        board = stack.enter_context(VirtualBoard(library, loaded))
         terminal = stack.enter_context(PseudoTerminal(link))
         work = partial(serve, board, terminal, rest_cycles(loaded))
         held = stack.pop_all()

@@ -4,7 +4,6 @@ import ctypes
 import importlib.metadata
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -12,18 +11,17 @@ from types import TracebackType
 import spikeloom.link
 import spikeloom_hw
 from spikeloom import ToolError
+from spikeloom.link.frames import TIMEOUT_S
 from spikeloom.storage import canonical
 from spikeloom_hw import toolchain
-from spikeloom_hw.board_top import SerialCore, VerilogCore
-from spikeloom_hw.bridge import ByteFormat
 from spikeloom_hw.build import VERILOG, Build
-from spikeloom_hw.export import verilog
+from spikeloom_hw.serial import TOP, serial_core, serial_verilog
 
-from ..cache import digest, made, workspace
-from ..design import Design
+from ..cache import digest, made
 
 DIVISOR = 4  # clock cycles a bit, the fewest that the line bears
-TOP = "board"
+CLOCK_HZ = 25_000_000  # that it says it has: faster than Verilator, so that no timer of the board is too short
+WRAPPER = f"{TOP}.v"
 SOURCE = Path(__file__).with_name("line.cpp")
 LIBRARY = "board.so"
 OPTIONS = (
@@ -36,7 +34,7 @@ _HANDLE, _INT = ctypes.c_void_p, ctypes.c_int64
 
 
 def compile_board(build: Build, *, on_wait: Callable[[float], None] | None = None) -> Path:
-    """Folder of a build's compiled board; compiled now unless it is there.
+    """Library of a build's compiled board; compiled now unless it is there.
 
     Parameters
     ----------
@@ -53,26 +51,19 @@ def compile_board(build: Build, *, on_wait: Callable[[float], None] | None = Non
     build.require_unaltered()
 
     def make(work: Path) -> None:
-        code, memories = verilog(wrapper(build), f"Build '{build.manifest['network']}' behind a serial line", TOP)
-        sources = {f"{TOP}.v": code, VERILOG: (build.folder / VERILOG).read_text(), **memories}
-        for name, content in sources.items():
-            (work / name).write_text(content)
+        serial = serial_core(build.manifest, clock_hz=CLOCK_HZ, divisor=DIVISOR)
+        (work / WRAPPER).write_text(serial_verilog(serial))
+        (work / VERILOG).write_text((build.folder / VERILOG).read_text())
         toolchain.run(
-            "verilator", [*OPTIONS, VERILOG, f"{TOP}.v"], cwd=work, log=work / "verilator.log", on_wait=on_wait
+            "verilator", [*OPTIONS, VERILOG, WRAPPER], cwd=work, log=work / "verilator.log", on_wait=on_wait
         )
         toolchain.run("g++", _command(work), cwd=work, log=work / "g++.log", on_wait=on_wait)
-        for path in (*work.glob("obj_dir/*"), *(work / name for name in (VERILOG, f"{TOP}.v"))):
+        for path in (*work.glob("obj_dir/*"), *(work / name for name in (VERILOG, WRAPPER))):
             path.unlink()
 
     versions = importlib.metadata.version("verilator"), importlib.metadata.version("amaranth")
     key = digest(canonical(build.manifest), *_sources(), SOURCE.read_text(), *OPTIONS, *FLAGS, *versions)
-    return made("board", key, make)
-
-
-def wrapper(build: Build) -> SerialCore:
-    """The build's core behind a serial line."""
-    form = ByteFormat.of(build.manifest)
-    return SerialCore(form=form, core=VerilogCore(form=form, module=build.manifest["top"]), divisor=DIVISOR)
+    return made("board", key, make) / LIBRARY
 
 
 def _sources() -> Iterator[str]:
@@ -94,7 +85,7 @@ def _command(work: Path) -> list[str | Path]:
 
 def rest_cycles(build: Build) -> int:
     """Cycles without a byte on the line after which nothing in a build's board moves: no core, no timer."""
-    return Design.load(build.folder).patience_cycles
+    return int(build.manifest["link"]["watchdog_cycles"]) + round(TIMEOUT_S * CLOCK_HZ)
 
 
 class VirtualBoard:
@@ -102,24 +93,23 @@ class VirtualBoard:
 
     Parameters
     ----------
-    folder : what `compile_board` gave.
-    contents : folders of memory files, which are read now.
+    library : what `compile_board` gave.
+    build : whose memory files are read now.
 
     Raises
     ------
     ToolError
-        The cache cannot be written.
+        The folder of the build cannot be entered.
     """
 
-    def __init__(self, folder: Path, *contents: Path) -> None:
-        self._library = ctypes.CDLL(str(folder / LIBRARY))
+    def __init__(self, library: Path, build: Build) -> None:
+        self._library = ctypes.CDLL(str(library))
         for name, result in {"new": _HANDLE, "free": None, "cycle": _INT, "quiet": _INT, "run": _INT}.items():
             getattr(self._library, f"board_{name}").restype = result
         self._bytes = ctypes.create_string_buffer(ROOM)
-        with _together(folder, *contents) as place:
-            self._handle = _HANDLE(self._library.board_new(os.fsencode(place), DIVISOR))
+        self._handle = _HANDLE(self._library.board_new(os.fsencode(build.folder.absolute()), DIVISOR))
         if not self._handle:
-            raise ToolError(f"Cache '{toolchain.cache_dir()}': must be readable, and is not; set SPIKELOOM_CACHE")
+            raise ToolError(f"Build '{build.folder}': must be a folder that can be entered, and is not; look at its rights")
 
     def __enter__(self) -> "VirtualBoard":
         return self
@@ -149,13 +139,3 @@ class VirtualBoard:
             _INT(patience_cycles),
         )  # fmt: skip
         return taken.value, self._bytes.raw[:came]
-
-
-@contextmanager
-def _together(*folders: Path) -> Iterator[Path]:
-    """One folder with the memory files of all, where $readmemb looks for them."""
-    with workspace("jobs", "board") as place:
-        for folder in folders:
-            for path in folder.glob("*.mem"):
-                (place / path.name).symlink_to(path.resolve())
-        yield place
