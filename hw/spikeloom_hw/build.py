@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from .boards import find
 from .chain import Chain
 from .core import Core
 from .export import TOP, verilog
+from .link.spec import describe_link, reset_cycles
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 NETWORK = "network.loom"
 VERILOG = "spikeloom.v"
@@ -123,6 +125,7 @@ def generate(
     contents = {VERILOG: code, **memories}
     manifest = describe(chain, board, sorted(memories))
     manifest["sha256"] = {name: _sha256(content.encode()) for name, content in contents.items()}
+    manifest["link"]["build"] = build_id(manifest)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -144,6 +147,12 @@ def generate(
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def build_id(manifest: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that name a build: its Verilog, memories and network."""
+    content = {"network": manifest["digest"], "files": manifest["sha256"]}
+    return _sha256(canonical(content).encode())[:16]
 
 
 def fields(layout: data.Layout) -> dict[str, list[int]]:
@@ -177,6 +186,7 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
             "fields": fields(potential),
             "class_bits": chain.o_class.payload.shape().width,
         },
+        "link": describe_link(program),
         "cores": [describe_core(core) for core in chain.cores],
     }
     return json.loads(canonical(manifest))
@@ -218,7 +228,7 @@ def describe_core(core: Core) -> dict[str, Any]:
         "queue_depth": plan.queue_depth,
         "rows": plan.rows,
         "weight_rows": len(spec.weight_rows),
-        "reset_cycles": 1 if spec.in_registers else 2 * plan.rows + 4,
+        "reset_cycles": reset_cycles(plan),
         "layers": [
             {
                 "population": layer.population,

@@ -15,7 +15,7 @@ from spikeloom.visits import Visit, visits
 from spikeloom_hw.build import Build
 
 from .capture import STATES
-from .limits import busy_cycles, silent_cycles
+from spikeloom.limits import busy_cycles, silent_cycles
 
 Fields = dict[str, tuple[int, int]]
 PORTS = ("i", "o", "o_class")

@@ -236,7 +236,8 @@ class Statistics:
 
     Members
     -------
-    cycles : clock cycles from the last sample's first byte into the encoder to its result's last byte.
+    cycles : clock cycles of the last sample, from its first frame's turn to its result's last byte; so that of a sample of
+        several frames the waiting for them counts. While a sample is under way, both are of what there is of it.
     events : events of the last sample at the core's input, its end mark not counted.
     samples : answered since the last reset.
     damaged, cut, crowded : frames dropped since the last reset, see `frames.Losses`.

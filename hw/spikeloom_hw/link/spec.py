@@ -1,0 +1,91 @@
+"""What the link of a build is: its identity, its sizes and its patience, from the plan and from the manifest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from amaranth.utils import ceil_log2
+from spikeloom.cost import core_registers
+from spikeloom.limits import busy_cycles, silent_cycles
+from spikeloom.link import Identity
+from spikeloom.link.frames import TIMEOUT_S
+from spikeloom.program import CorePlan, Program
+
+FRAME_BYTES = 256  # payload of a frame: what two frames need is a block RAM of an iCE40
+CREDITS = 2
+BYTE_BITS = 8
+LONGEST_WATCHDOG = (1 << 32) - 1
+
+
+@dataclass(frozen=True)
+class LinkSpec:
+    """Everything the gates of a link depend on.
+
+    Members
+    -------
+    identity : Identity, which they tell the host, and whose sizes are theirs.
+    code : of the input's train, "plain" or "naf".
+    timeout_cycles : silence that ends a frame.
+    """
+
+    identity: Identity
+    code: str
+    timeout_cycles: int
+
+    def __post_init__(self) -> None:
+        for name in ("frame_bytes", "credits"):
+            value = getattr(self.identity, name)
+            if value < 2 or value & (value - 1):
+                raise ValueError(f"Link: {name} must be a power of two of at least 2, not {value!r}")
+        if (needed := len(self.identity.payload())) > self.identity.frame_bytes:
+            raise ValueError(f"Link: frame_bytes must be at least {needed}, to tell the identity, not less")
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any], clock_hz: float) -> "LinkSpec":
+        """Link of a build on a board with a clock."""
+        clock = round(clock_hz)
+        return cls(Identity.of(manifest, clock_hz=clock), manifest["link"]["code"], max(round(clock * TIMEOUT_S), 1))
+
+    @property
+    def timesteps(self) -> int:
+        """T of the input's train."""
+        return self.identity.code_bits - self.identity.code_signed
+
+    @property
+    def position_bits(self) -> int:
+        """Width of a position in the payload of a frame."""
+        return ceil_log2(self.identity.frame_bytes)
+
+    @property
+    def length_bits(self) -> int:
+        """Width of the length of a payload."""
+        return self.identity.frame_bytes.bit_length()
+
+
+def describe_link(program: Program) -> dict[str, Any]:
+    """The manifest's `link`: what host and device must agree on, see `spikeloom.link.Identity`; `build` comes later."""
+    source = program.network.inputs[0]
+    return {
+        "frame_bytes": FRAME_BYTES,
+        "credits": CREDITS,
+        "neurons": prod(source.shape),
+        "code": source.code,
+        "code_bits": source.timesteps + source.signed,
+        "code_signed": source.signed,
+        "memories": 0,
+        "watchdog_cycles": watchdog_cycles(program),
+    }
+
+
+def watchdog_cycles(program: Program) -> int:
+    """Cycles a design may go without moving on at its ports: twice what all events that a sample can have take."""
+    network, cores = program.network, program.cores
+    busy = sum(busy_cycles(network, core.source, core.layers) for core in cores)
+    silent = sum(silent_cycles(network, core.source, core.layers) + reset_cycles(core) for core in cores)
+    return min(2000 + 4 * silent + 2 * busy, LONGEST_WATCHDOG)
+
+
+def reset_cycles(plan: CorePlan) -> int:
+    """Cycles in which a core clears its banks after a reset."""
+    return 1 if core_registers(plan) else 2 * plan.rows + 4
