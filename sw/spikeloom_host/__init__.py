@@ -1,7 +1,7 @@
 """The host's side of a board: one interface for the golden model, a simulation and a board at a serial port."""
 
 from .board import Answers, Board, GoldenBoard, Target
-from .ports import BAUD, SerialPort, ports
+from .serial_port import BAUD, SerialPort, ports
 from .serial_board import SerialBoard
 from .session import TIMEOUT_S, Port, Session
 

@@ -98,7 +98,7 @@ class Target:
     def codes(self, x: np.ndarray) -> np.ndarray:
         """Codes [N, neurons] of samples, in order of address; InvalidData where they are none."""
         codes = encode(self.network.inputs[0], x)
-        return codes.reshape(len(codes), -1)
+        return codes.reshape(len(codes), self.identity.neurons)
 
     def answers(self, potentials: np.ndarray | Sequence[Sequence[int]], classes: np.ndarray | Sequence[Any]) -> Answers:
         """Answers of [N, all outputs] potentials and [N, readouts] classes, in the order in which they came."""

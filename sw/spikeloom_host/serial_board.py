@@ -19,7 +19,7 @@ from spikeloom.link import (
 )
 
 from .board import Answers, Closing, OnSamples, Target
-from .ports import BAUD, SerialPort, described
+from .serial_port import BAUD, SerialPort, described
 from .session import TIMEOUT_S, Job, Session, Step
 
 CHUNK_BYTES = 1 << 20  # of samples that are coded at a time

@@ -40,7 +40,7 @@ FINAL = {FailureCode.KIND, FailureCode.LENGTH, FailureCode.UNSUPPORTED, FailureC
 
 
 class Port(Protocol):
-    """A line to a board, that was opened; see `ports.SerialPort`."""
+    """A line to a board, that was opened; see `serial_port.SerialPort`."""
 
     def read(self) -> bytes:
         """Bytes that have come; none after waiting a moment."""

@@ -54,9 +54,7 @@ def compile_board(build: Build, *, on_wait: Callable[[float], None] | None = Non
         serial = serial_core(build.manifest, clock_hz=CLOCK_HZ, divisor=DIVISOR)
         (work / WRAPPER).write_text(serial_verilog(serial))
         (work / VERILOG).write_text((build.folder / VERILOG).read_text())
-        toolchain.run(
-            "verilator", [*OPTIONS, VERILOG, WRAPPER], cwd=work, log=work / "verilator.log", on_wait=on_wait
-        )
+        toolchain.run("verilator", [*OPTIONS, VERILOG, WRAPPER], cwd=work, log=work / "verilator.log", on_wait=on_wait)
         toolchain.run("g++", _command(work), cwd=work, log=work / "g++.log", on_wait=on_wait)
         for path in (*work.glob("obj_dir/*"), *(work / name for name in (VERILOG, WRAPPER))):
             path.unlink()
@@ -109,7 +107,9 @@ class VirtualBoard:
         self._bytes = ctypes.create_string_buffer(ROOM)
         self._handle = _HANDLE(self._library.board_new(os.fsencode(build.folder.absolute()), DIVISOR))
         if not self._handle:
-            raise ToolError(f"Build '{build.folder}': must be a folder that can be entered, and is not; look at its rights")
+            raise ToolError(
+                f"Build '{build.folder}': must be a folder that can be entered, and is not; look at its rights"
+            )
 
     def __enter__(self) -> "VirtualBoard":
         return self

@@ -4,8 +4,8 @@
 #include "Vboard.h"
 #include "verilated.h"
 
+#include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -106,14 +106,15 @@ int64_t board_run(void *handle, const uint8_t *sent, int64_t count, int64_t *tak
                   int64_t limit, int64_t patience) {
     Board *b = board(handle);
     const int64_t silence = (FRAME_BITS + 2) * b->divisor;
+    const int64_t begin = b->cycle, end = begin + limit;
     int64_t came = 0;
-    for (int64_t end = b->cycle + limit; b->cycle < end && came < room;) {
+    while (b->cycle < end && came < room) {
         if (b->send()) {
             if (*taken < count) {
                 b->sending = (uint32_t)sent[(*taken)++] << 1 | 1u << (FRAME_BITS - 1), b->send_bits = FRAME_BITS;
                 b->moved = b->cycle;
                 b->send();
-            } else if (!b->receive_bits && b->cycle - b->moved > (came ? silence : patience)) {
+            } else if (!b->receive_bits && b->cycle - std::max(b->moved, begin) > (came ? silence : patience)) {
                 break;
             }
         }

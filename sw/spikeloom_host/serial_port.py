@@ -6,6 +6,11 @@ import os
 import stat
 from dataclasses import dataclass
 
+try:
+    import termios
+except ImportError:  # Windows, where pyserial does without
+    termios = None  # type: ignore[assignment]
+
 import serial
 from serial.tools import list_ports
 from spikeloom.errors import LinkError, LinkTrouble, shown
@@ -126,7 +131,8 @@ def _require_terminal(path: str) -> None:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) or error.errno != errno.ENOENT:
-            raise LinkError(LinkTrouble.REFUSED, f"{who}: must be a serial port, not {shown(str(error))}") from None
+            why = f"Port {shown(path)}: must be a serial port, not {shown(str(error))}"
+            raise LinkError(LinkTrouble.REFUSED, why) from None
         raise LinkError(LinkTrouble.MISSING, f"{who}: must exist, and does not; {_there_are()}") from None
     if not stat.S_ISCHR(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a file" if stat.S_ISREG(mode) else "something else"
@@ -134,7 +140,7 @@ def _require_terminal(path: str) -> None:
     if not os.access(path, os.R_OK | os.W_OK):
         raise LinkError(
             LinkTrouble.REFUSED,
-            f"{who}: must be readable and writable for you, and is not; join the group of {path} "
+            f"{who}: must be readable and writable for you, and is not; join the group it belongs to "
             "(Debian: `sudo adduser $USER dialout`, then log in again)",
         )
 
@@ -151,7 +157,9 @@ def _refused(path: str, baud: int, error: Exception) -> LinkError:
         return LinkError(LinkTrouble.REFUSED, f"{who}: must be free, and another program uses it; end that first")
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO):
         return LinkError(LinkTrouble.MISSING, f"{who}: must be plugged in, and is not; {_there_are()}")
-    if number is None and isinstance(error, (ValueError, OverflowError)):
+    if termios and isinstance(error.__context__, termios.error) and error.__context__.args[0] == errno.ENOTTY:
+        return LinkError(LinkTrouble.REFUSED, f"{who}: must be a serial port, not another device; {_there_are()}")
+    if not isinstance(error, OSError):
         return LinkError(LinkTrouble.REFUSED, f"{who}: must go at {baud} baud, and cannot; choose another with --baud")
     why = os.strerror(number) if number else shown(str(error))
     return LinkError(
