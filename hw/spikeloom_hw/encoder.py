@@ -19,11 +19,11 @@ class PixelEncoder(wiring.Component):
     """Codes pixels as growth-2 trains and sends their spikes as events; the gates of `spikeloom.encoding.encode`.
 
     A pixel p of `bits` bits, eight as a rule, has the code p >> (bits-T), or p << (T-bits) where there are more time
-    steps; a signed one is T+1 bits, its code in two's complement, least value left out (it counts as 0). Words of pixels without a spike are
-    dropped before the queue, so that the scan runs ahead of the lanes, across the end of a sample, too. A word a cycle
-    while the queue has room; an event a cycle, no bubble while the queue holds a word. Latency four cycles from the
-    first word with a spike. `o` may stall at any time; `i` stalls while the queue is full. Events of a word are sent
-    by time step, then by address; the end mark takes a cycle of its own.
+    steps; a signed one has T+1 bits, its code in two's complement (the least value counts as 0). Words of pixels
+    without a spike are dropped before the queue, so that the scan runs ahead of the lanes, across the end of a sample,
+    too. A word a cycle while the queue has room; an event a cycle, no bubble while the queue holds a word. Latency four
+    cycles from the first word with a spike. `o` may stall at any time; `i` stalls while the queue is full. Events of a
+    word are sent by time step, then by address; the end mark takes a cycle of its own.
 
     Parameters
     ----------
@@ -146,7 +146,6 @@ class PixelEncoder(wiring.Component):
             )
             trains.append((spikes, [pixel[-1]] * len(spikes) if self.signs else negatives))
         return tuple(Cat(*(train[sign][t] for t in range(self.digits) for train in trains)) for sign in (0, 1))
-
 
     def _code(self, pixel: Value) -> Value:
         """The code of a pixel, T bits, or its size where it has a sign."""

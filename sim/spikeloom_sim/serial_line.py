@@ -13,6 +13,7 @@ from spikeloom_hw.serial import TOP, SerialCore, serial_verilog
 
 from .compiled import TO_CXX, compile_verilog, without_contents
 from .cxxrtl import read_memory
+from .hostile import Act, BadStop, Break, Silence
 
 DRIVER = Path(__file__).with_name("serial_line.cpp")
 SCRIPT = (
@@ -117,6 +118,17 @@ class SerialLine:
         if not parts:
             return b"", np.zeros(0, np.int64)
         return b"".join(part.tobytes() for part, _ in parts), np.concatenate([part for _, part in parts])
+
+    def act(self, act: Act, timeout_cycles: int) -> list[int]:
+        """What a hostile act is on this line; behind an error the line rests for two bits, so that it is but one."""
+        match act:
+            case Break(bits):
+                return [low(bits * self.divisor), silence(2 * self.divisor)]
+            case BadStop(byte):
+                return [bad_stop(byte), silence(2 * self.divisor)]
+            case Silence(timeouts):
+                return [silence(round(timeouts * timeout_cycles))]
+        return list(act)
 
     def _load(self, build: Build) -> None:
         """Contents of the core's memories; those of the link have none."""

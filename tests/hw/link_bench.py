@@ -15,6 +15,7 @@ from spikeloom.encoding import event_counts
 from spikeloom.link import Device, Framer, Identify, Identity, Inference, Message, Statistics, frame, pack, unpack
 from spikeloom_hw.link.device import LinkDevice, core_signature
 from spikeloom_hw.link.spec import LinkSpec
+from spikeloom_sim.hostile import Act, BadStop, Break, Silence
 
 IDENTITY = Identity(
     build=0x0123456789ABCDEF,
@@ -159,7 +160,7 @@ class Bench:
         self.link = LinkDevice(spec=spec)
         self.hangs = False
         memories = Shelf() if spec.identity.memories else None
-        self.twin = Device(spec.identity, self._infer, memories=memories, timeout_s=spec.timeout_cycles)
+        self.twin = Device(spec.identity, self._infer, memories=memories, timeout_s=1)
         self.got, self.sequence = bytearray(), 0
 
     def _infer(self, codes: np.ndarray) -> Inference | None:
@@ -198,12 +199,7 @@ class Bench:
         wanted = self.twin.receive(data)
         self.got.clear()
         await self.send(ctx, data)
-        for _ in range(20 * len(wanted) + 1000):
-            if len(self.got) == len(wanted):
-                break
-            await ctx.tick()
-        await ctx.tick().repeat(60)
-        replies = [messages(bytes(stream)) for stream in (self.got, wanted)]
+        replies = [messages(stream) for stream in (await self.hear(ctx, len(wanted)), wanted)]
         assert replies[0] == replies[1], f"{replies[0]}, not {replies[1]}"
         return replies[0]
 
@@ -219,17 +215,28 @@ class Bench:
         self.sequence = sequence
         assert await self.ask(ctx, Identify()) == self.spec.identity
 
-    async def error(self, ctx: SimulatorContext) -> None:
-        """An error of the line."""
-        self.twin.line_error()
-        ctx.set(self.link.line_error, 1)
-        await ctx.tick()
-        ctx.set(self.link.line_error, 0)
+    async def act(self, ctx: SimulatorContext, act: Act) -> None:
+        """A hostile act for the gates alone; silences are counted in timeouts."""
+        match act:
+            case Break() | BadStop():
+                ctx.set(self.link.line_error, 1)
+                await ctx.tick()
+                ctx.set(self.link.line_error, 0)
+            case Silence(timeouts):
+                await ctx.tick().repeat(round(timeouts * self.spec.timeout_cycles))
+            case _:
+                await self.send(ctx, act)
 
-    async def wait(self, ctx: SimulatorContext, cycles: int) -> None:
-        """Silence."""
-        self.twin.wait(cycles)
-        await ctx.tick().repeat(cycles)
+    async def hear(self, ctx: SimulatorContext, wanted: int) -> bytes:
+        """What the gates have said, when it is as much as wanted or nothing comes any more."""
+        for _ in range(20 * wanted + 1000):
+            if len(self.got) >= wanted:
+                break
+            await ctx.tick()
+        await ctx.tick().repeat(60)
+        got = bytes(self.got)
+        self.got.clear()
+        return got
 
 
 def messages(stream: bytes) -> list[tuple[Message, int]]:

@@ -97,9 +97,7 @@ class COBSEncoder(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.coded = memory = Memory(
-            shape=BYTE_BITS, depth=self.depth, init=[], attrs={"no_rw_check": 1}
-        )
+        m.submodules.coded = memory = Memory(shape=BYTE_BITS, depth=self.depth, init=[], attrs={"no_rw_check": 1})
         write, read = memory.write_port(), memory.read_port()
         finished = Signal(range(self.depth))  # where the frame begins that is being written: its first count
         head, place = Signal.like(finished), Signal(range(self.depth), init=1)

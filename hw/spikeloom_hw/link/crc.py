@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import crc, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
@@ -31,13 +31,14 @@ class SerialCRC(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.processor = processor = crc.Processor(CRC32_ISO_HDLC(data_width=1))
+        processor = crc.Processor(CRC32_ISO_HDLC(data_width=1))
+        # flip-flops have a reset for nothing, which the processor's own start has not
+        m.submodules.processor = ResetInserter(self.start)(processor)
         byte = Signal(BYTE_BITS)
         bits_left = Signal(range(BYTE_BITS + 1))
         m.d.comb += [
-            processor.start.eq(self.start),
             processor.data.eq(byte[0]),
-            processor.valid.eq((bits_left != 0) & ~self.start),
+            processor.valid.eq(bits_left != 0),
             self.i.ready.eq(bits_left == 0),
             self.crc.eq(processor.crc),
             self.good.eq(processor.match_detected),

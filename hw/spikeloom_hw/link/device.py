@@ -21,11 +21,10 @@ def core_signature(spec: LinkSpec) -> wiring.Signature:
     """Ports of a core: the streams of the generated design, and `clear`, which resets it; see `memory_ports`, too."""
     identity = spec.identity
     negative = identity.code_signed or spec.code == "naf"
-    steps = spec.timesteps + (spec.code == "naf")
     return wiring.Signature(
         {
             "clear": In(1),
-            "i": In(stream.Signature(event_layout(identity.neurons, steps, negative=negative))),
+            "i": In(stream.Signature(event_layout(identity.neurons, spec.digits, negative=negative))),
             "o": Out(stream.Signature(potential_layout(identity.potential_bits))),
             "o_class": Out(stream.Signature(identity.class_bits)),
             **({name: port.flip() for name, port in memory_ports().items()} if identity.memories else {}),
@@ -72,7 +71,7 @@ class LinkDevice(wiring.Component):
         m.submodules.receiver = receiver = FrameReceiver(spec=spec)
         m.submodules.sender = sender = FrameSender(spec=spec)
         m.submodules.dispatcher = talk = Dispatcher(spec=spec)
-        m.submodules.counters = counters = Counters()
+        m.submodules.counters = counters = Counters(spec=spec)
         feeder, results = SampleFeeder(spec=spec), ResultStore(spec=spec)
         m.submodules.feeder = ResetInserter(clear)(feeder)
         m.submodules.results = ResetInserter(clear)(results)

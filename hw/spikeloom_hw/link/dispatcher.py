@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -157,16 +157,24 @@ class Dispatcher(wiring.Component):
         m.d.sync += self.known_result.eq(0)
         self._fail(m, FailureCode.WATCHDOG)
 
+    def refusals(self) -> tuple[tuple[Value, FailureCode], ...]:
+        """What keeps a request from being looked at, whatever it is; the first one is told."""
+        request = self.i.payload
+        return (
+            (~request.known, FailureCode.VERSION),
+            (~self.open, FailureCode.CLOSED),
+            (request.sequence != self.expected, FailureCode.SEQUENCE),
+        )
+
     def _judge(self, m: Module) -> None:
         """What becomes of a request."""
         request, memories = self.i.payload, self.spec.identity.memories
-        with m.If(~request.known):
-            self._fail(m, FailureCode.VERSION)
-        with m.Elif(~self.open):
-            self._fail(m, FailureCode.CLOSED)
-        with m.Elif(request.sequence != self.expected):
-            self._fail(m, FailureCode.SEQUENCE)
-        with m.Else():
+        refused = Signal()
+        for condition, code in reversed(self.refusals()):  # the first one counts
+            with m.If(condition):
+                m.d.comb += refused.eq(1)
+                self._fail(m, code)
+        with m.If(~refused):
             m.d.comb += self.advance.eq(1)
             with m.Switch(request.kind):
                 with m.Case(Kind.RESET):
@@ -276,7 +284,10 @@ class Dispatcher(wiring.Component):
                     m.d.comb += [reply.data.eq(byte), reply.last.eq(self.place == CRC_BYTES - 1)]
                 with m.Case(Kind.ERROR):
                     expected = Mux(self.open, self.expected, self.asked)
-                    m.d.comb += [reply.data.eq(Mux(self.place == 0, self.code, expected)), reply.last.eq(self.place == 1)]
+                    m.d.comb += [
+                        reply.data.eq(Mux(self.place == 0, self.code, expected)),
+                        reply.last.eq(self.place == 1),
+                    ]
             with m.If(self.o.ready):
                 m.d.sync += [self.place.eq(self.place + 1), self.address.eq(self.address + 1)]
                 m.next = "FetchReply"

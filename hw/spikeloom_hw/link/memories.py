@@ -82,7 +82,11 @@ class MemoryAccess(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):
                     m.d.comb += check.start.eq(1)
-                    m.d.sync += [head.eq(Cat(head[BYTE_BITS:], byte.data)), missing.eq(missing - 1), reads.eq(byte.read)]
+                    m.d.sync += [
+                        head.eq(Cat(head[BYTE_BITS:], byte.data)),
+                        missing.eq(missing - 1),
+                        reads.eq(byte.read),
+                    ]
                     with m.If(byte.read):
                         m.next = "Ask"
                     with m.Elif(missing == 1):

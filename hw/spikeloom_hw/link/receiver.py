@@ -28,8 +28,8 @@ class FrameReceiver(wiring.Component):
     """Takes the bytes of a line, drops what is no good frame, and keeps the others until they are dealt with.
 
     The twin is `spikeloom.link.frames.Framer`, but for the room, which is that for `credits` frames here: one that
-    begins while there is none is dropped, unless it is an IDENTIFY, which needs none: the frames that wait are forgotten
-    as it comes, since it ends the session they belong to.
+    begins while there is none is dropped, unless it is an IDENTIFY, which needs none: it ends the session that the
+    frames before it belong to, and those that wait are forgotten.
 
     `i` stalls for eight cycles behind each byte (see `SerialCRC`). A frame waits at `o` the cycle after its last byte.
 
@@ -105,7 +105,7 @@ class FrameReceiver(wiring.Component):
         m.d.comb += self.cut.eq(self.line_error & ~skipping | silent & decoder.begun)
         self._time(m, silent)
         good = Signal()
-        request = ~first[KIND_BITS]
+        request = first[: KIND_BITS + 1] < FIRST_REPLY
         m.d.comb += [
             good.eq(ends & sent.whole & (count >= HEADER_BYTES + CRC_BYTES) & crc.good & request),
             self.damaged.eq(ends & ~good | surplus),
@@ -166,9 +166,8 @@ class FrameReceiver(wiring.Component):
             with m.If(taken):
                 m.d.sync += entry.eq(queue[min(n + 1, credits - 1)])
             with m.If(pushed & (level - taken == n)):
-                m.d.sync += [
-                    entry.known.eq(known), entry.kind.eq(kind), entry.sequence.eq(self.sequence), entry.length.eq(length)
-                ]  # fmt: skip
+                m.d.sync += [entry.known.eq(known), entry.kind.eq(kind), entry.length.eq(length)]
+                m.d.sync += entry.sequence.eq(self.sequence)
         m.d.sync += [
             level.eq(level + pushed - taken),
             self.write_slot.eq(self.write_slot + pushed),

@@ -21,8 +21,8 @@ def core_layouts(identity: Identity) -> tuple[data.StructLayout, int]:
 class ResultStore(wiring.Component):
     """Keeps the bytes of the last result, as `Identity.pack_result` packs them.
 
-    A byte a cycle while `collect` is high; the streams of the core stall while bytes of a word are written, and while it
-    is low.
+    A byte a cycle while `collect` is high; the streams of the core stall while it is low, and while the bytes of a word
+    are written.
 
     Parameters
     ----------

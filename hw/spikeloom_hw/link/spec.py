@@ -14,6 +14,9 @@ from spikeloom.program import CorePlan, Program
 
 FRAME_BYTES = 256  # payload of a frame: what two frames need is a block RAM of an iCE40
 CREDITS = 2
+# what link and UART take of a device: cells of an iCE40 with their flip-flops, LUTs and carries of an ECP5
+LINK_LUTS = {"ice40": 1250, "ecp5": 1400}
+LINK_BLOCKS = 3
 BYTE_BITS = 8
 LONGEST_WATCHDOG = (1 << 32) - 1
 
@@ -51,6 +54,11 @@ class LinkSpec:
     def timesteps(self) -> int:
         """T of the input's train."""
         return self.identity.code_bits - self.identity.code_signed
+
+    @property
+    def digits(self) -> int:
+        """Digits of the input's train, and the most events of a code."""
+        return self.timesteps + (self.code == "naf")
 
     @property
     def position_bits(self) -> int:

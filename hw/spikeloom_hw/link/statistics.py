@@ -2,20 +2,28 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 from spikeloom.link import Statistics
+from spikeloom.link.frames import LARGEST_COUNT
 
-from .spec import BYTE_BITS
+from .spec import BYTE_BITS, LinkSpec
 
-COUNT_BITS, LOSS_BITS = 32, 16
+COUNT_BITS = 32
 LOSSES = ("damaged", "cut", "crowded")
+LAYOUT = data.StructLayout(
+    {"cycles": COUNT_BITS, "events": COUNT_BITS, "samples": COUNT_BITS, **dict.fromkeys(LOSSES, COUNT_BITS // 2)}
+)
 
 
 class Counters(wiring.Component):
-    """Counts as `spikeloom.link.Statistics` tells; cycles and events of a sample wrap, losses stop at the largest count.
+    """Counts as `spikeloom.link.Statistics` tells; cycles and samples wrap, losses stop at `LARGEST_COUNT`.
+
+    Parameters
+    ----------
+    spec : LinkSpec
 
     Members
     -------
@@ -29,15 +37,17 @@ class Counters(wiring.Component):
     byte : Out(8), this byte.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, spec: LinkSpec) -> None:
+        self.spec = spec
         flags = ("clear", "begin", "finish", "abort", "event", *LOSSES)
         index = ceil_log2(Statistics.FORMAT.size)
         super().__init__({**{name: In(1) for name in flags}, "index": In(index), "byte": Out(BYTE_BITS)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        cycles, events, samples = (Signal(COUNT_BITS, name=name) for name in ("cycles", "events", "samples"))
-        losses = [Signal(LOSS_BITS, name=name) for name in LOSSES]
+        cycles, samples = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        events = Signal(range(self.spec.identity.neurons * self.spec.digits + 1))
+        losses = [Signal(range(LARGEST_COUNT + 1), name=name) for name in LOSSES]
         running = Signal()
         m.d.sync += [cycles.eq(cycles + running), events.eq(events + self.event), samples.eq(samples + self.finish)]
         with m.If(self.begin):
@@ -48,5 +58,12 @@ class Counters(wiring.Component):
             m.d.sync += count.eq(count + (getattr(self, name) & ~count.all()))
         with m.If(self.clear):
             m.d.sync += [count.eq(0) for count in (cycles, events, samples, *losses)]
-        m.d.comb += self.byte.eq(Cat(cycles, events, samples, *losses).word_select(self.index, BYTE_BITS))
+        padded = Signal(LAYOUT)
+        m.d.comb += [
+            padded.cycles.eq(cycles),
+            padded.events.eq(events),
+            padded.samples.eq(samples),
+            *(padded[name].eq(count) for name, count in zip(LOSSES, losses, strict=True)),
+            self.byte.eq(padded.as_value().word_select(self.index, BYTE_BITS)),
+        ]
         return m

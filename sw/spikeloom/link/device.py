@@ -66,6 +66,7 @@ class Device:
     Members
     -------
     statistics : Statistics, as the device would tell them.
+    expected : sequence number of the next request; None: no session is open.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Device:
         self.identity, self.infer, self.memories = identity, infer, memories
         self._framer = Framer(identity.frame_bytes, timeout_s)
         self._counts = Statistics()
-        self._expected: int | None = None  # None: no session
+        self.expected: int | None = None
         self._sample = bytearray()
         self._result: bytes | None = None
 
@@ -108,7 +109,7 @@ class Device:
             return b""
         reply = self._reply(version, kind, sequence, body)
         if isinstance(reply, FailureCode):
-            expected = sequence if self._expected is None else self._expected
+            expected = sequence if self.expected is None else self.expected
             reply = Failure(reply, expected)
         return frame(pack(reply, sequence))
 
@@ -116,14 +117,14 @@ class Device:
         if version != VERSION:
             return FailureCode.VERSION
         if kind == Kind.IDENTIFY and len(body) == HEADER_BYTES:
-            self._expected = (sequence + 1) % SEQUENCES
+            self.expected = (sequence + 1) % SEQUENCES
             self._clear()
             return self.identity
-        if self._expected is None:
+        if self.expected is None:
             return FailureCode.CLOSED
-        if sequence != self._expected:
+        if sequence != self.expected:
             return FailureCode.SEQUENCE
-        self._expected = (sequence + 1) % SEQUENCES
+        self.expected = (sequence + 1) % SEQUENCES
         if kind not in Kind.__members__.values():
             return FailureCode.KIND
         if kind in (Kind.LOAD, Kind.CHECKSUM) and self.memories is None:

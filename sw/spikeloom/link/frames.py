@@ -13,7 +13,7 @@ CRC_BYTES = 4
 GROUP_BYTES = 254  # data bytes of a COBS group, at most
 LARGEST_PAYLOAD = 65535
 TIMEOUT_S = 0.05
-LARGEST_COUNT = (1 << 16) - 1
+LARGEST_COUNT = 255  # of frames that were dropped
 
 
 def cobs_encode(data: bytes) -> bytes:
@@ -64,7 +64,7 @@ class Loss(Enum):
 
 @dataclass(frozen=True)
 class Losses:
-    """Frames that were dropped, by reason (see `Loss`); the counts end at 65535."""
+    """Frames that were dropped, by reason (see `Loss`); the counts end at `LARGEST_COUNT`."""
 
     damaged: int = 0
     cut: int = 0

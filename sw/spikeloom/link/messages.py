@@ -236,9 +236,10 @@ class Statistics:
 
     Members
     -------
-    cycles : clock cycles of the last sample, from its first frame's turn to its result's last byte; so that of a sample of
-        several frames the waiting for them counts. While a sample is under way, both are of what there is of it.
-    events : events of the last sample at the core's input, its end mark not counted.
+    cycles : clock cycles of the last sample, from its first frame's turn to its result's last byte; of a sample of
+        several frames the waiting for them counts.
+    events : events of the last sample at the core's input, its end mark not counted. While a sample is under way, both
+        are those of what there is of it.
     samples : answered since the last reset.
     damaged, cut, crowded : frames dropped since the last reset, see `frames.Losses`.
     """
