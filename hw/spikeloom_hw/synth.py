@@ -101,7 +101,7 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
     Raises
     ------
     SpikeloomError
-        No build, one without a board, one that was altered, or one that cannot be written.
+        No build, one without a board or for a SoC, one that was altered, or one that cannot be written.
     DoesNotFit
         The board is too small; names every resource that is.
     ToolError
@@ -114,6 +114,11 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
         raise SpikeloomError(
             f"Build '{build.folder}': board must be one that `spikeloom boards` lists, not none; "
             "generate it again with --board"
+        )
+    if (wrapper := build.manifest.get("wrapper", {}).get("kind", "streams")) != "streams":
+        raise SpikeloomError(
+            f"Build '{build.folder}': wrapper must be streams for a bitstream of its own, not {wrapper}; "
+            "generate it again without --wrapper, or synthesise it within your SoC"
         )
     board = find(name)
     network = build.network  # refused where it is not the one in the manifest
