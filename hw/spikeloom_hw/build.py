@@ -133,11 +133,12 @@ def generate(
     code, memories = verilog(chain, header)
     contents = {VERILOG: code, **memories}
     manifest = describe(chain, board, sorted(memories))
-    manifest["build_id"] = build_id(contents, network.digest)
+    manifest["sha256"] = {name: _sha256(content.encode()) for name, content in contents.items()}
+    manifest["link"] = {"build": build_id(manifest)}
     manifest["wrapper"] = {"kind": wrapper, "top": TOP, "verilog": VERILOG}
     if wrapper == "axi":
         contents[AXI_VERILOG], manifest["wrapper"] = wrapped(network.inputs[0], manifest, header)
-    manifest["sha256"] = {name: _sha256(content.encode()) for name, content in contents.items()}
+        manifest["sha256"][AXI_VERILOG] = _sha256(contents[AXI_VERILOG].encode())
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -161,10 +162,10 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def build_id(contents: Mapping[str, str], network_digest: str) -> str:
-    """Sixteen hexadecimal digits that two builds share only where Verilog, memories and network are the same."""
-    files = "".join(f"{name} {_sha256(content.encode())}\n" for name, content in sorted(contents.items()))
-    return _sha256(f"{files}{network_digest}\n".encode())[:16]
+def build_id(manifest: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that name a build: its Verilog, memories and network."""
+    content = {"network": manifest["digest"], "files": manifest["sha256"]}
+    return _sha256(canonical(content).encode())[:16]
 
 
 def fields(layout: data.Layout) -> dict[str, list[int]]:

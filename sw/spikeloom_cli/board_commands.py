@@ -1,11 +1,11 @@
-"""Commands about the machine and the boards: boards, doctor."""
+"""Commands about the machine and the boards: boards, flash, doctor."""
 
 from typing import Annotated
 
 import typer
 
-from .options import Json
-from .output import Answer, note, working
+from .options import BuildFolder, Json
+from .output import Answer, named_rows, note, working
 
 
 def boards(json: Json = False) -> Answer:
@@ -21,6 +21,48 @@ def boards(json: Json = False) -> Answer:
     heads = ("board", "family", "device", "package", "grade", "LUTs", "RAM blocks", "RAM kbit", "clock MHz")
     known = [{field: getattr(board, field) for field in fields} for board in BOARDS.values()]
     return Answer({"boards": known}, ((heads, *(tuple(str(value) for value in board.values()) for board in known)),))
+
+
+def flash(
+    build: BuildFolder,
+    persist: Annotated[
+        bool,
+        typer.Option("--persist", help="Write the flash memory, where it stays; else the device, until power-off."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the bitstream and say what would be done; no board is needed.")
+    ] = False,
+    cable: Annotated[
+        str | None,
+        typer.Option(metavar="C", help="Programmer, as openFPGALoader calls it.  [default: the board's own]"),
+    ] = None,
+    json: Json = False,
+) -> Answer:
+    """Write a build's bitstream to its board, once the right device has answered.
+
+    \b
+    Example:
+      spikeloom flash build
+    """
+    from dataclasses import asdict
+
+    from spikeloom_hw.flash import flash as flash_build
+
+    with working(f"flashing {build}") as progress:
+        result = flash_build(
+            build, persist=persist, dry_run=dry_run, cable=cable, progress=lambda text: progress(what=text)
+        )
+    where = "flash memory, stays" if result.persistent else "device, until power-off"
+    rows = {
+        "board": result.board,
+        "build id": result.build,
+        "bitstream": f"{result.bitstream}, {result.size_bytes:,} bytes",
+        "where": where,
+        "device": "-" if result.device is None else f"{result.device}, IDCODE {result.idcode}",
+        "written": "yes" if result.written else "no, a dry run",
+    }
+    rows |= {f"command {number}": line for number, line in enumerate(result.commands, 1)}
+    return Answer(asdict(result), (named_rows(f"Flashed {build}" if result.written else f"Would flash {build}", rows),))
 
 
 def doctor(

@@ -59,16 +59,14 @@ def generated(
     capacity = None if board == "none" else find(board).capacity()
     with working(f"generating {folder}"):
         program = place(network, lanes=lanes, cores=cores, capacity=capacity)
-        build = generate_build(
-            network, folder, board=board, lanes=lanes, cores=cores, wrapper=wrapper, program=program
-        )
+        build = generate_build(network, folder, board=board, lanes=lanes, cores=cores, wrapper=wrapper, program=program)
     manifest, expected = build.manifest, plan(program, capacity)
     sizes = ("name", "populations", "lanes", "grid", "width", "rows", "bits", "generate_width")
     document = {
         "build": str(build.folder),
         "digest": manifest["digest"],
         "board": manifest["board"],
-        "build_id": manifest["build_id"],
+        "build_id": manifest["link"]["build"],
         "wrapper": manifest["wrapper"],
         "lanes": manifest["lanes_total"],
         "cores": [{size: core[size] for size in sizes} for core in manifest["cores"]],
@@ -78,7 +76,7 @@ def generated(
         "build": str(build.folder),
         "digest": manifest["digest"][:16],
         "board": manifest["board"],
-        "build id": manifest["build_id"],
+        "build id": manifest["link"]["build"],
         "wrapper": manifest["wrapper"]["kind"],
         "lanes": str(manifest["lanes_total"]),
         "between inferences": f"about {cycles(expected.interval)}",

@@ -37,7 +37,7 @@ def job_of(design: Design, x: np.ndarray, seed: int) -> dict[str, Any]:
     return {
         "seed": seed,
         "wrapper": design.manifest["wrapper"],
-        "build_id": int(design.manifest["build_id"], 16),
+        "build_id": int(design.manifest["link"]["build"], 16),
         "inputs": int(np.prod(design.network.inputs[0].shape)),
         "timesteps": design.network.inputs[0].timesteps,
         "potential_bits": design.manifest["readout"]["potential_bits"],

@@ -3,7 +3,7 @@
 from typing import Any
 
 import cocotb
-from axi_side import Bench
+from axi_side import Bench, pauses
 from cocotb.triggers import First, RisingEdge, Timer
 from cocotbext.axi import AxiResp, AxiStreamFrame
 
@@ -168,6 +168,8 @@ async def resets_leave_nothing_behind(dut: Any) -> None:
         await bench.cycles(1)
         while dut.s_axis_tvalid.value:  # it may not be withdrawn
             await bench.cycles(1)
+        if trial % 2:
+            await _stop_within_an_answer(bench)
         ended, opened = bench.watch.ended, bench.watch.open
         left = list(range(ended + opened, len(bench.packets)))
         if kind == "reset":
@@ -187,18 +189,28 @@ async def resets_leave_nothing_behind(dut: Any) -> None:
         if kind == "reset" and opened:
             status = await bench.read("STATUS")
             assert status & 6 == 6, f"STATUS {status:#x}: must be receiving and discarding"
-        bench.source.pause = False
+        bench.source.pause = bench.sink.pause = False
+        bench.sink.set_pause_generator(pauses(bench.rng))
         cut = await _before(bench, 0 if kind == "aresetn" else ended, left)
         seen |= {(kind, "input", opened), (kind, "output", cut)}
         await bench.cycles(20)
         assert bench.sink.empty(), f"{kind}: something came behind the last answer"
         assert await bench.read("STATUS") == 0
         assert await bench.read("ERRORS") == await bench.read("BAD_SAMPLES") == 0
-        bench.source.set_pause_generator(bench.sink._pause_generator)
+        bench.source.set_pause_generator(pauses(bench.rng))
         bench.watch.forget()
         await bench.write("CONTROL", RESET)
     wanted = {(kind, side, True) for kind in ("reset", "restart") for side in ("input", "output")}
     assert wanted <= seen, f"not tried: {wanted - seen}"
+
+
+async def _stop_within_an_answer(bench: Bench) -> None:
+    """Let nothing out any more, after the first beats of an answer."""
+    while bench.watch.ended > bench.watch.answers and not bench.watch.taken:
+        await bench.cycles(1)
+    bench.sink.clear_pause_generator()
+    bench.sink.pause = True
+    await bench.cycles(bench.rng.choice([1, 50]))
 
 
 async def _before(bench: Bench, ended: int, left: list[int]) -> bool:

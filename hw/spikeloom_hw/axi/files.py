@@ -19,7 +19,7 @@ def wrapped(source: Input, manifest: Mapping[str, Any], header: str) -> tuple[st
     Parameters
     ----------
     source : the network's input.
-    manifest : of the build, with its `build_id`.
+    manifest : of the build, with its id.
     header : comment lines for the top of the file.
 
     Returns
@@ -33,7 +33,7 @@ def wrapped(source: Input, manifest: Mapping[str, Any], header: str) -> tuple[st
     ToolError
         Yosys failed.
     """
-    spec = WrapperSpec.of(source, manifest, int(manifest["build_id"], 16))
+    spec = WrapperSpec.of(source, manifest, int(manifest["link"]["build"], 16))
     wrapper = AxiWrapper(spec=spec)
     code, memories = verilog(wrapper, header, top=MODULE)
     assert not memories  # nothing in the wrapper has contents

@@ -21,13 +21,13 @@ class Meter(wiring.Component):
 
     Members
     -------
-    began : In(1), the first beat of a sample is taken; ended : In(1), its last one; ended_bad : In(1), in that cycle.
+    began : In(1), the first beat of a sample is taken; ended : In(1), its last one; ended_bad : In(1), it is bad.
     left : In(1), the last beat of an answer goes on its way; done : In(1), it is taken.
     took_event, input_stall, output_stall : In(1), what is counted.
     room : Out(1), another sample may end; known : Out(1), there is a sample in flight; bad : Out(1), it is a bad one.
     in_flight : Out, samples that have ended and not left.
-    cycles : Out, of the last sample, from `began` to `done`; samples, bad_samples, events, input_stalls, output_stalls :
-        Out, counters modulo 2^32.
+    cycles : Out, of the last sample, from `began` to `done`.
+    samples, bad_samples, events, input_stalls, output_stalls : Out, counters modulo 2^32.
     """
 
     def __init__(self, *, depth: int) -> None:

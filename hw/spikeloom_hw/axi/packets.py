@@ -27,8 +27,8 @@ class _Packets(wiring.Component):
     ended : Out(1), what closes a sample is taken; `bad` says whether it is not what the packet meant, `short`, `long`
         and `wrong_event` why.
     receiving : Out(1), a packet has begun and not ended; discarding : Out(1), its rest is thrown away.
-    clear : In(1), forget the sample: the rest of its packet is discarded, or with `restart` : In(1) the next beat begins
-        a packet. No beat may be offered meanwhile.
+    clear : In(1), forget the sample: the rest of its packet is discarded, or with `restart` : In(1) the next beat
+        begins a packet. No beat may be offered meanwhile.
     """
 
     def __init__(self, bits: int, payload: data.StructLayout) -> None:
@@ -72,8 +72,8 @@ class PixelPackets(_Packets):
     """Packets of pixels, four in a beat, the first in the lowest bits, in order of address.
 
     Every packet makes one sample, so that answers and packets stay in step: where pixels are missing the sample is
-    closed early, what is too much is discarded, and either makes it bad. Bytes beyond the sample in its last beat do not
-    count, nor does their TKEEP. A beat a cycle; no latency.
+    closed early, what is too much is discarded, and either makes it bad. Bytes beyond the sample in its last beat do
+    not count, nor does their TKEEP. A beat a cycle; no latency.
 
     Parameters
     ----------

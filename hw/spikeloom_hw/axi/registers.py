@@ -11,7 +11,13 @@ MOST_READOUTS = 32
 FIRST_CLASS = 0x80
 
 # how a register behaves: what software may do with it
-ACCESS = {"constant": "read", "status": "read", "counter": "read", "flags": "read, write 1 to clear", "command": "write"}
+ACCESS = {
+    "constant": "read",
+    "status": "read",
+    "counter": "read",
+    "flags": "read, write 1 to clear",
+    "command": "write",
+}
 
 
 @dataclass(frozen=True)
@@ -158,5 +164,5 @@ def table() -> str:
         access = ACCESS[register.kind]
         rows.append(f"| 0x{register.offset:02X} | `{register.name}` | 31:0 | {access} | {register.text} |")
         rows += [f"| | `{field.name}` | {field.bits} | | {field.text} |" for field in register.fields]
-    row = f"| 0x{FIRST_CLASS:02X} + 4n | `CLASSn` | 31:0 | read | class of the last answer, of readout n (0 is the first) |"
-    return "\n".join([*rows, row])
+    rows.append(f"| 0x{FIRST_CLASS:02X} + 4n | `CLASSn` | 31:0 | read | last class of readout n |")
+    return "\n".join(rows)

@@ -111,8 +111,8 @@ class AxiWrapper(wiring.Component):
     """A core in a SoC.
 
     A sample is a packet on `s_axis`, its answer a packet on `m_axis`, in the same order; see `packets` and `answers`.
-    One clock, `aclk`; `aresetn` is synchronous and low for at least one cycle. No output depends on an input of the same
-    cycle but `s_axis_tready` on what the core has room for.
+    One clock, `aclk`; `aresetn` is synchronous and low for at least one cycle. Outputs are registers but for
+    `s_axis_tready`, which looks at events before it takes them.
 
     Parameters
     ----------
@@ -123,8 +123,8 @@ class AxiWrapper(wiring.Component):
     -------
     aclk, aresetn : In(1)
     s_axis_tdata, _tkeep, _tlast, _tvalid, _tready : samples.
-    m_axis_tdata, _tkeep, _tuser, _tlast, _tvalid, _tready : answers; TUSER is whether the sample was bad (bit 0), and with the
-        last potential of a readout its class (from bit 1 on).
+    m_axis_tdata, _tkeep, _tuser, _tlast, _tvalid, _tready : answers; TUSER is whether the sample was bad (bit 0), and
+        with the last potential of a readout its class (from bit 1 on).
     s_axil_... : registers, see `lite.PORTS`.
     """
 
