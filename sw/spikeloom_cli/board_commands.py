@@ -1,11 +1,14 @@
 """Commands about the machine and the boards: boards, flash, doctor."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import BuildFolder, Json
 from .output import Answer, named_rows, note, working
+
+if TYPE_CHECKING:
+    from spikeloom_hw.checks import Check
 
 
 def boards(json: Json = False) -> Answer:
@@ -71,7 +74,7 @@ def doctor(
     ] = False,
     json: Json = False,
 ) -> Answer:
-    """Check that every tool is there, in which version, and say how to mend what is not.
+    """Check every tool, its version, the machine's room and rights, and say how to mend what is not right.
 
     \b
     Example:
@@ -80,24 +83,30 @@ def doctor(
     from dataclasses import asdict
 
     from spikeloom_hw import doctor as tools
+    from spikeloom_hw.machine import machine_checks
 
-    found = tools.checks()
-    missing = [check for check in found if not check.found and not check.optional]
-    if warm and not missing:
+    with working("asking the tools"):
+        found, machine = tools.checks(), machine_checks()
+    wrong = [check for check in (*found, *machine) if not check.found and not check.optional]
+    if warm and not wrong:
         with working("compiling WebAssembly tools"):
             tools.warm(lambda text: note(f"  {text}"))
-    heads = ("tool", "version", "state", "how to mend")
-    rows = [
-        (
-            check.name,
-            check.version or "-",
-            "ok" if check.found else "not there, optional" if check.optional else "MISSING",
-            check.mend or "",
-        )
-        for check in found
-    ]
+    tables = (
+        (("tool", "version", "state", "how to mend"), *map(_row, found)),
+        (("machine", "what there is", "state", "how to mend"), *map(_row, machine)),
+    )
     failure = None
-    if missing:
-        names = ", ".join(check.name for check in missing)
-        failure = f"Tools: {len(missing)} must be there and are not ({names}); {'; '.join(c.mend for c in missing)}"
-    return Answer({"ok": not missing, "tools": [asdict(check) for check in found]}, ((heads, *rows),), failure)
+    if wrong:
+        mends = "; ".join(f"{check.name}: {check.mend}" for check in wrong)
+        failure = f"Machine: everything that is not optional must be right, and {len(wrong)} are not; {mends}"
+    document = {
+        "ok": not wrong,
+        "tools": [asdict(check) for check in found],
+        "machine": [asdict(check) for check in machine],
+    }
+    return Answer(document, tables, failure)
+
+
+def _row(check: "Check") -> tuple[str, ...]:
+    state = "ok" if check.found else "no, optional" if check.optional else "MISSING"
+    return check.name, check.version or "-", state, check.mend

