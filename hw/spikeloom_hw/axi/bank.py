@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Module, Mux, Signal, ValueLike
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,7 +52,7 @@ class RegisterBank(wiring.Component):
             m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
         values: dict[str, ValueLike] = dict(self.constants)
         m.d.comb += [port.write_error.eq(1), port.read_error.eq(1)]
-        strobed = Cat(port.write_data[bit] & port.write_strobes[bit // 8] for bit in range(DATA_BITS))
+        written_ones = strobed(port.write_data, port.write_strobes)
         with m.Switch(port.write_address):
             for item in self.registers:
                 if item.kind in ("flags", "command"):
@@ -61,7 +61,7 @@ class RegisterBank(wiring.Component):
         for item in self.registers:
             name = item.name.lower()
             written = port.write & (port.write_address == item.offset // 4)
-            ones = Mux(written, Cat(strobed[field.low] for field in item.fields), 0)
+            ones = Mux(written, Cat(written_ones[field.low] for field in item.fields), 0)
             if item.kind == "command":
                 values[item.name] = 0
                 m.d.comb += getattr(self, name).eq(ones)
@@ -75,3 +75,8 @@ class RegisterBank(wiring.Component):
                 with m.Case(item.offset // 4):
                     m.d.comb += [port.read_data.eq(values[item.name]), port.read_error.eq(0)]
         return m
+
+
+def strobed(data: Value, strobes: Value) -> Value:
+    """Bits of a write whose byte has its strobe; the others are zero, which changes nothing in any register."""
+    return Cat(data[bit] & strobes[bit // 8] for bit in range(DATA_BITS))
