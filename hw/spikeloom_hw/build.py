@@ -24,7 +24,7 @@ from .chain import Chain
 from .core import Core
 from .export import TOP, verilog
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 NETWORK = "network.loom"
 VERILOG = "spikeloom.v"

