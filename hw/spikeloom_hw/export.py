@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from . import toolchain
 
 TOP = "spikeloom"
-_MODULE = re.compile(r"^(?P<kind>module|  cell) \\(?P<path>spikeloom\w*\.\S+)", re.MULTILINE)
+_MODULE = re.compile(r"^(?P<kind>module|  cell) \\(?P<path>\w+\.\S+)", re.MULTILINE)
 # modules with memories that are written before they are read
 _WRITABLE = ("fifo", "bank0", "bank1", "receiver", "sender_encoder", "results")
 _VERILOG_MODULE = re.compile(r"^module \\?(\S+?)\s*\(", re.MULTILINE)
@@ -30,11 +30,11 @@ def verilog(component: wiring.Component, header: str, *, top: str = TOP) -> tupl
     ----------
     component : the top.
     header : comment lines for the top of the file.
-    top : name of its module, with which the names of the others begin; "spikeloom" or longer.
+    top : name of its module, with which the names of all others begin.
 
     Returns
     -------
-    text of `spikeloom.v`, and contents of the memory files by name.
+    text of the Verilog file, and contents of the memory files by name.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """From a build to a bitstream: Yosys, nextpnr and the packer, what they used of the board, and how fast it is."""
 
+import hashlib
 import json
 import os
 import re
@@ -50,13 +51,13 @@ class SynthResult:
 
     Members
     -------
-    board, digest, seed : what was built, and nextpnr's seed.
+    board, digest, build, seed : what was built (network and build by their digest and id), and nextpnr's seed.
     clock_mhz : of the board's oscillator, which clocks the design.
     fmax_mhz : the fastest clock that nextpnr's timing analysis allows.
     timing_met : fmax_mhz is at least clock_mhz.
     lut, ram, dsp, and the same with _available : four-input look-up tables, block RAMs, multipliers.
     ff : flip-flops.
-    bitstream : path, None where timing was not met.
+    bitstream : path, None where timing was not met; sha256 : of its content.
     baud : of the serial line.
     seconds : wall-clock time it took.
     log : path of everything the tools said.
@@ -78,9 +79,11 @@ class SynthResult:
     critical_path: tuple[str, ...]
     utilisation: dict[str, dict[str, int]]
     digest: str = ""
+    build: str = ""
     seed: int = 1
     baud: int = BAUD
     bitstream: str | None = None
+    sha256: str = ""
     log: str = ""
     seconds: float = 0.0
 
@@ -101,7 +104,7 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
     Raises
     ------
     SpikeloomError
-        No build, one without a board, one that was altered, or one that cannot be written.
+        No build, one without a board or for a SoC, one that was altered, or one that cannot be written.
     DoesNotFit
         The board is too small; names every resource that is.
     ToolError
@@ -114,6 +117,11 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
         raise SpikeloomError(
             f"Build '{build.folder}': board must be one that `spikeloom boards` lists, not none; "
             "generate it again with --board"
+        )
+    if (wrapper := build.manifest.get("wrapper", {}).get("kind", "streams")) != "streams":
+        raise SpikeloomError(
+            f"Build '{build.folder}': wrapper must be streams for a bitstream of its own, not {wrapper}; "
+            "generate it again without --wrapper, or synthesise it within your SoC"
         )
     board = find(name)
     network = build.network  # refused where it is not the one in the manifest
@@ -132,9 +140,15 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
         result = _result(board, report, log.read_text(errors="replace"))
         if result.timing_met:
             os.replace(shutil.copy(folder / f"top.{CELLS[family][3]}", folder / "delivered"), bitstream)
-            result = replace(result, bitstream=str(bitstream))
+            digest = hashlib.sha256(bitstream.read_bytes()).hexdigest()
+            result = replace(result, bitstream=str(bitstream), sha256=digest)
         result = replace(
-            result, digest=network.digest, seed=seed, log=str(log), seconds=round(time.monotonic() - start, 1)
+            result,
+            digest=network.digest,
+            build=build.manifest["link"]["build"],
+            seed=seed,
+            log=str(log),
+            seconds=round(time.monotonic() - start, 1),
         )
         (folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
     except OSError as error:

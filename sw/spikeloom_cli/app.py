@@ -47,6 +47,7 @@ for command, summary in (
     (build_commands.generate, "the core of a network: Verilog, memories, manifest"),
     (build_commands.simulate, "the gates against the golden model, bit by bit"),
     (build_commands.synth, "a bitstream, what it uses and how fast it is"),
+    (board_commands.flash, "a bitstream onto its board"),
     (link_commands.infer, "a data set through a board at a serial port"),
     (link_commands.emulate, "a build as a virtual board, for infer"),
     (board_commands.boards, "the boards there are"),

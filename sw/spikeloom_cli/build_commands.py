@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source
+from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source, Wrapper
 from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ def generate(
     cores: Annotated[
         int | None, typer.Option(metavar="N", help="Cores that share the layers.  [default: chosen]")
     ] = None,
+    wrapper: Annotated[
+        Wrapper, typer.Option(help="axi adds a module for a SoC: AXI4-Stream in and out, AXI4-Lite registers.")
+    ] = Wrapper.STREAMS,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to make, or a build to replace.")
     ] = Path("build"),
@@ -35,11 +38,17 @@ def generate(
     """
     from spikeloom.network import Network
 
-    return generated(Network.load(network), output, board=board, lanes=lanes, cores=cores)
+    return generated(Network.load(network), output, board=board, lanes=lanes, cores=cores, wrapper=wrapper)
 
 
 def generated(
-    network: "Network", folder: Path, *, board: str, lanes: int | None = None, cores: int | None = None
+    network: "Network",
+    folder: Path,
+    *,
+    board: str,
+    lanes: int | None = None,
+    cores: int | None = None,
+    wrapper: str = "streams",
 ) -> Answer:
     """The answer of generate, which the demo gives too."""
     from spikeloom.place import place
@@ -50,13 +59,15 @@ def generated(
     capacity = None if board == "none" else find(board).capacity()
     with working(f"generating {folder}"):
         program = place(network, lanes=lanes, cores=cores, capacity=capacity)
-        build = generate_build(network, folder, board=board, lanes=lanes, cores=cores, program=program)
+        build = generate_build(network, folder, board=board, lanes=lanes, cores=cores, wrapper=wrapper, program=program)
     manifest, expected = build.manifest, plan(program, capacity)
     sizes = ("name", "populations", "lanes", "grid", "width", "rows", "bits", "generate_width")
     document = {
         "build": str(build.folder),
         "digest": manifest["digest"],
         "board": manifest["board"],
+        "build_id": manifest["link"]["build"],
+        "wrapper": manifest["wrapper"],
         "lanes": manifest["lanes_total"],
         "cores": [{size: core[size] for size in sizes} for core in manifest["cores"]],
         "plan": expected.document,
@@ -65,6 +76,8 @@ def generated(
         "build": str(build.folder),
         "digest": manifest["digest"][:16],
         "board": manifest["board"],
+        "build id": manifest["link"]["build"],
+        "wrapper": manifest["wrapper"]["kind"],
         "lanes": str(manifest["lanes_total"]),
         "between inferences": f"about {cycles(expected.interval)}",
         "utilisation": f"about {percent(expected.utilisation)}",
