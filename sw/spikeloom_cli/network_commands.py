@@ -119,7 +119,7 @@ def convert(
             trained,
             data.x,
             method=method,
-            timesteps=4 if timesteps is None else timesteps,
+            timesteps=timesteps,
             weight_bits=6 if weight_bits is None else weight_bits,
             input_timesteps=input_timesteps,
             layer_timesteps=own_timesteps,
