@@ -239,8 +239,12 @@ def max_pooled(connection: Connection) -> bool:
 
 
 def store_plan(network: Network, source: str, populations: tuple[str, ...], store_width: int) -> tuple[Stored, ...]:
-    """Regions of the codes that a core with these layers has to keep, packed by the phases in which they live."""
+    """Regions of the codes that a core with these layers has to keep, packed by the phases in which they live.
+
+    Those of a recurrent connection live on into the next time step: nobody shares their region.
+    """
     spans: dict[str, list[int]] = {}
+    kept = {item.source for item in network.connections if item.target in populations and network.recurrent(item)}
     before = source
     origin = {}
     for phase, population in enumerate(populations):
@@ -248,6 +252,9 @@ def store_plan(network: Network, source: str, populations: tuple[str, ...], stor
         for step in steps(network, before, population):
             if step.kind != "stream" and step.connection is not None:
                 connection = next(item for item in network.connections if item.name == step.connection)
+                if connection.source in kept:  # into the next time step
+                    spans[connection.source] = [0, len(populations) - 1]
+                    continue
                 spans.setdefault(connection.source, [origin[connection.source], phase])[1] = phase
         before = population
     placed: list[Stored] = []
