@@ -219,9 +219,11 @@ def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
     """The steps of a layer's accumulate phase while `source`, the layer or core before, generates its train.
 
     The stream comes first, unless the layer before is a readout. Diagonal connections from other sources are added by
-    rows, all others by events.
+    rows, all others by events; recurrent connections, which nothing comes through in a single time step, by neither then.
     """
     incoming = network.incoming(population)
+    if network.schedule == "synchronous" and network.timesteps == 1:
+        incoming = tuple(item for item in incoming if not network.recurrent(item))
     streamed = [item for item in incoming if item.source == source and not max_pooled(item)]
     streamed.sort(key=lambda item: isinstance(item.geometry, Diagonal))  # a convolution rather than a diagonal
     first = streamed[0] if streamed else None

@@ -227,7 +227,7 @@ def show(network: NetworkFile, json: Json = False) -> Answer:
 
 
 def _input(item: Any) -> dict[str, Any]:
-    values = ("timesteps", "growth", "code", "activity")
+    values = ("timesteps", "growth", "code", "activity", "sequence")
     return {"name": item.name, "shape": list(item.shape), "neuron": "input"} | {v: getattr(item, v) for v in values}
 
 

@@ -3,8 +3,8 @@
     u[t] = W x[t] + b + R y[t-1] + tau * (u[t-1] - y[t-1])        y[t] = f(u[t])        u[0] = y[0] = 0
 
 f is a threshold ReLU, min(max(u, 0), bound). What it leaves of u is the hidden state: attenuated by tau, it is added
-to the next pre-activation. The spiking neuron does the same with y[t] = bound or 0, one time step of both for one of the
-sequence. R, from a layer to itself, is ours; without it (`lateral` false) the layer is the paper's.
+to the next pre-activation. The spiking neuron does the same with y[t] = bound or 0, in one time step for every one of
+the sequence. R, from a layer to itself, is ours; without it (`lateral` false) the layer is the paper's.
 
 Ref: Deng & Gu, appendix A.4; what it leaves open is in docs/decisions/0028-recurrent-networks.md.
 """
