@@ -70,7 +70,7 @@ def vectors(design: Design, x: np.ndarray, rng: np.random.Generator | None = Non
 
 
 def input_train(design: Design, x: np.ndarray) -> np.ndarray:
-    """The input's train of samples, int8 [N, T, C, H, W]; of a sequence those of its time steps, one behind the other."""
+    """The input's train of samples, int8 [N, T, C, H, W]; of a sequence those of all its time steps in a row."""
     source = design.network.inputs[0]
     if "negative" in design.ports["i"].fields or source.sequence:
         return golden.run_values(design.network, x).spikes[source.name]

@@ -219,7 +219,8 @@ def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
     """The steps of a layer's accumulate phase while `source`, the layer or core before, generates its train.
 
     The stream comes first, unless the layer before is a readout. Diagonal connections from other sources are added by
-    rows, all others by events; recurrent connections, which nothing comes through in a single time step, by neither then.
+    rows, all others by events; recurrent connections, through which nothing comes in the first time step, by neither
+    where there is no other.
     """
     incoming = network.incoming(population)
     if network.schedule == "synchronous" and network.timesteps == 1:

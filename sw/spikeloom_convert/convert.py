@@ -64,8 +64,9 @@ def convert(
     ----------
     model : Linear, Conv1d, Conv2d, BatchNorm, ReLU, ReLU6, Hardtanh(0, a), average and max pooling and the like, with
         residual additions, concatenations of channels and one or several outputs.
-    calibration : samples (N, C, H, W), (N, C, L) or (N, F); of a recurrent network (N, T, F) or grey images; uint8, which the model sees as x/255, or float. A quarter,
-        at most 1000, is held back to choose between thresholds and to measure; at most 1500 others are fitted on.
+    calibration : samples (N, C, H, W), (N, C, L) or (N, F); of a recurrent network (N, T, F), or grey images whose rows
+        are time steps; uint8, which the model sees as x/255, or float. A quarter, at most 1000, is held back to choose
+        between thresholds and to measure; at most 1500 others are fitted on.
     method : "spikeconverter", two-phase iLIF with thresholds of least expected conversion error; or, on the synchronous
         schedule, "optimal-conversion", "strelu", "steprelu", "qcfs", "noisy-quantized", see `methods`.
     timesteps : T of every hidden train, 1..16; on the synchronous schedule of the whole sample, 1..256. None: 4, or as

@@ -161,7 +161,8 @@ class FloatNetwork:
     def walk(self, x: torch.Tensor) -> Iterator[tuple[FloatLayer, torch.Tensor]]:
         """Every layer with its u [N, O, H', W'], in the dtype of the samples x [N, C, H, W], in the model's units.
 
-        Of a sequence all are [N, T, ...], and u is without what the time steps before add to it. Activations are kept as long as a later layer needs them.
+        Of a sequence all are [N, T, ...], and u is without what the time steps before add to it. Activations are kept
+        as long as a later layer needs them.
         """
         values = {INPUT: x}
         for number, layer in enumerate(self.layers):
@@ -182,7 +183,7 @@ class FloatNetwork:
 
 
 def population_name(path: str, kind: str, layers: Sequence[str]) -> str:
-    """Name of the population of a module's dotted path, unlike those of the layers there are; `kind` where it has none."""
+    """Name of the population of a module's dotted path, unlike those of `layers`; `kind` where it has none."""
     plain = re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_")
     if not plain or not plain[0].isalpha():
         plain = f"{kind}{plain}"
