@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from random_networks import RandomNetwork
-from spikeloom import Conv2d, Network
+from spikeloom import Connection, Conv2d, Network
 
 
 def tiny() -> Network:
@@ -42,6 +42,18 @@ def beside(network: Network, **values: Any) -> Network:
         populations=(hidden, dataclasses.replace(hidden, name="l2", neuron=neuron), *network.populations[1:]),
         connections=(*network.connections, dataclasses.replace(link, name="to_l2", target="l2")),
     )
+
+
+def recurrent(network: Network, source: str = "l1") -> Network:
+    """The network with one connection more, from a population to the hidden one, as if from that itself."""
+    channels = network.source("l1").shape[0]
+    back = Connection("back", source, "l1", Conv2d((1, 1)), np.ones((channels, channels, 1, 1), np.int8), 2)
+    return dataclasses.replace(network, connections=(*network.connections, back))
+
+
+def without(network: Network, name: str) -> Network:
+    """The network without the connection of that name."""
+    return dataclasses.replace(network, connections=tuple(item for item in network.connections if item.name != name))
 
 
 def vector(*values: int) -> np.ndarray:

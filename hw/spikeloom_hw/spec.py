@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 from spikeloom import Connection, Network, Neuron
@@ -10,6 +11,7 @@ from spikeloom.levels import border_count, border_words, core_visits, integrates
 from spikeloom.network import Population
 from spikeloom.program import CorePlan, Stored
 from spikeloom.visits import Visit, sent_binary, sent_digits, stepwise, stored_bits, unrolled
+from spikeloom.weights import weight_rows as rows_by_connection
 
 from .phases import Step, phases
 
@@ -280,17 +282,11 @@ class CoreSpec:
 
     @cached_property
     def _weight_starts(self) -> tuple[tuple[int, int], ...]:
-        found = []
-        starts, place = {}, 0
-        for step in self.steps:
-            pair = [place, place]
-            for kind, image in enumerate((step.events, step.rows)):
-                if image and image.connection.name not in starts:
-                    starts[image.connection.name] = place
-                    place += len(image.weights)
-                pair[kind] = starts[image.connection.name] if image else place
-            found.append((pair[0], pair[1]))
-        return tuple(found)
+        sizes = rows_by_connection(self.network, self.plan)
+        starts = dict(zip(sizes, accumulate((0, *sizes.values())), strict=False))
+        images = ((step.events, step.rows) for step in self.steps)
+        found = [tuple(starts[item.connection.name] if item else 0 for item in pair) for pair in images]
+        return tuple((events, rows) for events, rows in found)
 
     @cached_property
     def weight_rows(self) -> np.ndarray:
@@ -298,7 +294,8 @@ class CoreSpec:
         images = {
             image.connection.name: image.weights for step in self.steps for image in (step.events, step.rows) if image
         }
-        return np.concatenate([image.reshape(len(image), -1) for image in images.values()])
+        order = rows_by_connection(self.network, self.plan)  # not that of the steps: in the first some are left out
+        return np.concatenate([images[name].reshape(len(images[name]), -1) for name in order])
 
     @cached_property
     def shifts(self) -> int:

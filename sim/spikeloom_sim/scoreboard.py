@@ -80,7 +80,8 @@ def _head(expected: Expected, samples: int) -> Expected:
 def _progress(design: Design, capture: Capture, samples: int) -> str:
     """How far the samples came, core by core."""
     sent = design.ports["i"].field(capture.beats["i"].words, "end")
-    parts = [f"of {samples} samples the input took {int((sent != 0).sum())}"]
+    trains = max(design.network.inputs[0].sequence, 1)
+    parts = [f"of {samples} samples the input took {int((sent != 0).sum()) // trains}"]
     for core in design.cores:
         swaps = len(capture.swaps[core.name].cycles)
         text = f"'{core.title}' accumulated {_turns(swaps, len(core.visits))}"

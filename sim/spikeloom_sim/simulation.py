@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from spikeloom import SpikeloomError
-from spikeloom.encoding import as_samples
+from spikeloom.encoding import samples_of
 
 from . import cocotb_run
 from .capture import Capture, pieces_of
@@ -109,7 +109,7 @@ def simulate(
     if simulator not in SIMULATORS:
         raise SpikeloomError(f"Simulator '{simulator}': must be one of {', '.join(SIMULATORS)}")
     design = Design.load(folder)
-    x = as_samples(design.network.inputs[0].name, x, design.network.inputs[0].shape)
+    x = samples_of(design.network.inputs[0], x)
     if len(x) == 0:
         raise SpikeloomError("Data: must have at least one sample, not none")
     if y is not None and len(y) != len(x):

@@ -15,7 +15,8 @@ class Vectors:
 
     Members
     -------
-    beats : uint64 [B], payload words, sample after sample; the last of each sample is its end mark.
+    beats : uint64 [B], payload words, sample after sample; the last of each sample is its end mark, or that of its last
+        time step where it is a sequence, each of which is closed by one.
     stops : int64 [N], index one past the end mark of each sample.
     """
 
@@ -32,17 +33,19 @@ class Vectors:
 
 
 def vectors(design: Design, x: np.ndarray, rng: np.random.Generator | None = None) -> Vectors:
-    """Beats of samples: every spike of the input train once, then an end mark.
+    """Beats of samples: every spike of the input train once, then an end mark; of a sequence so in every time step.
 
     Parameters
     ----------
     design : Design
     x : samples [N, ...] as `spikeloom.encoding.encode` takes them.
-    rng : order of the events within a sample, where the design leaves it free; None sends them by time step, then by
+    rng : order of the events up to an end mark, where the design leaves it free; None sends them by time step, then by
         address. Address and step of end marks mean nothing and are random too.
     """
     port = design.ports["i"]
-    train = input_train(design, x)
+    source, train = design.network.inputs[0], input_train(design, x)
+    trains_a_sample = max(source.sequence, 1)
+    train = train.reshape(-1, train.shape[1] // trains_a_sample, *train.shape[2:])
     trains = train.reshape(*train.shape[:2], -1)
     sample, step, address = np.nonzero(trains)
     negative = trains[sample, step, address] < 0
@@ -55,20 +58,21 @@ def vectors(design: Design, x: np.ndarray, rng: np.random.Generator | None = Non
         order = np.arange(len(sample))
     fields = {"address": address[order], "step": step[order]}
     events = port.pack(fields | ({"negative": negative[order]} if "negative" in port.fields else {}))
-    stops = np.cumsum(np.bincount(sample, minlength=len(x)) + 1)
+    stops = np.cumsum(np.bincount(sample, minlength=len(train)) + 1)
     beats = np.zeros(int(stops[-1]) if len(x) else 0, np.uint64)
     ends = np.zeros(len(beats), bool)
     ends[stops - 1] = True
     beats[~ends] = events
-    noise = np.zeros(len(x), np.int64) if rng is None else rng.integers(0, 1 << port.fields["end"][0], len(x))
+    count = len(train)
+    noise = np.zeros(count, np.int64) if rng is None else rng.integers(0, 1 << port.fields["end"][0], count)
     beats[ends] = noise.astype(np.uint64) | port.pack({"end": np.ones(1)})
-    return Vectors(beats, stops)
+    return Vectors(beats, stops[trains_a_sample - 1 :: trains_a_sample])
 
 
 def input_train(design: Design, x: np.ndarray) -> np.ndarray:
-    """The input's train of samples, int8 [N, T, C, H, W]."""
+    """The input's train of samples, int8 [N, T, C, H, W]; of a sequence those of all its time steps in a row."""
     source = design.network.inputs[0]
-    if "negative" in design.ports["i"].fields:
+    if "negative" in design.ports["i"].fields or source.sequence:
         return golden.run_values(design.network, x).spikes[source.name]
     return spikes_of(encode(source, x), source.timesteps)
 

@@ -119,6 +119,11 @@ def input_violations(source: "Input") -> list[str]:
     elif source.scale <= 0 or source.high <= source.low or not is_finite(source.high - source.low):
         found.append("scale must be positive and high above low")
     found += _naf(source.code, source.signed, source.growth)
+    if not is_integer(source.sequence, 0, MAX_SYNCHRONOUS_TIMESTEPS):
+        found.append(f"sequence must be an integer in 0..{MAX_SYNCHRONOUS_TIMESTEPS}, not {shown(source.sequence)}")
+    elif not found and math.prod(source.shape) * source.sequence > MAX_NEURONS:
+        values = math.prod(source.shape) * source.sequence
+        found.append(f"sequence must have at most {MAX_NEURONS} values together, not {values}")
     return found + _activity(source.activity)
 
 
@@ -160,6 +165,7 @@ def population_violations(population: "Population", *, synchronous: bool = False
         found = _vectors([("initial", neuron.initial), *drive], channels) + _growth(neuron.growth)
         early += ["growth"] if is_finite(neuron.growth) and neuron.growth != 1 else []
     else:
+        early += ["growth 0"] if is_finite(neuron.growth) and neuron.growth == 0 else []
         found = _firing(neuron, channels, MAX_SYNCHRONOUS_TIMESTEPS if synchronous else MAX_TIMESTEPS)
         found += _naf(neuron.code, neuron.signed, neuron.growth, synchronous=synchronous)
     if not synchronous:

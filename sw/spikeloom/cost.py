@@ -172,7 +172,7 @@ def events(network: Network, name: str) -> float:
 def closings(network: Network, name: str) -> int:
     """End marks a sample of an input's or a population's train: more than one where it comes in sweeps."""
     sender = network.sender(name)
-    return sender.steps // sent_digits(network, name) if isinstance(sender, Neuron) else 1
+    return sender.steps // sent_digits(network, name) if isinstance(sender, Neuron) else max(sender.sequence, 1)
 
 
 def sent_events(network: Network, name: str) -> float:

@@ -8,21 +8,23 @@ from .neuron import train_weights
 
 
 def encode(source: Input, x: np.ndarray) -> np.ndarray:
-    """Codes of samples [N, C, H, W] in 0..2^T-1, uint8 where T <= 8 and uint16 above.
+    """Codes of samples [N, C, H, W] in 0..2^T-1, uint8 where T <= 8 and uint16 above; [N, sequence, C, H, W] of one.
 
     Signed codes are nearest to x/high * 2^T, in -(2^T-1)..2^T-1, halves away from 0, int32: 0 stays 0.
 
     Parameters
     ----------
     source : the input population.
-    x : (N, C, H, W), (N, C, L) or (N, F); uint8, which the model sees as x/255, or float in the model's units.
+    x : (N, C, H, W), (N, C, L) or (N, F); uint8, which the model sees as x/255, or float in the model's units. A
+        sequence of as many values as `shape` has in each of its time steps also as (N, sequence, values), or as grey
+        images (N, 1, sequence, values), whose rows are the time steps.
 
     Raises
     ------
     InvalidData
         Wrong shape or type, NaN or infinity.
     """
-    x = as_samples(source.name, x, source.shape)
+    x = samples_of(source, x)
     levels = 1 << source.timesteps
     if source.signed and x.dtype != np.uint8:
         size = np.minimum(
@@ -38,6 +40,19 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
     inside = np.clip(x.astype(np.float64), source.low, source.high) - source.low
     level = np.floor(inside / (source.high - source.low) * levels)
     return np.minimum(level, levels - 1).astype(np.uint8 if source.timesteps <= 8 else np.uint16)
+
+
+def samples_of(source: Input, x: np.ndarray) -> np.ndarray:
+    """View x as samples of an input, [N, C, H, W], or [N, sequence, C, H, W] of a sequence; as `as_samples`."""
+    if not source.sequence:
+        return as_samples(source.name, x, source.shape)
+    x, values = np.asarray(x.detach() if hasattr(x, "detach") else x), int(np.prod(source.shape))
+    shapes = [(source.sequence, values), (1, source.sequence, values), (source.sequence * values,)]
+    if x.shape[1:] not in (*shapes, (source.sequence, *source.shape)):
+        expected = " or ".join(f"(N, {', '.join(map(str, shape))})" for shape in shapes)
+        raise InvalidData(f"Data for '{source.name}': must be sequences of shape {expected}, not {x.shape}")
+    as_samples(source.name, x.reshape(len(x), source.sequence, 1, values))  # type and finiteness
+    return x.reshape(len(x), source.sequence, *source.shape)
 
 
 def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = None) -> np.ndarray:

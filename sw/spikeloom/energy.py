@@ -33,12 +33,14 @@ def macs(network: Network) -> dict[str, int]:
     """Multiply-accumulates of one inference of the model, by connection of its folded layers.
 
     Counted exactly: weights that meet a value, so positions that land only; what is padded takes none. Average pooling
-    takes one a window. Diagonal connections, which are residual additions and relays, multiply nothing.
+    takes one a window. Diagonal connections, which are residual additions and relays, multiply nothing. A recurrent
+    network multiplies in every time step, but for its readouts, which take a mean over all of them.
     """
-    found = {}
+    found, silent = {}, {readout.population for readout in network.readouts}
     for item in network.connections:
         if isinstance(item.geometry, Diagonal):
             found[item.name] = 0
         else:
-            found[item.name] = int(fan_out(network, item).sum()) // item.geometry.summed
+            steps = 1 if item.target in silent else max(network.inputs[0].sequence, 1)
+            found[item.name] = steps * int(fan_out(network, item).sum()) // item.geometry.summed
     return found

@@ -26,8 +26,11 @@ def require_gates(network: Network) -> None:
             found.append(f"population '{name}': fires step by step, and more than the next one hears it, once")
         if number and swept(network, name) and network.sender(name).code == "naf":
             found.append(f"population '{name}': fires step by step, so code must be plain, not naf")
+    early = [item for item in network.incoming(names[1]) if not network.recurrent(item)]
     for connection in network.connections:
-        if connection.source == names[0] and (connection.target != names[1] or len(network.incoming(names[1])) > 1):
+        if network.recurrent(connection) and connection.source == names[-1]:
+            found.append(f"connection '{connection.name}': the last population's spikes cannot be kept")
+        if connection.source == names[0] and (connection.target != names[1] or len(early) > 1):
             found.append(f"connection '{connection.name}': the train of the network's input cannot be kept")
         elif connection.source == names[0] and max_pooled(connection):
             found.append(f"connection '{connection.name}': max pooling of the network's input")

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from .encoding import as_samples
+from .encoding import samples_of
 from .errors import InvalidData
 from .golden import forward
 from .golden.synapses import max_window, race
@@ -78,7 +78,7 @@ def measure(
     """
     network.require_built()
     source = network.inputs[0]
-    x, labels = as_samples(source.name, x, source.shape), None if y is None else np.asarray(y)
+    x, labels = samples_of(source, x), None if y is None else np.asarray(y)
     if len(x) == 0:
         raise InvalidData("Data: must have at least one sample, not none")
     if labels is not None and (labels.shape != (len(x),) or labels.dtype.kind not in "iu"):

@@ -36,6 +36,8 @@ class Input:
     signed : codes have a sign, digits are -1, 0, +1: see `spikeloom.encoding.encode`; low is -high then.
     activity : mean events a sample, from calibration (0: unknown).
     code : "plain" bits, or "naf", their minimal-weight code of T + 1 digits.
+    sequence : time steps of a synchronous network for which a sample has values of their own, one behind the other, all
+        of them: samples are (N, sequence, ...) then. 0: a sample is injected in every time step.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Input:
     signed: bool = False
     activity: float = 0.0
     code: str = "plain"
+    sequence: int = 0
 
     @property
     def growth(self) -> float:
@@ -56,7 +59,7 @@ class Input:
 
     @property
     def steps(self) -> int:
-        """Length of the train that is sent: T, and one more in minimal-weight code."""
+        """Length of the train that is sent, of a sequence in every step: T, and one more in minimal-weight code."""
         return sent_steps(self.timesteps, self.code)
 
 
@@ -131,7 +134,9 @@ class Network:
 
     Two-phase schedule: a population accumulates the whole trains of its sources, then generates its own. Synchronous
     schedule: in every time step, in topological order, potentials leak, add drive and inputs, fire and are reset; what
-    a source fires is heard in the same step, and the input, accumulated once, is injected in all of them.
+    a source fires is heard in the same step, and the input, accumulated once, is injected in all of them, or that of
+    the time step where it is a sequence. Connections from a population to itself, or to an earlier one, are recurrent:
+    what their source fires is heard in the next step, and in the first one nothing.
 
     Raises
     ------
@@ -177,6 +182,11 @@ class Network:
     def incoming(self, name: str) -> tuple[Connection, ...]:
         """The connections that end in the population of that name."""
         return tuple(item for item in self.connections if item.target == name)
+
+    def recurrent(self, connection: Connection) -> bool:
+        """Whether a connection is heard one time step late: its source is no input and no earlier population."""
+        order = [item.name for item in self.populations]
+        return connection.source in order and order.index(connection.source) >= order.index(connection.target)
 
     def border_classes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Row class int64 [H] and column class int64 [W] of the neurons of a population.
@@ -230,6 +240,8 @@ class Network:
         for connection in self.connections if self.schedule == "synchronous" else ():
             if getattr(connection.geometry, "pool_kind", "") == "max" and connection.source in fired:
                 found.append(f"connection '{connection.name}': max pooling of synchronous spikes")
+            elif getattr(connection.geometry, "pool_kind", "") == "max" and self.inputs[0].sequence:
+                found.append(f"connection '{connection.name}': max pooling of a sequence")
         if found:
             raise NotBuilt(f"Network '{self.name}': not built yet: {listed(found)}")
 

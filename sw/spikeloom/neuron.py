@@ -28,14 +28,14 @@ def nearest_growth(growth: float) -> float:
 
 
 def growth_shift(growth: float) -> int | None:
-    """Shift s of a growth 1 + 2^-s (so 2 is s=0) or 1 - 2^-s, None for growth 1; ValueError for anything else.
+    """Shift s of a growth 1 + 2^-s or 1 - 2^-s (so 2 and 0 are s=0), None for growth 1; ValueError for anything else.
 
     In gates a potential grows by V + (V >> s), or leaks by V - (V >> s), with an arithmetic shift.
     """
     if growth == 1.0:
         return None
     for shift in range(0, 16):
-        if growth == 1.0 + 2.0**-shift or (shift and growth == 1.0 - 2.0**-shift):
+        if growth in (1.0 + 2.0**-shift, 1.0 - 2.0**-shift):
             return shift
     raise ValueError(f"growth must be 1, 2, 1 + 2^-s or 1 - 2^-s with s in 1..15, not {growth!r}")
 
@@ -58,7 +58,8 @@ class Neuron:
     Parameters
     ----------
     timesteps : T, length of the output train, 1..16; synchronous: of the whole sample, 1..256, the same for all.
-    growth : k of the output train: 1 (IF), 2 (iLIF), 1 + 2^-s, or 1 - 2^-s (LIF).
+    growth : k of the output train: 1 (IF), 2 (iLIF), 1 + 2^-s, or 1 - 2^-s (LIF); synchronous also 0: what is left is
+        forgotten.
     theta : threshold, at least 1.
     initial : potential a sample starts with (bias and rounding), added once and never multiplied.
     fire_pos, fire_neg : firing thresholds where they are not theta and -theta: above and below 0, the latter only of

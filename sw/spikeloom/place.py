@@ -27,14 +27,17 @@ SLACK = 6  # steps of the ladder beyond the fewest lanes: a quick first phase sp
 
 def cuts(network: Network) -> list[int]:
     """Populations (counted from 0) before which a new core may begin: one train crosses, the one before it sends, and
-    all readouts are behind it.
+    all readouts are behind it. A recurrent connection stays in its core, with the layer behind its source, while which
+    its codes are kept.
     """
     order = {item.name: number for number, item in enumerate(network.populations)}
     order[network.inputs[0].name] = -1
+    back = [item for item in network.connections if network.recurrent(item)]
     return [
         number
         for number in range(1, len(network.populations))
         if all(order[item.source] >= number - 1 for item in network.connections if order[item.target] >= number)
+        and not any(order[item.target] < number <= order[item.source] + 1 for item in back)
         and all(fires(network, item.name) for item in network.populations[:number])
     ]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from .encoding import as_samples
+from .encoding import samples_of
 from .errors import InvalidData
 from .geometry import Pair
 from .golden import forward
@@ -38,7 +38,7 @@ def profiled(network: Network, x: np.ndarray) -> Network:
         As `spikeloom.golden.run`.
     """
     source = network.inputs[0]
-    x = as_samples(source.name, x, source.shape)
+    x = samples_of(source, x)
     if len(x) == 0:
         raise InvalidData("Data: must have at least one sample, not none")
     x = evenly(x, min(len(x), SAMPLES))

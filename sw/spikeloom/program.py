@@ -219,9 +219,12 @@ def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
     """The steps of a layer's accumulate phase while `source`, the layer or core before, generates its train.
 
     The stream comes first, unless the layer before is a readout. Diagonal connections from other sources are added by
-    rows, all others by events.
+    rows, all others by events; recurrent connections, through which nothing comes in the first time step, by neither
+    where there is no other.
     """
     incoming = network.incoming(population)
+    if network.schedule == "synchronous" and network.timesteps == 1:
+        incoming = tuple(item for item in incoming if not network.recurrent(item))
     streamed = [item for item in incoming if item.source == source and not max_pooled(item)]
     streamed.sort(key=lambda item: isinstance(item.geometry, Diagonal))  # a convolution rather than a diagonal
     first = streamed[0] if streamed else None
@@ -239,8 +242,12 @@ def max_pooled(connection: Connection) -> bool:
 
 
 def store_plan(network: Network, source: str, populations: tuple[str, ...], store_width: int) -> tuple[Stored, ...]:
-    """Regions of the codes that a core with these layers has to keep, packed by the phases in which they live."""
+    """Regions of the codes that a core with these layers has to keep, packed by the phases in which they live.
+
+    Those of a recurrent connection live on into the next time step: nobody shares their region.
+    """
     spans: dict[str, list[int]] = {}
+    kept = {item.source for item in network.connections if item.target in populations and network.recurrent(item)}
     before = source
     origin = {}
     for phase, population in enumerate(populations):
@@ -248,6 +255,9 @@ def store_plan(network: Network, source: str, populations: tuple[str, ...], stor
         for step in steps(network, before, population):
             if step.kind != "stream" and step.connection is not None:
                 connection = next(item for item in network.connections if item.name == step.connection)
+                if connection.source in kept:  # into the next time step
+                    spans[connection.source] = [0, len(populations) - 1]
+                    continue
                 spans.setdefault(connection.source, [origin[connection.source], phase])[1] = phase
         before = population
     placed: list[Stored] = []

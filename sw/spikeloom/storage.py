@@ -31,6 +31,7 @@ _KEY = "spikeloom"
 # Fields that came later, and their values before: left out there, so that older files and digests hold
 _LATER: dict[tuple[type, str], Any] = {
     (Input, "code"): "plain",
+    (Input, "sequence"): 0,
     (Neuron, "step_bits"): 0,
     (Silent, "growth"): 1.0,
     (Connection, "heard"): ((), ()),

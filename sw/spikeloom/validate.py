@@ -99,8 +99,9 @@ def _wiring(network: "Network") -> list[str]:
         found.append(
             f"a synchronous network must have neurons that fire, with one number of timesteps, not {sorted(steps)}"
         )
+    found += _sequences(network, steps)
     seen = {source.name for source in network.inputs}
-    populations = {item.name for item in network.populations}
+    names = {item.name for item in network.populations}
     readouts = {readout.population for readout in network.readouts}
     silent = {item.name for item in network.populations if isinstance(item.neuron, Silent)}
     if not network.readouts or readouts != silent or len(readouts) != len(network.readouts):
@@ -112,14 +113,29 @@ def _wiring(network: "Network") -> list[str]:
             found.append(f"population '{population.name}': must have an incoming connection")
         for connection in incoming:
             who = f"connection '{connection.name}': source '{connection.source}'"
-            if connection.source not in seen:
-                found.append(f"{who} must be an input or an earlier population")
+            if connection.source not in seen and (network.schedule != "synchronous" or connection.source not in names):
+                earlier = "a population" if network.schedule == "synchronous" else "an earlier population"
+                found.append(f"{who} must be an input or {earlier}")
             elif connection.source in silent:
                 found.append(f"{who} must fire, it is a readout")
+        if not found and incoming and all(item.source not in seen for item in incoming):
+            found.append(f"population '{population.name}': must have an incoming connection that is not recurrent")
         seen.add(population.name)
     for connection in network.connections:
-        if connection.target not in populations:
+        if connection.target not in names:
             found.append(f"connection '{connection.name}': target '{connection.target}' must be a population")
+    return found
+
+
+def _sequences(network: "Network", steps: set[int]) -> list[str]:
+    """What is wrong with inputs of a value for every time step, of which there are `steps`."""
+    found = []
+    for source in network.inputs:
+        if source.sequence and network.schedule != "synchronous":
+            found.append(f"input '{source.name}': sequence must be in a synchronous network, not in a two-phase one")
+        elif source.sequence and len(steps) == 1 and source.sequence not in steps:
+            expected = f"0 or the network's time steps, {min(steps)}"
+            found.append(f"input '{source.name}': sequence must be {expected}, not {source.sequence}")
     return found
 
 

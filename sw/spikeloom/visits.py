@@ -166,10 +166,14 @@ def _synchronous(network: Network, source: str, populations: tuple[str, ...], ti
         population, listed = network.source(name), steps(network, before, name)
         assert isinstance(population, Population)
         neuron, last = population.neuron, time == network.timesteps - 1
-        # the network's input comes once and is heard by one layer, which hears nothing else
-        injected = any(item.source == network.inputs[0].name for item in network.incoming(name))
+        incoming, port = network.incoming(name), network.inputs[0]
+        # an input that is no sequence comes once, and what it adds is kept for the later time steps
+        injected = not port.sequence and any(item.source == port.name for item in incoming)
+        late = {item.name for item in incoming if network.recurrent(item)}
         if injected and not first:
-            listed = ()
+            listed = tuple(step for step in listed if step.connection in late)
+        elif first:  # nothing was fired before
+            listed = tuple(step for step in listed if step.connection not in late)
         action = "fire" if isinstance(neuron, Neuron) else "read" if last else "keep"
         visit = Visit(
             layer, time, listed, recalls=not first, growth=neuron.growth, action=action, final=last,

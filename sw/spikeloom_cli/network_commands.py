@@ -119,7 +119,7 @@ def convert(
             trained,
             data.x,
             method=method,
-            timesteps=4 if timesteps is None else timesteps,
+            timesteps=timesteps,
             weight_bits=6 if weight_bits is None else weight_bits,
             input_timesteps=input_timesteps,
             layer_timesteps=own_timesteps,
@@ -227,7 +227,7 @@ def show(network: NetworkFile, json: Json = False) -> Answer:
 
 
 def _input(item: Any) -> dict[str, Any]:
-    values = ("timesteps", "growth", "code", "activity")
+    values = ("timesteps", "growth", "code", "activity", "sequence")
     return {"name": item.name, "shape": list(item.shape), "neuron": "input"} | {v: getattr(item, v) for v in values}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from spikeloom.encoding import as_samples
+from spikeloom.errors import NotBuilt
 from spikeloom.golden import forward
 from spikeloom.golden.values import Activity
 from spikeloom.measure import Measurement, measure
@@ -109,6 +110,8 @@ def analyse(
         As `spikeloom.measure.measure`.
     """
     source = network.inputs[0]
+    if source.sequence:
+        raise NotBuilt(f"Network '{network.name}': recurrent networks cannot be analysed yet")
     x = as_samples(source.name, x, source.shape)
     found = measure(network, x, y)
     labels = None if y is None else np.asarray(y)

@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 import numpy as np
 import torch
-from spikeloom.checks import MAX_TIMESTEPS
+from spikeloom.checks import MAX_SYNCHRONOUS_TIMESTEPS, MAX_TIMESTEPS
 from spikeloom.errors import InvalidData, InvalidNetwork, listed, shown
 from spikeloom.geometry import Conv2d
 from spikeloom.network import Input, Network
@@ -44,7 +44,7 @@ def convert(
     calibration: np.ndarray,
     *,
     method: str = "spikeconverter",
-    timesteps: int = 4,
+    timesteps: int | None = None,
     weight_bits: int = 6,
     input_timesteps: int | None = None,
     layer_timesteps: Mapping[str, int] | None = None,
@@ -64,11 +64,13 @@ def convert(
     ----------
     model : Linear, Conv1d, Conv2d, BatchNorm, ReLU, ReLU6, Hardtanh(0, a), average and max pooling and the like, with
         residual additions, concatenations of channels and one or several outputs.
-    calibration : samples (N, C, H, W), (N, C, L) or (N, F); uint8, which the model sees as x/255, or float. A quarter,
-        at most 1000, is held back to choose between thresholds and to measure; at most 1500 others are fitted on.
+    calibration : samples (N, C, H, W), (N, C, L) or (N, F); of a recurrent network (N, T, F), or grey images whose rows
+        are time steps; uint8, which the model sees as x/255, or float. A quarter, at most 1000, is held back to choose
+        between thresholds and to measure; at most 1500 others are fitted on.
     method : "spikeconverter", two-phase iLIF with thresholds of least expected conversion error; or, on the synchronous
         schedule, "optimal-conversion", "strelu", "steprelu", "qcfs", "noisy-quantized", see `methods`.
-    timesteps : T of every hidden train, 1..16; on the synchronous schedule of the whole sample, 1..256.
+    timesteps : T of every hidden train, 1..16; on the synchronous schedule of the whole sample, 1..256. None: 4, or as
+        many as a sequence has for a recurrent network (`recurrent`), which takes no other number.
     weight_bits : 2..8.
     input_timesteps : bits of an input code, 1..16; default `timesteps`, at most 8 for uint8.
     layer_timesteps : T of the trains of some populations, by name or shell pattern ("layer1_*"); the last that
@@ -100,6 +102,7 @@ def convert(
     Ref: SpikeConverter, Eq. 10 and 13, Algorithm 1.
     """
     own = dict(layer_timesteps or {})
+    asked, timesteps = timesteps, 4 if timesteps is None else timesteps
     chosen = _check_settings(method, timesteps, weight_bits, input_timesteps, own, growth, code, options, seed, name)
     samples = check(calibration, labels)
     if input_timesteps is None:
@@ -109,6 +112,8 @@ def convert(
     with single_threaded():
         prepared = prepare(model, samples, mean, std)
         chosen.require_accepted(prepared.network)
+        if prepared.network.sequence:
+            settings = replace(settings, timesteps=_sequence(prepared.network, asked))
         if isinstance(chosen, SpikeConverter):
             chosen.require_tunable(prepared.network, len(samples))
         settings = replace(settings, own_timesteps=_own_timesteps(prepared.network, own))
@@ -186,7 +191,23 @@ def input_of(network: FloatNetwork, samples: Samples, span: tuple[float, float],
     padded = any(isinstance(geometry, Conv2d) and geometry.padding != (0, 0) for geometry in geometries)
     # no border classes where code 0 can mean 0
     origin = padded and span[0] >= 0 and all(layer.bias.shape[1:] == (1, 1) for layer in first)
-    return code_input(samples, network.input_shape, timesteps, span, origin=origin, code=code)
+    sequence = network.sequence
+    return code_input(samples, network.input_shape, timesteps, span, origin=origin, code=code, sequence=sequence)
+
+
+def _sequence(network: FloatNetwork, asked: int | None) -> int:
+    """T of a recurrent network, which is that of its samples."""
+    length = network.sequence
+    if asked not in (None, length):
+        raise InvalidNetwork(
+            f"Convert: timesteps must be {length} or left out, the time steps of a sample of the recurrent model "
+            f"'{network.name}', not {asked}"
+        )
+    if length > MAX_SYNCHRONOUS_TIMESTEPS:
+        raise InvalidData(
+            f"Calibration: sequences must have at most {MAX_SYNCHRONOUS_TIMESTEPS} time steps, not {length}; cut them"
+        )
+    return length
 
 
 def _own_timesteps(network: FloatNetwork, wanted: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
@@ -308,6 +329,8 @@ def check_labels(samples: Samples, network: FloatNetwork) -> None:
 
 def affordable(network: FloatNetwork) -> int:
     """Most calibration samples that are worth their time and memory."""
-    macs = sum(layer.macs for layer in network.layers)
-    values = max(int(np.prod(shape)) for shape in (network.input_shape, *(layer.shape for layer in network.layers)))
+    macs, steps = network.macs, max(network.sequence, 1)
+    values = steps * max(
+        int(np.prod(shape)) for shape in (network.input_shape, *(layer.shape for layer in network.layers))
+    )
     return max(_LEAST_SAMPLES, min(_BUDGET_MACS // macs, _BUDGET_VALUES // values))

@@ -1,6 +1,7 @@
 """The float twin of a network: populations with weighted connections and their geometry, nothing rounded yet."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from spikeloom.geometry import Dense, Diagonal, Geometry, Shape
 
-from .response import RELU, Response
+from .response import RELU, Remaining, Response
 
 _CHUNK = 256  # samples that are propagated at a time
 INPUT = "input"  # name of the samples among the sources
@@ -66,6 +67,7 @@ class FloatLayer:
     incoming : at least one.
     bias : float64 [O, 1, 1], or [O, H', W'] where a padded value was shifted: then alike within each border class.
     response : its activation function, None of a readout, which does not fire.
+    lateral : from the layer to itself, of a sequence: heard one time step late. None: there is none.
     """
 
     name: str
@@ -74,6 +76,7 @@ class FloatLayer:
     incoming: tuple[FloatConnection, ...]
     bias: np.ndarray
     response: Response | None = RELU
+    lateral: FloatConnection | None = None
 
     @property
     def fires(self) -> bool:
@@ -90,7 +93,8 @@ class FloatLayer:
     def macs(self) -> int:
         """Multiplications of one sample, for budgets."""
         places = self.shape[1] * self.shape[2]
-        return sum(item.weights.size * places for item in self.incoming)
+        own = 0 if self.lateral is None else self.lateral.weights.size
+        return own + sum(item.weights.size * places for item in self.incoming)
 
     def drive(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """u [N, O, H', W'] of the activations [N, C, H, W] of its sources, by name, in their dtype."""
@@ -102,8 +106,16 @@ class FloatLayer:
         return total.add_(torch.from_numpy(self.bias).to(total.dtype))
 
     def activate(self, u: torch.Tensor) -> torch.Tensor:
-        """The activation function, nothing in the readout."""
-        return u if self.response is None else self.response(u)
+        """The activation function, nothing in the readout; of a sequence u is [N, T, O, H', W']."""
+        if self.response is None:
+            return u
+        return self.response(u, self.back) if isinstance(self.response, Remaining) else self.response(u)
+
+    @property
+    def back(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """What activations [N, C, H, W] of one time step add to the layer's own u in the next; None: nothing."""
+        lateral = self.lateral
+        return None if lateral is None else lambda sent: lateral.drive(sent, self.shape[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +125,11 @@ class FloatNetwork:
     Parameters
     ----------
     name : class of the model it came from.
-    input_shape : (C, H, W) of a sample.
+    input_shape : (C, H, W) of a sample, of a time step of a sequence.
     layers : in topological order, the readouts last.
     readouts : names of the layers that are the outputs, in the model's order; they alone do not fire.
     notes : what was dropped or merged on the way, for people.
+    sequence : T of a recurrent network, whose samples and activations are [N, T, C, H, W]; 0 of all others.
     """
 
     name: str
@@ -124,6 +137,17 @@ class FloatNetwork:
     layers: tuple[FloatLayer, ...]
     readouts: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    sequence: int = 0
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of a sample: (C, H, W), or (T, C, H, W) of a sequence."""
+        return (self.sequence, *self.input_shape) if self.sequence else self.input_shape
+
+    @property
+    def macs(self) -> int:
+        """Multiplications of one sample, for budgets."""
+        return sum(layer.macs for layer in self.layers) * max(self.sequence, 1)
 
     @cached_property
     def last_use(self) -> dict[str, int]:
@@ -137,13 +161,14 @@ class FloatNetwork:
     def walk(self, x: torch.Tensor) -> Iterator[tuple[FloatLayer, torch.Tensor]]:
         """Every layer with its u [N, O, H', W'], in the dtype of the samples x [N, C, H, W], in the model's units.
 
-        Activations are kept as long as a later layer needs them.
+        Of a sequence all are [N, T, ...], and u is without what the time steps before add to it. Activations are kept
+        as long as a later layer needs them.
         """
         values = {INPUT: x}
         for number, layer in enumerate(self.layers):
-            drive = torch.empty((len(x), *layer.shape), dtype=x.dtype)
-            heard = {item.source: values[item.source].split(_CHUNK) for item in layer.incoming}
-            for chunk, part in enumerate(drive.split(_CHUNK)):
+            drive = torch.empty((*x.shape[:-3], *layer.shape), dtype=x.dtype)
+            heard = {item.source: values[item.source].flatten(0, -4).split(_CHUNK) for item in layer.incoming}
+            for chunk, part in enumerate(drive.flatten(0, -4).split(_CHUNK)):
                 part.copy_(layer.drive({name: parts[chunk] for name, parts in heard.items()}))
             yield layer, drive
             values = {name: value for name, value in values.items() if self.last_use.get(name, -1) > number}
@@ -152,8 +177,20 @@ class FloatNetwork:
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Outputs [N, outputs] of samples x [N, C, H, W] in the model's units, in the model's order."""
-        outputs = {layer.name: drive.flatten(1) for layer, drive in self.walk(x) if not layer.fires}
+        read = {layer.name: drive for layer, drive in self.walk(x) if not layer.fires}
+        outputs = {name: (drive.mean(1) if self.sequence else drive).flatten(1) for name, drive in read.items()}
         return [outputs[name] for name in self.readouts]
+
+
+def population_name(path: str, kind: str, layers: Sequence[str]) -> str:
+    """Name of the population of a module's dotted path, unlike those of `layers`; `kind` where it has none."""
+    plain = re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_")
+    if not plain or not plain[0].isalpha():
+        plain = f"{kind}{plain}"
+    plain = plain[:24]
+    while plain in {INPUT, *layers}:
+        plain += f"_{len(layers) + 1}"
+    return plain
 
 
 def edges(incoming: Sequence[FloatConnection], shapes: Mapping[str, Shape], shape: Shape) -> list[list[np.ndarray]]:

@@ -1,6 +1,5 @@
 """Fold operations into weighted populations: batch norms, poolings, additions and compositions disappear exactly."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Pair, Shape
 
-from .float_network import INPUT, FloatConnection, FloatLayer, FloatNetwork
+from .float_network import INPUT, FloatConnection, FloatLayer, FloatNetwork, population_name
 from .operations import (
     Add,
     Affine,
@@ -193,12 +192,7 @@ class Folder:
 
     def _population(self, value: Sum, response: Response | None) -> str:
         """Close a sum; its name."""
-        plain = re.sub(r"[^a-z0-9]+", "_", value.path.lower()).strip("_")
-        if not plain or not plain[0].isalpha():
-            plain = f"{value.kind}{plain}"
-        plain, taken = plain[:24], {INPUT, *(layer.name for layer in self.layers)}
-        while plain in taken:
-            plain += f"_{len(self.layers) + 1}"
+        plain = population_name(value.path, value.kind, [layer.name for layer in self.layers])
         bias = value.bias
         if (bias == bias[:, :1, :1]).all():
             bias = bias[:, :1, :1]

@@ -24,7 +24,7 @@ HINTS = (
      "samples that are stored as (N, C, H, W) or (N, C, L), and axes in that order throughout"),
     (("linear", "conv2d", "conv1d", "matmul", "mm", "addmm", "bmm", "einsum", "bilinear", "baddbmm"),
      "the modules Linear and Conv2d, or F.linear and F.conv2d with weights that do not depend on the samples"),
-    (("rnn", "lstm", "gru"), "Conv1d over the whole sequence"),
+    (("rnn", "lstm", "gru"), "ThresholdRNN of spikeloom_convert.recurrent, or Conv1d over the whole sequence"),
     (("long", "int", "short", "byte", "bool", "round", "floor", "ceil", "sign"), "floats throughout"),
     (("multihead", "transformer", "scaled_dot_product", "embedding"), "Linear and Conv2d"),
     (("channelshuffle", "channel_shuffle", "roll", "flip"), "a 1x1 Conv2d"),

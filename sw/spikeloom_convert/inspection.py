@@ -9,10 +9,12 @@ from torch import nn
 
 from .float_network import FloatLayer
 from .fold import Folder
-from .operations import Convolution, Linear, Operation, Unknown, linked
-from .outcomes import Outcomes
+from .fold_recurrent import fold_recurrent, is_recurrent
+from .operations import AverageSteps, Convolution, Linear, Operation, Recur, Softmax, Unknown, linked
+from .outcomes import Outcomes, neurons
 from .prepare import Chain, Norm, PreparedModel, chain, checked
 from .reader import Step
+from .recurrent import ThresholdRNN
 from .samples import Samples, value_range
 from .shaping import image
 from .signals import source_signal
@@ -88,6 +90,8 @@ def inspect_model(model: nn.Module, samples: Samples, mean: Norm = None, std: No
     """
     refused: list[UnsupportedLayer] = []
     made = chain(model, samples, mean, std, refused)
+    if is_recurrent(made.operations) and made.traced.whole:
+        return _recurrent(made, samples, mean, std, [str(error) for error in refused])
     low, high = value_range(samples)
     operations = linked(made.operations)
     outputs = made.outputs if made.traced.whole else {"": len(operations) - 1}
@@ -120,6 +124,44 @@ def inspect_model(model: nn.Module, samples: Samples, mean: Norm = None, std: No
         sum(map(_macs, operations)),
         {layer.name: int(np.prod(layer.shape)) for layer in layers},
     )
+
+
+def _recurrent(made: Chain, samples: Samples, mean: Norm, std: Norm, problems: list[str]) -> ModelReport:
+    """What becomes of a recurrent model, which is a chain: what stops the fold is named where nothing is yet."""
+    layers: dict[str, FloatLayer] = {}
+    try:
+        network = fold_recurrent(made.traced.name, made.operations, made.outputs)
+        layers = {layer.where: layer for layer in network.layers}
+        if not problems:
+            checked(PreparedModel(made.traced, network, mean, std, made.flat), samples)
+    except (UnsupportedLayer, InvalidNetwork) as error:
+        problems += [] if problems else [str(error)]
+    nodes = []
+    for step in made.traced.steps:
+        text = step.refusal or next((item for item in problems if item.startswith(f"{step.where}: ")), None)
+        hint = "" if text is None else text.removeprefix(f"{step.where}: ")
+        status, becomes = ("unsupported", "") if text else _becomes(made, step, layers.get(step.where))
+        ends = step.before, step.after
+        nodes.append(NodeReport(step.name, step.path, step.kind, *ends, status, becomes, hint))
+    return ModelReport(
+        made.traced.name,
+        tuple(nodes),
+        tuple(dict.fromkeys(problems)),
+        sum(value.numel() for value in made.traced.model.parameters()),
+        sum(map(_macs, made.operations)),
+        {layer.name: int(np.prod(layer.shape)) for layer in layers.values()},
+    )
+
+
+def _becomes(made: Chain, step: Step, layer: FloatLayer | None) -> tuple[str, str]:
+    """Status and words for a node of a recurrent model, and the layer it became."""
+    if layer is not None:
+        kind = "recurrent population" if layer.fires else "readout"
+        return "ok", f"{kind} '{layer.name}' of {neurons(layer.shape)}"
+    kinds = {type(made.operations[number + made.ahead]) for number in step.operations}
+    if AverageSteps in kinds:
+        return "folded", "the readout adds up all time steps"
+    return "dropped", "keeps the order of the outputs" if Softmax in kinds else "nothing to do in evaluation"
 
 
 @dataclass(frozen=True)
@@ -164,11 +206,16 @@ def _macs(operation: Operation) -> int:
     if isinstance(operation, Convolution):
         _, height, width = image(operation.after)
         return operation.weights.size * height * width
+    if isinstance(operation, Recur):
+        own = 0 if operation.lateral is None else operation.lateral.size
+        return (operation.weights.size + own) * operation.after[0]
     return operation.weights.size if isinstance(operation, Linear) else 0
 
 
 def sample_shape(model: nn.Module) -> tuple[int, ...] | None:
     """(F,) where the first layer with weights is a Linear, whose samples may always be given flat; else None."""
+    if any(isinstance(module, ThresholdRNN) for module in model.modules()):
+        return None
     weighted = (module for module in model.modules() if next(module.parameters(recurse=False), None) is not None)
     first = next(weighted, None)
     return (first.in_features,) if isinstance(first, nn.Linear) else None

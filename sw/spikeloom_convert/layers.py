@@ -15,6 +15,7 @@ from .hints import instead_of
 from .operations import (
     Affine,
     AveragePool,
+    AverageSteps,
     Convolution,
     Flatten,
     Linear,
@@ -23,9 +24,11 @@ from .operations import (
     PadSides,
     Pair,
     Rectify,
+    Recur,
     Softmax,
     Subsample,
 )
+from .recurrent import MeanOverTime, ThresholdRNN
 from .response import Rectified
 
 Shape = tuple[int, ...]
@@ -142,6 +145,21 @@ def _trainable(module: Trainable, site: Site) -> list[Operation]:
     if not response.range[1] > 0 or response.range[0] == -math.inf:
         raise site.refuse(f"must have a bound above 0, not {response.range[1]:g}; train it on from a larger one")
     return [Rectify(*_at(site), response)]
+
+
+def _recurrent(module: ThresholdRNN, site: Site) -> list[Operation]:
+    response = module.response()
+    if response.clip is not None and not response.clip > 0:
+        raise site.refuse(f"must have a bound above 0, not {response.clip:g}")
+    lateral = None if module.lateral_weights is None else _array(module.lateral_weights.weight)
+    weights = module.forward_weights
+    return [Recur(*_at(site), _array(weights.weight), _array(weights.bias), lateral, response)]
+
+
+def _average_steps(module: MeanOverTime, site: Site) -> list[Operation]:
+    if len(site.before) != 2:
+        raise site.refuse(f"must get sequences of shape (T, F), not {site.before}; put it behind a ThresholdRNN")
+    return [AverageSteps(*_at(site))]
 
 
 def _average_pool(module: nn.AvgPool1d | nn.AvgPool2d, site: Site) -> list[Operation]:
@@ -283,6 +301,8 @@ READERS: dict[type, Callable[[Any, Site], list[Operation]]] = {
     nn.Threshold: _threshold,
     nn.Hardtanh: _hardtanh,
     Trainable: _trainable,
+    ThresholdRNN: _recurrent,
+    MeanOverTime: _average_steps,
     nn.AvgPool1d: _average_pool,
     nn.AvgPool2d: _average_pool,
     nn.AdaptiveAvgPool1d: _adaptive_pool,

@@ -12,6 +12,7 @@ from spikeloom.geometry import Shape
 from torch import nn
 
 from .layered import Activation, chain, layered, made, scaled, seeded
+from .recurrent import MeanOverTime, ThresholdRNN
 from .resnet import ResNet
 
 _CIFARNET = "128c3-256c3-p2-512c3-p2-1024c3-512c3-1024-512-10"
@@ -50,6 +51,19 @@ def mnist_cnn(seed: int = 0, activation: Activation = None) -> nn.Module:
             pool2=nn.AvgPool2d(2),
             flatten=nn.Flatten(),
             fc=nn.Linear(800, 10),
+        )
+
+
+def mnist_rnn(seed: int = 0, activation: Activation = None) -> nn.Module:
+    """128-10 over the 28 rows of 1x28x28, one in each time step: a ThresholdRNN that hears itself, of tau 1/2.
+
+    `activation`: a ThresholdReLU or a ReLU. Ref: Deng & Gu, appendix A.4, whose words are not images.
+    """
+    with seeded(seed):
+        return chain(
+            rnn=ThresholdRNN(28, 128, made(activation), tau=0.5, lateral=True),
+            mean=MeanOverTime(),
+            fc=nn.Linear(128, 10),
         )
 
 
@@ -139,7 +153,9 @@ class NamedNetwork:
     seconds : an epoch of the whole training split took on one core of a cloud machine, validation not included.
     width : factor of the paper's maps and units it has if no other is asked for; None: it is as in the paper.
     augment : whether its images are shifted and mirrored in training.
-    bound : lambda that QCFS starts with; without batch norm, drives are small at first.
+    bound : lambda that QCFS starts with; without batch norm, drives are small at first. Of a recurrent network that of
+        the threshold ReLU.
+    recurrent : its layers are ThresholdRNN, which go with threshold ReLU and ReLU only.
     """
 
     factory: Callable[..., nn.Module]
@@ -151,6 +167,7 @@ class NamedNetwork:
     width: float | None = None
     augment: bool = False
     bound: float = 1.0
+    recurrent: bool = False
 
     def make(self, seed: int = 0, activation: Activation = None, width: float | None = None) -> nn.Module:
         """The network; `width` only where it has one."""
@@ -163,7 +180,7 @@ class NamedNetwork:
 
         def count(module: Any, inputs: Any, output: torch.Tensor) -> None:
             nonlocal macs
-            macs += module.weight.numel() * output[0, 0].numel()
+            macs += module.weight.numel() * output[0].numel() // len(module.weight)  # in as many places, or steps
 
         with torch.device("meta"):  # shapes without values
             model = self.make().eval()
@@ -181,6 +198,9 @@ NETWORKS: dict[str, NamedNetwork] = {
     "digits_cnn": NamedNetwork(digits_cnn, "digits", (1, 8, 8), "relu", "8c3-p2-16c3-10", 0.1),
     "mnist_mlp": NamedNetwork(mnist_mlp, "mnist", _IMAGE, "relu", "128-10", 1),
     "mnist_cnn": NamedNetwork(mnist_cnn, "mnist", _IMAGE, "relu", "16c3-p2-32c3-p2-10", 11),
+    "mnist_rnn": NamedNetwork(
+        mnist_rnn, "mnist", _IMAGE, "trelu", "128-10, recurrent, row by row", 20, bound=0.25, recurrent=True
+    ),
     "net1": NamedNetwork(net1, "mnist", _IMAGE, "strelu", "1200-1200-10", 13),
     "net2": NamedNetwork(net2, "mnist", _IMAGE, "strelu", "12c5-p2-64c5-p2-10", 17),
     "net3": NamedNetwork(net3, "fashion-mnist", _IMAGE, "strelu", "6400-10", 35),

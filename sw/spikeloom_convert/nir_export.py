@@ -102,6 +102,8 @@ def _violations(network: Network) -> list[str]:
             "schedule must be synchronous, not two-phase, for neurons of NIR listen and fire in the same time steps "
             "(convert with method optimal-conversion or qcfs)"
         )
+    if network.inputs[0].sequence:
+        found.append("input must stay the same in all time steps, not be a sequence")
     for item in network.populations:
         neuron = item.neuron
         wrong = [f"growth must be at most 1, not {neuron.growth:g}"] if neuron.growth > 1 else []
@@ -112,6 +114,8 @@ def _violations(network: Network) -> list[str]:
         found += [f"population '{item.name}': {what}" for what in wrong]
     for link in network.connections:
         who, geometry = f"connection '{link.name}'", link.geometry
+        if network.recurrent(link):
+            found.append(f"{who}: must not be recurrent")
         if getattr(geometry, "pool_kind", "") == "max":
             found.append(f"{who}: pooling must be average, not max")
         features = network.source(link.source).shape[1:] == (1, 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .response import Response
+from .response import Remaining, Response
 
 Pair = tuple[int, int]
 
@@ -140,6 +140,24 @@ class Softmax(Operation):
     """Softmax, or its logarithm if `log`, over the outputs: keeps their order, so it may only end a network."""
 
     log: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Recur(Operation):
+    """A recurrent layer over (T, F): u = W x + b + R y of the step before, whose `response` carries on what it leaves.
+
+    `weights` float64 [O, F], `bias` float64 [O], `lateral` R, float64 [O, O], or None.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    lateral: np.ndarray | None
+    response: Remaining
+
+
+@dataclass(frozen=True, eq=False)
+class AverageSteps(Operation):
+    """(T, F) to the mean over the time steps, (F,)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,13 @@ from safetensors import SafetensorError, safe_open
 from spikeloom.errors import InvalidNetwork, shown
 from torch import nn
 
-from .activations import ACTIVATIONS, QCFS, named
+from .activations import ACTIVATIONS, QCFS, ThresholdReLU, named
 from .networks import NETWORKS
 
 KEY = "spikeloom.trained"
 _FORMAT = 1
 _MOST_WIDTH = 4.0
+RECURRENT = ("trelu", "relu")  # activation functions of recurrent layers
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,13 @@ class Origin:
             raise InvalidNetwork(f"Network {shown(network)}: must be one of {', '.join(NETWORKS)}")
         own = NETWORKS[network]
         activation = own.activation if activation is None else activation
-        start = {"bound": own.bound} if issubclass(ACTIVATIONS.get(activation, nn.ReLU), QCFS) else {}
+        if own.recurrent and activation in ACTIVATIONS and activation not in RECURRENT:
+            known = " or ".join(RECURRENT)
+            raise InvalidNetwork(
+                f"Network '{network}': activation must be {known}, as it is recurrent, not {activation}"
+            )
+        bounded = (QCFS, ThresholdReLU) if own.recurrent else QCFS
+        start = {"bound": own.bound} if issubclass(ACTIVATIONS.get(activation, nn.ReLU), bounded) else {}
         every = named(activation, {**start, **(parameters or {})})[1]
         if own.width is None and width is not None:
             raise InvalidNetwork(f"Network '{network}': must be left at its width, which cannot be chosen")

@@ -12,6 +12,7 @@ from torch import nn
 
 from .float_network import FloatNetwork
 from .fold import fold
+from .fold_recurrent import fold_recurrent, is_recurrent
 from .operations import Flatten, Operation, Softmax, linked, preceded
 from .reader import by_name
 from .samples import Samples, normalisation, value_range
@@ -44,7 +45,7 @@ class PreparedModel:
 
     def logits(self, samples: Samples) -> list[np.ndarray]:
         """What the float network gives, float64 [N, outputs] for every output; before a final softmax."""
-        x = torch.from_numpy(samples.seen.reshape(-1, *self.network.input_shape))
+        x = torch.from_numpy(samples.seen.reshape(-1, *self.network.sample_shape))
         with torch.no_grad():
             parts = [self.network.forward(part) for part in x.split(_CHUNK)]
         return [torch.cat(list(chunks)).numpy() for chunks in zip(*parts, strict=True)]
@@ -109,7 +110,10 @@ def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> Prepar
     """
     made = chain(model, samples, mean, std)
     low, high = value_range(samples)
-    network = fold(made.traced.name, made.shape, made.operations, made.outputs, low=low, high=high)
+    if is_recurrent(made.operations):
+        network = fold_recurrent(made.traced.name, made.operations, made.outputs)
+    else:
+        network = fold(made.traced.name, made.shape, made.operations, made.outputs, low=low, high=high)
     return checked(PreparedModel(made.traced, network, mean, std, made.flat), samples)
 
 

@@ -56,7 +56,7 @@ def quantise_spiking(
     ----------
     spiking : SpikingNetwork
     source : the input population; its codes are accumulated once and injected in every time step.
-    codes : [N, C, H, W], codes of the calibration samples.
+    codes : [N, C, H, W], codes of the calibration samples, or [N, T, C, H, W] of sequences.
     widths : Widths
     name : of the network.
     advance : called after every layer.
@@ -73,7 +73,7 @@ def quantise_spiking(
     sent = averages(spiking, seen)
     graded = any(neuron.gamma is not None for neuron in spiking.neurons.values())
     peaks = largest(spiking, seen) if graded and spiking.timesteps > 1 else sent
-    trains = {source.name: Train(heard, steps, top, source.zero)}
+    trains = {source.name: Train(heard.mean(1) if source.sequence else heard, steps, top, source.zero)}
     populations: list[Population] = []
     connections: list[Connection] = []
     scales: dict[str, float] = {}
@@ -81,6 +81,10 @@ def quantise_spiking(
     worths: dict[str, tuple[float, ...]] = {}
     with torch.no_grad():
         for layer in network.layers:
+            if layer.lateral is not None:  # what it sends is heard by itself, too
+                worth = torch.from_numpy(spiking.neurons[layer.name].worth)
+                trains[layer.name] = Train(sent[layer.name], worth, 1)
+                layer = replace(layer, incoming=(*layer.incoming, layer.lateral))
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
             parts = parts_of(layer, trains, widths.seed)
             if layer.fires:

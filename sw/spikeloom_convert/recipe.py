@@ -9,6 +9,7 @@ from torch import nn
 
 from .activations import ACTIVATIONS, QCFS, NoisyQuantized, ThresholdReLU
 from .methods import METHODS, Synchronous
+from .recurrent import ThresholdRNN
 
 OPTIMISERS = ("adam", "sgd")
 _RATES = {"adam": 1e-3, "sgd": 0.05}
@@ -75,17 +76,23 @@ class Recipe:
         """What is asked for, and what the papers do elsewhere; InvalidNetwork lists everything out of range.
 
         Adam for ReLU, stReLU and atLeakyReLU, else SGD with weight decay; tau = L behind QCFS and noisy quantisation;
-        a plain ReLU for as many of the first epochs as Deng & Gu have.
+        a plain ReLU for as many of the first epochs as Deng & Gu have. A recurrent network takes Adam, and no plain
+        ReLU, whose hidden states would be others.
         """
         kind = kind_of(model)
+        recurrent = any(isinstance(module, ThresholdRNN) for module in model.modules())
         levels = [module.levels for module in model.modules() if isinstance(module, QCFS)]
         if optimiser is None:
-            optimiser = "adam" if kind in ("relu", "strelu", "atlrelu") else "sgd"
+            optimiser = "adam" if recurrent or kind in ("relu", "strelu", "atlrelu") else "sgd"
         if tau is None and levels:
             tau = max(levels)
         if plain_epochs is None:
             plain_epochs = 0
-            if any(isinstance(module, ThresholdReLU) for module in model.modules()) and isinstance(epochs, int):
+            if (
+                not recurrent
+                and any(isinstance(module, ThresholdReLU) for module in model.modules())
+                and isinstance(epochs, int)
+            ):
                 plain_epochs = min(epochs - 1, max(1, epochs * _PAPERS_PLAIN_EPOCHS // _PAPERS_EPOCHS))
         recipe = cls(
             epochs,

@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 import torch
-from spikeloom.errors import InvalidNetwork
+from spikeloom.errors import InvalidNetwork, UnsupportedLayer
 from torch import nn
 
 from .convert import spiking_network
@@ -57,6 +57,10 @@ def residual(model: nn.Module, x: np.ndarray, y: np.ndarray, method: Synchronous
     method.require_accepted(network)
     if len(network.readouts) != 1:
         raise InvalidNetwork(f"Model '{network.name}': must have one output to be trained, not {len(network.readouts)}")
+    if network.sequence:
+        raise UnsupportedLayer(
+            f"Model '{network.name}': tau must be left out, a recurrent network has its own time steps"
+        )
     paths = _paths(prepared)
     spiking = spiking_network(network, _seen(network, x[:_FITTED]), method, timesteps)
     right, sums = 0, {path: np.zeros(3) for path in paths.values()}  # number, sum and sum of squares

@@ -1,5 +1,6 @@
 """Responses: what an activation function makes of a population's drive u, as conversion sees it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -107,6 +108,35 @@ class Heaviside:
 
 
 @dataclass(frozen=True)
+class Remaining:
+    """min(max(u, 0), clip) in every time step, and tau times what that leaves of u is added to the next one.
+
+    Ref: Deng & Gu, appendix A.4.
+    """
+
+    clip: float | None
+    tau: float
+
+    def __call__(self, u: torch.Tensor, back: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
+        """The activations [N, T, C, H, W] of a sequence; `back`: what those of one step add to the next."""
+        left = sent = torch.zeros_like(u[:, 0])
+        steps = []
+        for step in u.unbind(1):
+            potential = step + self.tau * left
+            if back is not None:
+                potential = potential + back(sent)
+            sent = potential.clamp(min=0.0, max=self.clip)
+            left = potential - sent
+            steps.append(sent)
+        return torch.stack(steps, 1)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and largest activation."""
+        return 0.0, float("inf") if self.clip is None else self.clip
+
+
+@dataclass(frozen=True)
 class Levels:
     """worths * clip(round(u / steps), 0, top), every channel with a step and a worth: what `fine_tune` leaves."""
 
@@ -125,5 +155,5 @@ class Levels:
         return 0.0, self.top * max(self.worths)
 
 
-Response = Rectified | Symmetric | Leaky | Stepped | Staircase | Heaviside | Levels
+Response = Rectified | Symmetric | Leaky | Stepped | Staircase | Heaviside | Levels | Remaining
 RELU = Rectified()

@@ -1,7 +1,7 @@
 """Calibration data: checked, bounded, split into a part to fit on and a part held back, and coded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -125,6 +125,7 @@ def code_input(
     *,
     origin: bool,
     code: str = "plain",
+    sequence: int = 0,
 ) -> Input:
     """The input population whose codes stand for the samples: scale * code + zero, by least squares.
 
@@ -136,12 +137,13 @@ def code_input(
     span : range of all samples, see `value_range`.
     origin : code 0 shall mean 0, as a zero that a convolution pads does: the fit goes through the origin.
     code : of the train, "plain" or "naf".
+    sequence : time steps of a sample that is one.
     """
     low, high = span
     if origin:
         low = 0.0
     nominal = (high - low) / (1 << timesteps)
-    bare = Input("input", shape, timesteps, nominal, low, low, high)
+    bare = Input("input", shape, timesteps, nominal, low, low, high, sequence=sequence)
     codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel()
     if origin:
         square = float(codes @ codes)
@@ -152,9 +154,9 @@ def code_input(
         scale = float(spread @ values) / square if square else nominal
         zero = float(values.mean() - scale * codes.mean())
     activity = float(event_counts(codes, code).sum() / len(samples))
-    return Input("input", shape, timesteps, scale, zero, low, high, activity=activity, code=code)
+    return replace(bare, scale=scale, zero=zero, activity=activity, code=code)
 
 
 def codes_of(samples: Samples, source: Input) -> np.ndarray:
-    """Codes float32 [N, C, H, W] of samples."""
+    """Codes float32 [N, C, H, W] of samples, [N, T, C, H, W] of sequences."""
     return encode(source, samples.x).astype(np.float32)

@@ -79,7 +79,7 @@ class SpikingNetwork:
 def averages(spiking: SpikingNetwork, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """Mean spike of a time step, [N, C, H, W], of every layer that fires, and the readouts' potentials at the end.
 
-    `x`: [N, C, H, W], what the first layer hears in every time step.
+    `x`: [N, C, H, W], what the first layer hears in every time step, or [N, T, C, H, W], what it hears in each.
     """
     return _reduced(spiking, x, lambda spikes: spikes.mean(1))
 
@@ -103,14 +103,14 @@ def _run(
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Name and what is made of the spikes [N, T, C, H, W], layer by layer, all time steps of one before the next."""
     network, steps = spiking.network, spiking.timesteps
-    trains = {INPUT: x[:, None]}
+    trains = {INPUT: x if network.sequence else x[:, None]}
     for number, layer in enumerate(network.layers):
         drive = _drive(layer, {item.source: trains[item.source] for item in layer.incoming}, steps)
         if layer.response is None:
             yield layer.name, _integrated(drive, spiking.readout_growth)
             continue
         neuron = spiking.neurons[layer.name]
-        spikes = fired(drive if neuron.biased else drive - _column(layer.bias.mean((1, 2)), drive), neuron)
+        spikes = fired(drive if neuron.biased else drive - _column(layer.bias.mean((1, 2)), drive), neuron, layer.back)
         yield layer.name, reduce(spikes)
         trains = {name: train for name, train in trains.items() if network.last_use.get(name, -1) > number}
         if layer.name in network.last_use:
@@ -127,8 +127,13 @@ def _drive(layer: FloatLayer, trains: Mapping[str, torch.Tensor], steps: int) ->
     return layer.drive(full).unflatten(0, (count, steps))
 
 
-def fired(drive: torch.Tensor, neuron: FloatNeuron) -> torch.Tensor:
-    """Spikes [N, T, C, H, W], -1, 0, +1 or values of graded ones, of what a population is driven by."""
+def fired(
+    drive: torch.Tensor, neuron: FloatNeuron, back: Callable[[torch.Tensor], torch.Tensor] | None = None
+) -> torch.Tensor:
+    """Spikes [N, T, C, H, W], -1, 0, +1 or values of graded ones, of what a population is driven by.
+
+    `back`: what they add to the drive of the next time step, for what they are worth.
+    """
     first = drive[:, 0]
     theta = _column(neuron.theta, first)
     above = theta if neuron.fire_pos is None else _column(neuron.fire_pos, first)
@@ -136,9 +141,11 @@ def fired(drive: torch.Tensor, neuron: FloatNeuron) -> torch.Tensor:
     added = theta if neuron.reset_neg is None else _column(neuron.reset_neg, first)
     shift = 0.0 if neuron.shift is None else _column(neuron.shift, first)
     left = torch.zeros_like(first) if neuron.initial is None else _column(neuron.initial, first).expand_as(first)
-    sent = []
+    sent: list[torch.Tensor] = []
     for step in drive.unbind(1):
         potential = neuron.growth * left + step + shift
+        if back is not None and sent:
+            potential = potential + back(sent[-1] * _column(neuron.worth, first))
         if neuron.gamma is not None:
             fires = potential > above
             value = (potential - above + _column(neuron.gamma, first)).clamp(max=neuron.most)

@@ -13,6 +13,7 @@ from torch import fx, nn
 
 from .activations import Trainable
 from .hints import ACTIVATION
+from .recurrent import MeanOverTime, ThresholdRNN
 
 MADE = "made_in_forward_"  # how the path of a module begins that the forward pass makes
 # what gives no tensor but does not look at values either; anything else would become a constant of these samples
@@ -107,8 +108,10 @@ class Tracer(fx.Tracer):
         return attr_val
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is one node of the graph: PyTorch's own, and the activation functions to train with."""
-        return isinstance(m, Trainable) or super().is_leaf_module(m, module_qualified_name)
+        """Whether a module is one node of the graph: PyTorch's own, and those of ours to train with."""
+        return isinstance(m, Trainable | ThresholdRNN | MeanOverTime) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -118,7 +118,9 @@ def test_what_comes_from_something_unsupported_is_no_problem_of_its_own() -> Non
         lambda s, x: s.f(s.r(x.flatten(2))[0][:, -1]), r=lambda: nn.GRU(144, 4, batch_first=True), f=linear()
     )
     report = inspected(model())
-    assert report.problems == ("Layer 'r' (GRU): is not supported; use Conv1d over the whole sequence",)
+    assert report.problems == (
+        "Layer 'r' (GRU): is not supported; use ThresholdRNN of spikeloom_convert.recurrent, or Conv1d over the whole sequence",
+    )
     assert [node.hint for node in report.nodes if node.kind == "getitem"] == [
         "comes from what is not supported before it", "",
     ]  # fmt: skip

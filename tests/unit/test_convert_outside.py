@@ -81,7 +81,8 @@ REFUSED = {
                 a=lambda: nn.MultiheadAttention(144, 2, batch_first=True)),
         "Layer 'a' (MultiheadAttention): is not supported; use Linear and Conv2d"),
     "recurrence": (written(lambda s, x: s.f(s.r(x.flatten(2))[0][:, -1]), r=lambda: nn.GRU(144, 4, batch_first=True),
-                           f=linear()), "Layer 'r' (GRU): is not supported; use Conv1d over the whole sequence"),
+                           f=linear()), "Layer 'r' (GRU): is not supported; use "
+                           "ThresholdRNN of spikeloom_convert.recurrent, or Conv1d over the whole sequence"),
     "a branch on values": (headed(lambda s, x: F.relu(s.c(x if x.mean() > 0 else -x))),
                            f"Model 'Net': {DATA} (bool of a tensor); decide by shapes, or remove it"),
     "a number from values": (headed(lambda s, x: F.relu(s.c(x)) * x.max().item()),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from spikeloom import Connection, Dense, InvalidNetwork, Network, Silent
-from tiny_networks import beside, changed, synchronous, tiny, vector, with_neuron
+from tiny_networks import beside, changed, recurrent, synchronous, tiny, vector, with_neuron, without
 
 HIDDEN = "population 'l1': "
 WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
@@ -104,11 +104,45 @@ WRONG: dict[str, tuple[Callable[[Network], Any], str]] = {
         lambda n: changed(n, "populations", 1, neuron=Silent(vector(0, 0, 0), growth=np.ones(2))),  # type: ignore[arg-type]
         "population 'readout': growth must be a number, not array([1., 1.])",
     ),
-    "recurrence": (
-        lambda n: dataclasses.replace(
-            synchronous(), connections=(*n.connections, dataclasses.replace(n.connections[0], name="back", source="l1"))
-        ),
+    "recurrence in two phases": (
+        recurrent,
         "connection 'back': source 'l1' must be an input or an earlier population",
+    ),
+    "recurrence of a readout": (
+        lambda n: recurrent(dataclasses.replace(n, schedule="synchronous"), source="readout"),
+        "connection 'back': source 'readout' must fire, it is a readout",
+    ),
+    "recurrence of nobody": (
+        lambda n: recurrent(dataclasses.replace(n, schedule="synchronous"), source="nobody"),
+        "connection 'back': source 'nobody' must be an input or a population",
+    ),
+    "population that hears only itself": (
+        lambda n: without(recurrent(dataclasses.replace(n, schedule="synchronous")), "to_l1"),
+        "population 'l1': must have an incoming connection that is not recurrent",
+    ),
+    "sequence in two phases": (
+        lambda n: dataclasses.replace(n, inputs=(dataclasses.replace(n.inputs[0], sequence=4),)),
+        "input 'input': sequence must be in a synchronous network, not in a two-phase one",
+    ),
+    "sequence of another length": (
+        lambda n: dataclasses.replace(
+            n, inputs=(dataclasses.replace(n.inputs[0], sequence=5),), schedule="synchronous"
+        ),
+        "input 'input': sequence must be 0 or the network's time steps, 4, not 5",
+    ),
+    "sequence of a negative length": (
+        lambda n: dataclasses.replace(n, inputs=(dataclasses.replace(n.inputs[0], sequence=-1),)),
+        "input 'input': sequence must be an integer in 0..256, not -1",
+    ),
+    "sequence of too many values": (
+        lambda n: dataclasses.replace(
+            n, inputs=(dataclasses.replace(n.inputs[0], shape=(1, 1024, 1024), sequence=17),)
+        ),
+        "input 'input': sequence must have at most 16777216 values together, not 17825792",
+    ),
+    "growth 0 in two phases": (
+        lambda n: beside(n, growth=0.0),
+        "population 'l2': growth 0 must be in a synchronous network, not in a two-phase one",
     ),
 }
 

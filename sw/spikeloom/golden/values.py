@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from ..bounds import potential_bounds
-from ..encoding import as_samples, encode, event_counts, spikes_of
+from ..encoding import encode, event_counts, samples_of, spikes_of
 from ..geometry import Pair
-from ..network import Connection, Network, Population
+from ..network import Connection, Input, Network, Population
 from ..neuron import Neuron, largest_code
 from ..threads import at_a_time, side_by_side
 from ..trace import Trace
@@ -139,7 +139,7 @@ def forward(
     if network.schedule == "synchronous":
 
         def courses_taken(part: slice, codes: torch.Tensor, courses: dict[str, Course]) -> R:
-            activities = {source.name: Activity(codes, code=source.code)}
+            activities = {source.name: _of_input(source, codes)}
             for name, course in courses.items():
                 activities[name] = Activity(None, course.spikes, course.left if course.spikes is None else None)
             return take(part, activities)
@@ -165,7 +165,7 @@ def _chunks(network: Network, x: np.ndarray, timesteps: int, run: Callable[[slic
     run : called with a slice and its codes, in a thread of their own.
     """
     source = network.inputs[0]
-    x = as_samples(source.name, x, source.shape)
+    x = samples_of(source, x)
     largest = max(int(np.prod(shape)) for shape in (source.shape, *(item.shape for item in network.populations)))
     share = -(-len(x) // at_a_time())  # a thread's
     chunk = max(1, min(1024, share, _CHUNK_NEURONS // (largest * timesteps)))
@@ -235,13 +235,27 @@ def run_values(network: Network, x: np.ndarray) -> Trace:
 
 def _synchronous_trace(network: Network, codes: torch.Tensor, courses: dict[str, Course]) -> Trace:
     source = network.inputs[0]
-    spikes = {source.name: spikes_of(codes.to(torch.int64).numpy(), source.timesteps, source.code)}
+    spikes = {source.name: _train(source, codes)}
     fired = {name: course for name, course in courses.items() if course.spikes is not None}
     return Trace(
         spikes | {name: course.spikes.numpy() for name, course in fired.items() if course.spikes is not None},
         {name: _whole(course.integrated) for name, course in courses.items()},
         {name: _whole(course.left) for name, course in fired.items()},
     )
+
+
+def _of_input(source: Input, codes: torch.Tensor) -> Activity:
+    """The activity of a synchronous network's input: its codes, or the trains of a sequence's time steps in a row."""
+    if not source.sequence:
+        return Activity(codes, code=source.code)
+    return Activity(None, torch.from_numpy(_train(source, codes)), code=source.code)
+
+
+def _train(source: Input, codes: torch.Tensor) -> np.ndarray:
+    """Trains int8 [N, steps, C, H, W] of codes; those of a sequence's time steps one behind the other."""
+    whole = codes.to(torch.int64).numpy()
+    trains = spikes_of(whole.reshape(-1, *source.shape), source.timesteps, source.code)
+    return trains.reshape(len(whole), -1, *source.shape) if len(whole) else trains
 
 
 def _whole(potential: torch.Tensor | None) -> np.ndarray:

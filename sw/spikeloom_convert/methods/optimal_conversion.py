@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..float_network import FloatLayer
-from ..response import Rectified
+from ..response import Rectified, Remaining
 from ..spiking import FloatNeuron
 from .method import Synchronous
 
@@ -27,11 +27,15 @@ class OptimalConversion(Synchronous):
 
     Theta is made a multiple of 2T units of potential, else the shift would drift over the time steps.
 
+    Of a recurrent layer (appendix A.4) one time step of the model is one of the network, u comes with what the step
+    before left, and theta is the bound of its threshold ReLU, or its largest activation. The shift is that of T = 1,
+    theta/2; it is no part of what is left, so that the threshold is lower by it: y[t] = theta where u[t] >= theta/2.
+
     Ref: Deng & Gu, Optimal Conversion of Conventional Artificial Neural Networks to Spiking Neural Networks, ICLR 2021.
     """
 
     NAME: ClassVar = "optimal-conversion"
-    ACCEPTS: ClassVar = {Rectified: "ReLU, ReLU6, Hardtanh(0, a), ThresholdReLU"}
+    ACCEPTS: ClassVar = {Rectified: "ReLU, ReLU6, Hardtanh(0, a), ThresholdReLU", Remaining: "ThresholdRNN"}
 
     shift: bool = True
     percentile: float = 100.0
@@ -44,8 +48,12 @@ class OptimalConversion(Synchronous):
 
     def neuron(self, layer: FloatLayer, activations: torch.Tensor, timesteps: int) -> FloatNeuron:
         """One theta for the layer."""
-        largest = threshold(layer, activations, self.percentile)
+        clip = layer.response.clip if isinstance(layer.response, Remaining) else None
+        largest = clip or threshold(layer, activations, self.percentile)
         theta = np.full(layer.shape[0], largest)
+        if isinstance(layer.response, Remaining):
+            fire = theta / 2 if self.shift else None
+            return FloatNeuron(theta, theta, fire_pos=fire, growth=layer.response.tau, multiple=2)
         shift = theta / (2 * timesteps) if self.shift else None
         return FloatNeuron(theta, theta, shift=shift, multiple=2 * timesteps)
 

@@ -8,6 +8,7 @@ from .few_steps import few_steps
 from .methods import methods
 from .optimal import optimal
 from .peers import peers
+from .recurrent import recurrent
 from .residual import residual
 from .steprelu import steprelu
 from .strelu import strelu
@@ -18,6 +19,7 @@ PAPERS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "strelu": strelu,
     "residual": residual,
     "optimal": optimal,
+    "recurrent": recurrent,
     "steprelu": steprelu,
     "methods": methods,
 }

@@ -81,9 +81,9 @@ def at_timesteps(
     return rows
 
 
-def converted(bench: Bench, model: nn.Module, train: Data, method: str, timesteps: int, **more: Any) -> Network:
-    """A model's spiking network, with the input's eight bits."""
-    with working(f"converting by {method}, T={timesteps}") as progress:
+def converted(bench: Bench, model: nn.Module, train: Data, method: str, timesteps: int | None, **more: Any) -> Network:
+    """A model's spiking network, with the input's eight bits; None: the time steps of a recurrent one's samples."""
+    with working(f"converting by {method}, T={timesteps or 'that of the samples'}") as progress:
         return convert(
             model, train.x, labels=train.y, method=method, timesteps=timesteps, seed=bench.seed, progress=progress,
             **{"weight_bits": WEIGHT_BITS, "input_timesteps": 8} | more,

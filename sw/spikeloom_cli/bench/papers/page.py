@@ -171,6 +171,28 @@ def steprelu(result: Result) -> list[str]:
     ]
 
 
+def recurrent(result: Result) -> list[str]:
+    """Recurrent networks."""
+    rows = [
+        [
+            "ReLU" if row["bound"] is None else f"threshold ReLU, bound {row['bound']:g}", f"{row['accuracy_ann']:.2%}",
+            *(f"{row[name][key]:{form}}" for name in ("shifted", "plain")
+              for key, form in (("accuracy", ".2%"), ("loss_points", ".2f"))),
+            f"{row['shifted']['sops'] / 1e3:.0f} k",
+        ]
+        for row in result["rows"]
+    ]  # fmt: skip
+    heads = "activation | RNN | SNN | points lost | SNN without the shift | points lost | SOPs"
+    return [
+        "## Optimal conversion of a recurrent network",
+        "",
+        f"{result['network']}, {result['data']}, {result['timesteps']} time steps of both, {result['epochs']} epochs; "
+        f"{result['weight_bits']}-bit weights, seed {result['seed']}.",
+        "",
+        *table(heads, rows),
+    ]
+
+
 def methods(result: Result) -> list[str]:
     """All methods on one network."""
     rows = [
@@ -212,5 +234,6 @@ SECTIONS: dict[str, Callable[[Result], list[str]]] = {
     "steprelu": steprelu,
     "residual": residual,
     "optimal": optimal,
+    "recurrent": recurrent,
 }
 PICTURES: dict[str, Callable[[Result], bytes]] = {"methods": curves, "optimal": shifts, "steprelu": noise}
