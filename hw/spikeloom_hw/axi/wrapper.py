@@ -9,11 +9,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 from spikeloom import DoesNotFit
 from spikeloom.errors import listed
+from spikeloom.link import Identity
 from spikeloom.network import Input
 
-from ..board_top import VerilogCore
-from ..bridge import ByteFormat
 from ..encoder import PIXEL_BITS, PixelEncoder
+from ..link.spec import LinkSpec
+from ..serial import VerilogCore
 from .answers import Answers
 from .bank import RegisterBank
 from .lite import PORTS
@@ -31,7 +32,7 @@ class WrapperSpec:
 
     Members
     -------
-    form : ByteFormat, widths and sizes of the core's streams.
+    link : LinkSpec, of which the streams of the core are; there is no line.
     module : name of the core's Verilog module.
     neurons, timesteps, code : of the input.
     signed : events have a sign.
@@ -40,7 +41,7 @@ class WrapperSpec:
     in_flight : samples on their way at most.
     """
 
-    form: ByteFormat
+    link: LinkSpec
     module: str
     neurons: int
     timesteps: int
@@ -59,7 +60,8 @@ class WrapperSpec:
         DoesNotFit
             A potential or the readouts do not fit the streams and registers.
         """
-        form = ByteFormat.of(manifest)
+        link = LinkSpec.of(manifest, clock_hz=0)
+        form = link.identity
         found = []
         if form.potential_bits > BEAT_BITS:
             found.append(f"potentials must have at most {BEAT_BITS} bits, not {form.potential_bits}")
@@ -69,7 +71,7 @@ class WrapperSpec:
             raise DoesNotFit(f"Wrapper 'axi': {listed(found)}; use --wrapper streams")
         channels, height, width = source.shape
         return cls(
-            form=form,
+            link=link,
             module=manifest["top"],
             neurons=channels * height * width,
             timesteps=source.timesteps,
@@ -86,6 +88,11 @@ class WrapperSpec:
             return PixelPackets(neurons=self.neurons)
         digits = self.timesteps + (self.code == "naf")
         return EventPackets(neurons=self.neurons, digits=digits, negative=self.signed)
+
+    @property
+    def form(self) -> Identity:
+        """Widths and sizes of the core's streams."""
+        return self.link.identity
 
     @property
     def constants(self) -> dict[str, int]:
@@ -117,7 +124,7 @@ class AxiWrapper(wiring.Component):
     Parameters
     ----------
     spec : WrapperSpec
-    core : Component with `board_top.core_signature(spec.form)`; the Verilog module where None.
+    core : Component with `link.device.core_signature(spec.link)`; the Verilog module where None.
 
     Members
     -------
@@ -130,7 +137,7 @@ class AxiWrapper(wiring.Component):
 
     def __init__(self, *, spec: WrapperSpec, core: wiring.Component | None = None) -> None:
         self.spec = spec
-        self.core = VerilogCore(form=spec.form, module=spec.module) if core is None else core
+        self.core = VerilogCore(spec=spec.link, module=spec.module) if core is None else core
         self.packets = spec.packets()
         self.answers = Answers(bits=spec.form.potential_bits, outputs=spec.form.outputs)
         bits = self.packets.i.payload.data.shape().width
