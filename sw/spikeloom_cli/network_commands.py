@@ -218,6 +218,7 @@ def show(network: NetworkFile, json: Json = False) -> Answer:
     head = named_rows(
         f"Network {loaded.name}",
         {"digest": loaded.digest, "schedule": loaded.schedule}
+        | ({"sequence": f"{loaded.inputs[0].sequence} time steps a sample"} if loaded.inputs[0].sequence else {})
         | {name: str(provenance[name]) for name in ("model", "method") if provenance[name]}
         | {f"accuracy {name}": percent(value) for name, value in loaded.provenance.accuracy.items()}
         | {name: str(value).lower() for name, value in loaded.provenance.options.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spikeloom_cli.bench.papers import PAPERS, few_steps, page, peers, residual, strelu
+from spikeloom_cli.bench.papers import PAPERS, few_steps, page, peers, recurrent, residual, strelu
 from spikeloom_cli.bench.papers.few_steps import MOST_LOSS
 from spikeloom_cli.bench.papers.methods import RUNS
 from spikeloom_cli.bench.papers.noise import salted
@@ -63,6 +63,21 @@ def test_what_is_not_reached_is_named() -> None:
         "n, T=4: loses 0.11 points, above 0.1",
     ]
     assert module_of(peers).missed([row | {"ahead_points": 0.0, "timesteps": 2}]) == []
+
+
+def test_what_recurrent_networks_do_not_reach_is_named() -> None:
+    def rows(*figures: tuple[float | None, float, float]) -> list[dict[str, Any]]:
+        return [{"bound": a, "accuracy_ann": b, "shifted": {"accuracy": c}} for a, b, c in figures]
+
+    named = module_of(recurrent).missed
+    assert named(rows((1.0, 0.9, 0.5), (0.5, 0.9, 0.89), (None, 0.9, 0.2))) == []
+    assert named(rows((1.0, 0.9, 0.5), (0.5, 0.8, 0.76), (None, 0.9, 0.88))) == [
+        "the threshold ReLU loses 4.00 points at least, above 2",
+        "the ReLU loses 2.00 points, no more than the threshold ReLU",
+    ]
+    assert named(rows((0.5, 0.8, 0.79), (None, 0.9, 0.2))) == [
+        "the best spiking network has 79.00%, the best model 90.00%"
+    ]
 
 
 def test_spread_is_over_the_seeds() -> None:

@@ -9,7 +9,7 @@ from .common import WEIGHT_BITS, accuracy, converted, data, trained
 
 NETWORK, EPOCHS, IMAGES = "mnist_rnn", 6, 20_000  # images of the training split
 RATE = 3e-3
-BOUNDS = (1.0, 0.25)  # of the threshold ReLU; that of a ReLU is its largest activation
+BOUNDS = (1.0, 0.5, 0.25)  # of the threshold ReLU; that of a ReLU is its largest activation
 NEAR = 0.02  # of the model's accuracy: as much may be lost; the paper loses nothing
 
 
@@ -46,12 +46,17 @@ def recurrent(bench: Bench) -> dict[str, Any]:
 
 
 def missed(rows: list[dict[str, Any]]) -> list[str]:
-    """Where the paper's claims are not reached, as sentences: nothing is lost, and much is without a threshold."""
+    """Where the paper's claims are not reached, as sentences: nothing is lost, neither by conversion nor to the best
+    model, and much is without a threshold.
+    """
     losses = {row["bound"]: row["accuracy_ann"] - row["shifted"]["accuracy"] for row in rows}
     least = min(loss for bound, loss in losses.items() if bound is not None)
     found = []
     if least > NEAR:
         found.append(f"the threshold ReLU loses {100 * least:.2f} points at least, above {100 * NEAR:g}")
+    best, reached = max(row["accuracy_ann"] for row in rows), max(row["shifted"]["accuracy"] for row in rows)
+    if best - reached > NEAR:
+        found.append(f"the best spiking network has {reached:.2%}, the best model {best:.2%}")
     if losses[None] <= least:
         found.append(f"the ReLU loses {100 * losses[None]:.2f} points, no more than the threshold ReLU")
     return found
