@@ -119,13 +119,8 @@ def test_what_comes_from_something_unsupported_is_no_problem_of_its_own() -> Non
     )
     report = inspected(model())
     assert report.problems == (
-<<<<<<< HEAD
-        "Layer 'r' (GRU): is not supported; use ThresholdRNN of spikeloom_convert.recurrent, or Conv1d over the whole "
-        "sequence",
-=======
         "Layer 'r' (GRU): is not supported; use ThresholdRNN of spikeloom_convert.recurrent, "
         "or Conv1d over the whole sequence",
->>>>>>> recurrent
     )
     assert [node.hint for node in report.nodes if node.kind == "getitem"] == [
         "comes from what is not supported before it", "",
