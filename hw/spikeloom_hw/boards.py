@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from spikeloom.errors import SpikeloomError
 
-from .link.spec import LINK_BLOCKS, LINK_LUTS
-
 if TYPE_CHECKING:
     from spikeloom.place import Capacity
 
@@ -94,7 +92,7 @@ class Board:
 
     def capacity(self) -> "Capacity":
         """What a network has to fit into, beside the link to the host."""
-        from spikeloom.place import Capacity
+        from spikeloom.resources import LINK_BLOCKS, LINK_LUTS, Capacity
 
         device = DEVICES[self.device]
         lut, blocks = max(device.lut - LINK_LUTS[device.family], 0), device.ram_blocks - LINK_BLOCKS

@@ -107,7 +107,7 @@ class PixelEncoder(wiring.Component):
     def _queue(self, m: Module, coded: Signal, expander: Expander) -> None:
         """Words with spikes wait between scan and expander."""
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=coded.shape().size, depth=self.depth)
-        word = Signal.like(coded)
+        word = Signal(coded.shape())
         came, room = Signal(), Signal()
         # `room` is a register: two words may be on their way when the queue fills up
         m.d.sync += [room.eq(fifo.level <= self.depth - 3), came.eq(self.i.valid & room), word.eq(coded)]

@@ -212,7 +212,8 @@ def _bad_stop(draw: Attacker, sequence: int) -> list[Act]:
 
 
 def _duplicate(draw: Attacker, sequence: int) -> list[Act]:
-    line = frame(pack(draw.rng.choice([GetStatistics(), Read(0)]), sequence))
+    requests: list[Message] = [GetStatistics(), Read(0)]
+    line = frame(pack(draw.rng.choice(requests), sequence))
     return [line + line]
 
 
@@ -222,8 +223,8 @@ def _reordered(draw: Attacker, sequence: int) -> list[Act]:
 
 def _wrong_sequence(draw: Attacker, sequence: int) -> list[Act]:
     data = draw.rng.choice(draw.samples)[: draw.identity.frame_bytes]
-    message = draw.rng.choice([Sample(data), Reset(), GetStatistics(), Read(0)])
-    return [frame(pack(message, draw.number(sequence)))]
+    requests: list[Message] = [Sample(data), Reset(), GetStatistics(), Read(0)]
+    return [frame(pack(draw.rng.choice(requests), draw.number(sequence)))]
 
 
 def _interrupted(draw: Attacker, sequence: int) -> Case:

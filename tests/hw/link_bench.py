@@ -99,25 +99,25 @@ class SummingCore(wiring.Component):
         """Addresses are bytes."""
         m.submodules.shelf = memory = Memory(shape=8, depth=SHELF_BYTES, init=[])
         write, read = memory.write_port(), memory.read_port()
-        access, answer = self.o_memory.payload, self.i_memory.payload
+        access, answer = self.i_load.payload, self.o_load.payload
         place, bad, wants = Signal(range(SHELF_BYTES + 2)), Signal(), Signal()
         address = access.address + place
         here = (access.memory == 0) & (access.read | (address < SHELF_BYTES))
         m.d.comb += [write.addr.eq(address), write.data.eq(access.data), read.addr.eq(place), answer.data.eq(read.data)]
         with m.FSM(init="Idle"):
             with m.State("Idle"):
-                taken = self.o_memory.valid & ~access.read & here
-                m.d.comb += [self.o_memory.ready.eq(1), write.en.eq(taken)]
-                with m.If(self.o_memory.valid):
+                taken = self.i_load.valid & ~access.read & here
+                m.d.comb += [self.i_load.ready.eq(1), write.en.eq(taken)]
+                with m.If(self.i_load.valid):
                     m.d.sync += [bad.eq(bad | ~here), place.eq(Mux(access.read, 0, place + 1)), wants.eq(access.read)]
                     with m.If(access.read | access.last):
                         m.next = "Fetch"
             with m.State("Fetch"):
                 m.next = "Say"
             with m.State("Say"):
-                m.d.comb += [self.i_memory.valid.eq(1), answer.refused.eq(bad)]
+                m.d.comb += [self.o_load.valid.eq(1), answer.refused.eq(bad)]
                 m.d.comb += answer.last.eq(~wants | bad | (place == SHELF_BYTES - 1))
-                with m.If(self.i_memory.ready):
+                with m.If(self.o_load.ready):
                     m.d.sync += place.eq(place + 1)
                     m.next = "Fetch"
                     with m.If(answer.last):

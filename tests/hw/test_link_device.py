@@ -141,8 +141,11 @@ def test_memories_are_loaded_and_read_back() -> None:
         assert await bench.ask(ctx, Load(2, 0, b"1")) == Failure(FailureCode.UNSUPPORTED, bench.sequence)
         assert await bench.ask(ctx, Load(0, 9, b"ab")) == Failure(FailureCode.UNSUPPORTED, bench.sequence)
         assert await bench.ask(ctx, GetChecksum(0)) == Checksum(bench.twin.memories.checksum(0))
-        bench.hangs = True
+        assert await bench.ask(ctx, Sample(b"12")) == Ack()
+        for request in (Load(0, 0, b"1"), GetChecksum(0)):
+            assert await bench.ask(ctx, request) == Failure(FailureCode.BUSY, bench.sequence)
         assert await bench.ask(ctx, Reset()) == Ack()
+        assert await bench.ask(ctx, Load(0, 0, b"1")) == Ack()
 
     bench.run(talk)
 

@@ -2,13 +2,18 @@
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from amaranth.sim import Simulator, SimulatorContext
 from link_bench import IDENTITY, spec_of
+from random_networks import RandomNetwork
+from spikeloom import DoesNotFit
 from spikeloom.link import frame
 from spikeloom.link.frames import cobs_decode, cobs_encode, crc
+from spikeloom_hw.build import generate
 from spikeloom_hw.link.cobs import COBSDecoder, COBSEncoder
 from spikeloom_hw.link.crc import SerialCRC
 from spikeloom_hw.link.feeder import SampleFeeder
@@ -284,8 +289,28 @@ def test_sizes_that_the_gates_cannot_have_are_refused() -> None:
         spec_of(frame_bytes=100)
     with pytest.raises(ValueError, match=r"^Link: credits must be a power of two of at least 2, not 3$"):
         spec_of(credits=3)
-    with pytest.raises(ValueError, match=r"^Link: frame_bytes must be at least 37, to tell the identity, not less$"):
+    wanted = r"^Link: the identity must fit 32 bytes, not need 37; use fewer than 2 readouts$"
+    with pytest.raises(DoesNotFit, match=wanted):
         spec_of(frame_bytes=32)
+    wanted = r"^Link: results must have at most 65536 bytes, not 80001; use fewer outputs$"
+    with pytest.raises(DoesNotFit, match=wanted):
+        spec_of(outputs=(40000,))
+
+
+def test_manifest_tells_the_sizes_and_names_the_build(tmp_path: Path) -> None:
+    def built(name: str, seed: int, lanes: int) -> dict[str, Any]:
+        network = RandomNetwork(np.random.default_rng(seed), (1, 2, 3), 5, "tiny").dense(2).readout(2)
+        return generate(network, tmp_path / name, lanes=lanes).manifest
+
+    first, again = built("first", 1, 2), built("again", 1, 2)
+    others = [built("network", 2, 2), built("lanes", 1, 1)]
+    assert first["link"] == again["link"]
+    assert len({manifest["link"]["build"] for manifest in (first, *others)}) == 3
+    identity = LinkSpec.of(first, 12e6).identity
+    assert identity.build == int(first["link"]["build"], 16)
+    assert (identity.neurons, identity.code_bits, identity.code_signed, identity.memories) == (6, 5, False, 0)
+    assert (identity.frame_bytes, identity.credits, identity.outputs) == (256, 2, (2,))
+    assert 2000 < identity.watchdog_cycles < 10_000
 
 
 def test_spec_comes_from_the_manifest() -> None:

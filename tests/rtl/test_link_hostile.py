@@ -1,5 +1,6 @@
 """The digits network behind its serial pins: hostile frames, and samples at the full rate of the line."""
 
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,6 +34,7 @@ from spikeloom_sim.serial_line import SerialLine
 DIVISOR = 4
 TIMEOUT_CYCLES = 4000  # rather than 50 ms, so that silence costs no minutes
 PATIENCE = 20_000  # cycles after which an answer will not come
+SEED = int(os.environ.get("SPIKELOOM_SEED", "0"))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def duel(line: SerialLine, twin: Device, samples: np.ndarray, cases: int) -> Due
         acts = [part for act in case.acts for part in line.act(act, TIMEOUT_CYCLES)]
         return line.run(acts, wanted=wanted, patience=PATIENCE)[0]
 
-    attacker = Attacker(random.Random(1), twin.identity, [twin.identity.pack_codes(codes) for codes in samples])
+    attacker = Attacker(random.Random(SEED), twin.identity, [twin.identity.pack_codes(codes) for codes in samples])
     fight = Duel(attacker, twin, gates)
     fight.run(cases)
     assert line.broken == 0

@@ -259,6 +259,9 @@ def test_memories_are_loaded_and_read_back() -> None:
     assert host.ask(GetChecksum(0)) == Checksum(3)
     assert host.ask(GetChecksum(1)) == failure(host, FailureCode.UNSUPPORTED)
     assert host.ask(Load(0, 9, b"\1\2")) == failure(host, FailureCode.UNSUPPORTED)
+    assert host.ask(Sample(WHOLE[0])) == Ack()
+    assert host.ask(Load(0, 3, b"\1\2")) == failure(host, FailureCode.BUSY)
+    assert host.ask(GetChecksum(0)) == failure(host, FailureCode.BUSY)
     ((reply, _),) = host.hear(frame(b"\x16" + bytes((host.sequence,)) + b"12345"))
     assert reply == Failure(FailureCode.LENGTH, host.sequence + 1)
 

@@ -11,12 +11,9 @@ from spikeloom.link.frames import GROUP_BYTES
 from .spec import BYTE_BITS
 
 
-class Decoded(data.Struct):
+def decoded_layout() -> data.StructLayout:
     """A byte of a frame, or its end, which says whether the code was whole; then `data` means nothing."""
-
-    data: BYTE_BITS
-    end: 1
-    whole: 1
+    return data.StructLayout({"data": BYTE_BITS, "end": 1, "whole": 1})
 
 
 class COBSDecoder(wiring.Component):
@@ -28,13 +25,18 @@ class COBSDecoder(wiring.Component):
     -------
     drop : In(1), forget what the frame was so far; its next byte begins another.
     i : In(stream), coded bytes, a zero behind each frame.
-    o : Out(stream), see `Decoded`. May change while it waits where `drop` is set.
+    o : Out(stream), see `decoded_layout`. May change while it waits where `drop` is set.
     begun : Out(1), a frame has begun.
     """
 
     def __init__(self) -> None:
         super().__init__(
-            {"drop": In(1), "i": In(stream.Signature(BYTE_BITS)), "o": Out(stream.Signature(Decoded)), "begun": Out(1)}
+            {
+                "drop": In(1),
+                "i": In(stream.Signature(BYTE_BITS)),
+                "o": Out(stream.Signature(decoded_layout())),
+                "begun": Out(1),
+            }
         )
 
     def elaborate(self, platform: Any) -> Module:

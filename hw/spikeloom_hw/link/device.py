@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..layouts import event_layout, potential_layout
 from .dispatcher import Dispatcher
 from .feeder import SampleFeeder
-from .memories import MemoryAccess, memory_ports
+from .memories import MemoryAccess, load_ports
 from .receiver import FrameReceiver
 from .results import ResultStore
 from .sender import FrameSender
@@ -18,7 +18,7 @@ from .statistics import LOSSES, Counters
 
 
 def core_signature(spec: LinkSpec) -> wiring.Signature:
-    """Ports of a core: the streams of the generated design, and `clear`, which resets it; see `memory_ports`, too."""
+    """Ports of a core: the streams of the generated design, and `clear`, which resets it; see `load_ports`, too."""
     identity = spec.identity
     negative = identity.code_signed or spec.code == "naf"
     return wiring.Signature(
@@ -27,7 +27,7 @@ def core_signature(spec: LinkSpec) -> wiring.Signature:
             "i": In(stream.Signature(event_layout(identity.neurons, spec.digits, negative=negative))),
             "o": Out(stream.Signature(potential_layout(identity.potential_bits))),
             "o_class": Out(stream.Signature(identity.class_bits)),
-            **({name: port.flip() for name, port in memory_ports().items()} if identity.memories else {}),
+            **(load_ports() if identity.memories else {}),
         }
     )
 
@@ -88,8 +88,8 @@ class LinkDevice(wiring.Component):
             access = MemoryAccess()
             m.submodules.access = ResetInserter(clear)(access)
             connect(m, talk.o_access, access.i)
-            connect(m, access.o_memory, core.o_memory)
-            connect(m, core.i_memory, access.i_memory)
+            connect(m, access.o_load, core.i_load)
+            connect(m, core.o_load, access.i_load)
             m.d.comb += [talk.accessed.eq(access.done), talk.refused.eq(access.refused), talk.crc.eq(access.crc)]
             moves |= access.moves
         m.d.comb += [

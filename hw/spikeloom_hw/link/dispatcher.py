@@ -169,6 +169,7 @@ class Dispatcher(wiring.Component):
     def _judge(self, m: Module) -> None:
         """What becomes of a request."""
         request, memories = self.i.payload, self.spec.identity.memories
+        begun = self.left != self.spec.identity.sample_bytes
         refused = Signal()
         for condition, code in reversed(self.refusals()):  # the first one counts
             with m.If(condition):
@@ -191,7 +192,7 @@ class Dispatcher(wiring.Component):
                         self._fail(m, FailureCode.LENGTH)
                 with m.Case(Kind.SAMPLE):
                     fine = (request.length != 0) & (request.length <= self.left)
-                    m.d.comb += self.begin.eq(fine & (self.left == self.spec.identity.sample_bytes))
+                    m.d.comb += self.begin.eq(fine & ~begun)
                     m.d.sync += self.final.eq(request.length == self.left)
                     self._fetch(m, fine)
                 with m.Case(Kind.READ):
@@ -200,6 +201,8 @@ class Dispatcher(wiring.Component):
                     with m.Case(kind):
                         if memories:
                             self._fetch(m, fine)
+                            with m.If(fine & begun):
+                                self._fail(m, FailureCode.BUSY)
                         else:
                             self._fail(m, FailureCode.UNSUPPORTED)
                 with m.Case(Kind.IDENTIFY):

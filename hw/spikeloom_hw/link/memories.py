@@ -7,40 +7,20 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from spikeloom.link.messages import LOAD_BYTES
 
+from ..layouts import access_layout, answer_layout
 from .crc import CRC_BITS, SerialCRC
 from .spec import BYTE_BITS
 
-ADDRESS_BITS = (LOAD_BYTES - 1) * BYTE_BITS
 
+def load_ports() -> dict[str, Any]:
+    """Ports of a core whose memories can be loaded, see `access_layout` and `answer_layout`.
 
-class Access(data.Struct):
-    """A byte that is written, or, with `read`, the wish for all bytes of a memory, lowest address first.
-
-    `memory` and `address` are those of the LOAD for each of its bytes, `last` marks its last one: what comes behind the
-    address goes to those behind it, in units that are the memory's business.
+    A LOAD is a beat for each of its bytes, all with its memory and address: bytes behind the first one go behind it, in
+    units that are the memory's business. It is answered by one beat, with `last`, when it is written. One beat with
+    `read` asks for a memory, and is answered by all its bytes, lowest address first, the last with `last`. A beat with
+    `refused` ends either; what came before it may have been written. Neither happens while a sample is under way.
     """
-
-    memory: BYTE_BITS
-    address: ADDRESS_BITS
-    data: BYTE_BITS
-    last: 1
-    read: 1
-
-
-class Answer(data.Struct):
-    """What a memory says: one `last` when a LOAD is written; every byte of it when it is read, the last with `last`.
-
-    `refused`, with `last`: there is no such memory or address. The bytes before it may have been written.
-    """
-
-    data: BYTE_BITS
-    last: 1
-    refused: 1
-
-
-def memory_ports() -> dict[str, Any]:
-    """Ports of whoever wants memories read and written; a core that has some has them flipped."""
-    return {"o_memory": Out(stream.Signature(Access)), "i_memory": In(stream.Signature(Answer))}
+    return {"i_load": In(stream.Signature(access_layout())), "o_load": Out(stream.Signature(answer_layout()))}
 
 
 class MemoryAccess(wiring.Component):
@@ -55,18 +35,19 @@ class MemoryAccess(wiring.Component):
     refused : Out(1), with `done`: there is no such memory or address.
     crc : Out(32), of all bytes that were read, from `done` on.
     moves : Out(1), a byte goes to or comes from a memory.
-    o_memory, i_memory : see `memory_ports`.
+    o_load, i_load : the other side of a core's, see `load_ports`.
     """
 
     def __init__(self) -> None:
         byte = data.StructLayout({"data": BYTE_BITS, "last": 1, "read": 1})
         outputs = {"done": Out(1), "refused": Out(1), "crc": Out(CRC_BITS), "moves": Out(1)}
-        super().__init__({"i": In(stream.Signature(byte)), **outputs, **memory_ports()})
+        loads = {"o_load": Out(stream.Signature(access_layout())), "i_load": In(stream.Signature(answer_layout()))}
+        super().__init__({"i": In(stream.Signature(byte)), **outputs, **loads})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.check = check = SerialCRC()
-        access, answer, byte = self.o_memory.payload, self.i_memory.payload, self.i.payload
+        access, answer, byte = self.o_load.payload, self.i_load.payload, self.i.payload
         head = Signal(LOAD_BYTES * BYTE_BITS)
         missing = Signal(range(LOAD_BYTES + 1), init=LOAD_BYTES)  # bytes of the head
         reads = Signal()
@@ -75,7 +56,7 @@ class MemoryAccess(wiring.Component):
             access.read.eq(1),
             check.i.payload.eq(answer.data),
             self.crc.eq(check.crc),
-            self.moves.eq(self.o_memory.valid & self.o_memory.ready | self.i_memory.valid & self.i_memory.ready),
+            self.moves.eq(self.o_load.valid & self.o_load.ready | self.i_load.valid & self.i_load.ready),
         ]
         with m.FSM(init="TakeHead"):
             with m.State("TakeHead"):
@@ -92,20 +73,20 @@ class MemoryAccess(wiring.Component):
                     with m.Elif(missing == 1):
                         m.next = "Write"
             with m.State("Ask"):
-                m.d.comb += self.o_memory.valid.eq(1)
-                with m.If(self.o_memory.ready):
+                m.d.comb += self.o_load.valid.eq(1)
+                with m.If(self.o_load.ready):
                     m.next = "Hear"
             with m.State("Write"):
                 m.d.comb += [
-                    self.o_memory.valid.eq(self.i.valid),
-                    self.i.ready.eq(self.o_memory.ready),
+                    self.o_load.valid.eq(self.i.valid),
+                    self.i.ready.eq(self.o_load.ready),
                     access.eq(Cat(head, byte.data, byte.last)),
                 ]
                 with m.If(self.i.valid & self.i.ready & byte.last):
                     m.next = "Hear"
             with m.State("Hear"):
-                m.d.comb += [self.i_memory.ready.eq(check.i.ready), check.i.valid.eq(self.i_memory.valid & reads)]
-                with m.If(self.i_memory.valid & self.i_memory.ready & answer.last):
+                m.d.comb += [self.i_load.ready.eq(check.i.ready), check.i.valid.eq(self.i_load.valid & reads)]
+                with m.If(self.i_load.valid & self.i_load.ready & answer.last):
                     m.d.sync += [self.refused.eq(answer.refused), missing.eq(LOAD_BYTES)]
                     m.next = "Tell"
             with m.State("Tell"), m.If(check.i.ready):

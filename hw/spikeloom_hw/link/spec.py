@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth.utils import ceil_log2
 from spikeloom.cost import core_registers
+from spikeloom.errors import DoesNotFit
 from spikeloom.limits import busy_cycles, silent_cycles
 from spikeloom.link import Identity
 from spikeloom.link.frames import TIMEOUT_S
@@ -14,11 +15,9 @@ from spikeloom.program import CorePlan, Program
 
 FRAME_BYTES = 256  # payload of a frame: what two frames need is a block RAM of an iCE40
 CREDITS = 2
-# what link and UART take of a device: cells of an iCE40 with their flip-flops, LUTs and carries of an ECP5
-LINK_LUTS = {"ice40": 1250, "ecp5": 1400}
-LINK_BLOCKS = 3
 BYTE_BITS = 8
 LONGEST_WATCHDOG = (1 << 32) - 1
+LONGEST_RESULT = 1 << 16  # that READ reaches
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,13 @@ class LinkSpec:
     identity : Identity, which they tell the host, and whose sizes are theirs.
     code : of the input's train, "plain" or "naf".
     timeout_cycles : silence that ends a frame.
+
+    Raises
+    ------
+    ValueError
+        Sizes of frames that are no powers of two.
+    DoesNotFit
+        More outputs or readouts than the link can tell of.
     """
 
     identity: Identity
@@ -41,8 +47,16 @@ class LinkSpec:
             value = getattr(self.identity, name)
             if value < 2 or value & (value - 1):
                 raise ValueError(f"Link: {name} must be a power of two of at least 2, not {value!r}")
+        results, readouts = self.identity.result_bytes, len(self.identity.outputs)
+        if results > LONGEST_RESULT:
+            raise DoesNotFit(
+                f"Link: results must have at most {LONGEST_RESULT} bytes, not {results}; use fewer outputs"
+            )
         if (needed := len(self.identity.payload())) > self.identity.frame_bytes:
-            raise ValueError(f"Link: frame_bytes must be at least {needed}, to tell the identity, not less")
+            room = self.identity.frame_bytes
+            raise DoesNotFit(
+                f"Link: the identity must fit {room} bytes, not need {needed}; use fewer than {readouts} readouts"
+            )
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any], clock_hz: float) -> "LinkSpec":
@@ -71,8 +85,11 @@ class LinkSpec:
         return self.identity.frame_bytes.bit_length()
 
 
-def describe_link(program: Program) -> dict[str, Any]:
-    """The manifest's `link`: what host and device must agree on, see `spikeloom.link.Identity`; `build` comes later."""
+def describe_link(program: Program, *, memories: int = 0) -> dict[str, Any]:
+    """The manifest's `link`: what host and device must agree on, see `spikeloom.link.Identity`; `build` comes later.
+
+    `memories` : of the core that can be loaded.
+    """
     source = program.network.inputs[0]
     return {
         "frame_bytes": FRAME_BYTES,
@@ -81,7 +98,7 @@ def describe_link(program: Program) -> dict[str, Any]:
         "code": source.code,
         "code_bits": source.timesteps + source.signed,
         "code_signed": source.signed,
-        "memories": 0,
+        "memories": memories,
         "watchdog_cycles": watchdog_cycles(program),
     }
 

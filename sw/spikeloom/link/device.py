@@ -147,6 +147,8 @@ class Device:
                 self._clear()
                 self._counts, self._framer.losses = Statistics(), Losses()
                 return Ack()
+            case Load() | GetChecksum() if self._sample:
+                return FailureCode.BUSY
             case Load(memory, address, data) if self.memories:
                 return Ack() if self.memories.load(memory, address, data) else FailureCode.UNSUPPORTED
             case GetChecksum(memory) if self.memories:

@@ -51,6 +51,7 @@ class FailureCode(IntEnum):
     UNSUPPORTED = 6  # the build has no memories that can be written, or not this one
     NO_RESULT = 7  # nothing to read: no sample was answered yet
     WATCHDOG = 8  # the core did not move on; it was reset, the sample is lost
+    BUSY = 9  # memories are left alone while a sample is under way
 
 
 def require(fine: bool, kind: Kind, wanted: str, got: str) -> None:
