@@ -1,8 +1,8 @@
 """The host's side of a board: one interface for the golden model, a simulation and a board at a serial port."""
 
 from .board import Answers, Board, GoldenBoard, Target
-from .serial_port import BAUD, SerialPort, ports
 from .serial_board import SerialBoard
+from .serial_port import BAUD, SerialPort, ports
 from .session import TIMEOUT_S, Port, Session
 
 __all__ = [

@@ -37,10 +37,7 @@ def serve(board: VirtualBoard, terminal: PseudoTerminal, rest_cycles: int) -> No
         taken, came = board.run(pending, SLICE_CYCLES, patience)
         pending = pending[taken:]
         terminal.write(came)
-        if taken or came:
-            patience = PATIENCE_CYCLES
-        else:
-            patience = min(2 * patience, SLICE_CYCLES)
+        patience = PATIENCE_CYCLES if taken or came else min(2 * patience, SLICE_CYCLES)
         if not pending:
             terminal.wait(HOST_SECONDS)
 
