@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Command
 from pty_ends import served
 from spikeloom import Network, golden
 from spikeloom.datasets import load
@@ -23,6 +22,8 @@ from spikeloom_host import GoldenBoard, SerialBoard, Target
 from spikeloom_hw.build import Build
 from spikeloom_sim.design import Design
 from spikeloom_sim.simulated_board import SimulatedBoard
+
+from .conftest import Command
 
 PATIENT = ("--timeout", 60)  # of a machine that is busy with other tests
 DIGITS = load("digits", "test")

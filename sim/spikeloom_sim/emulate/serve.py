@@ -10,7 +10,10 @@ from .terminal import PseudoTerminal
 
 PORTION = 4096  # bytes that wait for the board, at most, before more are taken from the host
 SLICE_CYCLES = 1 << 14  # of a call into the board: a signal is noticed after so many
-PATIENCE_CYCLES = 1 << 11  # with nothing on the line, before looking for bytes from the host
+PATIENCE_CYCLES = (
+    1 << 11
+)  # with nothing on the line, before looking for bytes from the host; then twice that, and so on
+HOST_SECONDS = 0.001  # in which a host that is at work sends the next bytes
 LOOK_SECONDS = 0.2
 
 
@@ -23,7 +26,7 @@ def serve(board: VirtualBoard, terminal: PseudoTerminal, rest_cycles: int) -> No
     terminal : PseudoTerminal
     rest_cycles : with nothing on the line, after which nothing in the board moves: no core, no timer.
     """
-    pending = b""
+    pending, patience = b"", PATIENCE_CYCLES
     while True:
         if len(pending) < PORTION:
             pending += terminal.read(PORTION)
@@ -31,9 +34,12 @@ def serve(board: VirtualBoard, terminal: PseudoTerminal, rest_cycles: int) -> No
             terminal.write()
             terminal.wait(LOOK_SECONDS)
             continue
-        taken, came = board.run(pending, SLICE_CYCLES, PATIENCE_CYCLES)
+        taken, came = board.run(pending, SLICE_CYCLES, patience)
         pending = pending[taken:]
         terminal.write(came)
+        patience = PATIENCE_CYCLES if taken or came else min(2 * patience, SLICE_CYCLES)
+        if not pending:
+            terminal.wait(HOST_SECONDS)
 
 
 @contextmanager
