@@ -196,7 +196,7 @@ async def resets_leave_nothing_behind(dut: Any) -> None:
         bench.source.set_pause_generator(pauses(bench.rng))
         bench.watch.forget()
         await bench.write("CONTROL", RESET)
-    sides = ("input", "output") if sum(bench.job["readouts"]) > 2 else ("input",)
+    sides = ("input", "output") if sum(bench.job["readouts"]) > 3 else ("input",)
     wanted = {(kind, side, True) for kind in ("reset", "restart") for side in sides}
     assert wanted <= seen, f"not tried: {wanted - seen}"
 

@@ -37,9 +37,9 @@ def shorter() -> Network:
 
 
 def signed() -> Network:
-    """A signed input: samples are events."""
+    """A signed input: samples are events. Answers are long enough to be stopped within."""
     builder = RandomNetwork(np.random.default_rng(3), (3, 1, 2), timesteps=5, name="signed", signed=True)
-    return builder.dense(7, timesteps=3).readout(3)
+    return builder.dense(7, timesteps=3).readout(6)
 
 
 LANES = {images: 3, shorter: 2, signed: 2, synchronous: 8}  # the last has two readouts
