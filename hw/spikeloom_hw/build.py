@@ -11,7 +11,7 @@ from typing import Any
 
 import spikeloom
 from amaranth.lib import data
-from spikeloom import Network, SpikeloomError
+from spikeloom import Network, NotBuilt, SpikeloomError
 from spikeloom.place import place
 from spikeloom.program import Program
 from spikeloom.resources import core_blocks
@@ -109,7 +109,7 @@ def generate(
     Raises
     ------
     NotBuilt, DoesNotFit, ToolError
-        See `spikeloom.place.place`, `export.verilog` and `axi.files.wrapped`.
+        See `spikeloom.place.place`, `export.verilog` and `axi.files.wrapped`; a sequence for a board or a wrapper.
     SpikeloomError
         Unknown board or wrapper, or a folder that cannot be written or holds something else.
     """
@@ -119,6 +119,11 @@ def generate(
     capacity = None
     if board != "none":
         capacity = find(board).capacity()
+    if (steps := network.inputs[0].sequence) and (capacity is not None or wrapper != "streams"):
+        raise NotBuilt(
+            f"Input '{network.inputs[0].name}': must be one value a neuron for a board or a wrapper, not a sequence of "
+            f"{steps} time steps; use --board none and the core's own streams"
+        )
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file())):
         raise SpikeloomError(f"Build '{folder}': exists and is not a build; choose another folder with -o")
     if program is None:

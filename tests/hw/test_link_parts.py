@@ -315,7 +315,7 @@ def test_manifest_tells_the_sizes_and_names_the_build(tmp_path: Path) -> None:
 
 def test_spec_comes_from_the_manifest() -> None:
     link = {"build": "0123456789abcdef", "code": "naf", "frame_bytes": 64, "credits": 2, "neurons": 70, "code_bits": 4}
-    link |= {"code_signed": False, "memories": 0, "watchdog_cycles": 500}
+    link |= {"code_signed": False, "memories": 0, "sequence": 0, "watchdog_cycles": 500}
     readout = {"potential_bits": 13, "class_bits": 2, "outputs": [3, 2]}
     spec = LinkSpec.of({"link": link, "readout": readout}, 12e6)
     assert spec == LinkSpec(IDENTITY, "naf", 600_000)

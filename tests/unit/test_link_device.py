@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spikeloom import InvalidData
+from spikeloom import InvalidData, NotBuilt
 from spikeloom.link import (
     Ack,
     Checksum,
@@ -296,6 +296,12 @@ def test_codes_that_do_not_fit_are_refused() -> None:
 
 def test_identity_comes_from_the_manifest() -> None:
     link = {"build": "0123456789abcdef", "frame_bytes": 8, "credits": 2, "neurons": 20, "code_bits": 8}
-    link |= {"code_signed": False, "memories": 0, "watchdog_cycles": 5000}
+    link |= {"code_signed": False, "memories": 0, "sequence": 0, "watchdog_cycles": 5000}
     readout = {"potential_bits": 13, "class_bits": 2, "outputs": [3, 2]}
     assert Identity.of({"link": link, "readout": readout}, clock_hz=12_000_000) == IDENTITY
+
+
+def test_sequences_do_not_go_over_the_link() -> None:
+    expected = r"^Link: samples must be one value a neuron, not sequences of 6 time steps; simulate the build instead$"
+    with pytest.raises(NotBuilt, match=expected):
+        Identity.of({"link": {"sequence": 6}, "readout": {}})

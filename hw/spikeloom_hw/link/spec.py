@@ -95,6 +95,7 @@ def describe_link(program: Program, *, memories: int = 0) -> dict[str, Any]:
         "frame_bytes": FRAME_BYTES,
         "credits": CREDITS,
         "neurons": prod(source.shape),
+        "sequence": source.sequence,
         "code": source.code,
         "code_bits": source.timesteps + source.signed,
         "code_signed": source.signed,

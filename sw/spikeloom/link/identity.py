@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..errors import InvalidData
+from ..errors import InvalidData, NotBuilt
 from .messages import Kind, require
 
 MAGIC = b"SPKL"
@@ -55,8 +55,19 @@ class Identity:
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any], *, clock_hz: int = 0) -> Self:
-        """Identity of a build on a board with a clock, from the build's manifest."""
+        """Identity of a build on a board with a clock, from the build's manifest.
+
+        Raises
+        ------
+        NotBuilt
+            Samples are sequences, of which the link has no notion.
+        """
         link, readout = manifest["link"], manifest["readout"]
+        if link["sequence"]:
+            raise NotBuilt(
+                f"Link: samples must be one value a neuron, not sequences of {link['sequence']} time steps; "
+                f"simulate the build instead"
+            )
         return cls(
             build=int(link["build"], 16),
             frame_bytes=link["frame_bytes"],
