@@ -12,7 +12,9 @@ MOMENT_S = 0.01  # that a read waits in vain
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a byte: `lose`, `alter`, `repeat`, `delay` (with all behind it), or `restart` of the device.
+    """What happens to a byte: `lose`, `alter`, `repeat`, `delay` (with all behind it), `restart` of the device.
+
+    `swallow` loses it and all up to the next zero, which from the start of a frame on is all of it.
 
     `place` counts the bytes to the device, or where `back` those from it, from the start.
     """
@@ -35,6 +37,7 @@ class Line:
     slow_s: float = 0.0  # of each answer
     counts: list[int] = field(default_factory=lambda: [0, 0])
     device: Device | None = None
+    _swallowing: set[bool] = field(default_factory=set)
     _coming: deque[tuple[float, bytes]] = field(default_factory=deque)
 
     def clock(self) -> float:
@@ -97,7 +100,9 @@ class Line:
             self.counts[back] += 1
             part = bytes((byte,))
             for fault in here:
-                if fault.kind == "lose":
+                if fault.kind == "swallow":
+                    self._swallowing.add(back)
+                elif fault.kind == "lose":
                     part = b""
                 elif fault.kind == "alter":
                     part = bytes(value ^ 0x11 for value in part)
@@ -109,5 +114,9 @@ class Line:
                     self._coming.append((self.now + fault.seconds, b""))
                 else:
                     self.sleep(fault.seconds)
+            if back in self._swallowing:
+                part = b""
+                if byte == 0:
+                    self._swallowing.remove(back)
             parts.append(part)
         return parts

@@ -30,6 +30,7 @@ IDENTITY = Identity(
     build=0x0123456789ABCDEF, frame_bytes=8, credits=2, neurons=20, code_bits=8, code_signed=False, potential_bits=13,
     class_bits=2, outputs=(3, 2), memories=0, clock_hz=12_000_000, watchdog_cycles=5000,
 )  # fmt: skip
+WHOLE = replace(IDENTITY, frame_bytes=64)  # a sample and a result in a frame each: all replies look alike
 SAMPLES = np.random.default_rng(5).integers(0, 256, (6, 20))
 TO_BOARD, FROM_BOARD = 6 * 3 * 16, 6 * 3 * 16  # bytes of a run without faults, about
 
@@ -47,13 +48,18 @@ def device() -> Device:
     return Device(IDENTITY, inference)
 
 
+def whole_device() -> Device:
+    return Device(WHOLE, inference)
+
+
 def session(line: Line, **options: object) -> Session:
     given: dict = {"expected": IDENTITY, "clock": line.clock, "sleep": line.sleep, "seed": 1} | options
     return Session("line", line.connect, **given)
 
 
 def results(found: Session, samples: np.ndarray = SAMPLES) -> list[bytes]:
-    replies = found.run([sample_job(IDENTITY, sample) for sample in samples])
+    assert found.expected is not None
+    replies = found.run([sample_job(found.expected, sample) for sample in samples])
     return [b"".join(reply.data for reply in job if isinstance(reply, Result)) for job in replies]
 
 
@@ -75,17 +81,20 @@ def test_job_of_a_sample_is_its_frames_and_then_the_rest_of_its_result() -> None
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["to the board", "from the board"])
-@pytest.mark.parametrize("kind", ["lose", "alter", "repeat", "delay", "restart"])
+@pytest.mark.parametrize("kind", ["lose", "swallow", "alter", "repeat", "delay", "restart"])
 def test_one_fault_anywhere_costs_time_and_no_answer(kind: str, back: bool) -> None:
-    for place in range(0, TO_BOARD, 7):
+    for place in range(0, TO_BOARD, 1 if kind == "swallow" and back else 7):
         line = Line(device, [Fault(kind, place, back)])
         assert results(session(line)) == EXPECTED, place
+        assert line.now < TIMEOUT_S
+        line = Line(whole_device, [Fault(kind, place, back)])
+        assert results(session(line, expected=WHOLE)) == EXPECTED, place
         assert line.now < TIMEOUT_S
 
 
 FAULTS = st.builds(
     Fault,
-    st.sampled_from(["lose", "alter", "repeat", "delay", "restart"]),
+    st.sampled_from(["lose", "swallow", "alter", "repeat", "delay", "restart"]),
     st.integers(0, 2 * TO_BOARD),
     st.booleans(),
     st.sampled_from([0.01, 0.2, 0.7, 3.0]),
@@ -93,15 +102,16 @@ FAULTS = st.builds(
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(FAULTS, max_size=40), st.integers(0, 255))
+@given(st.lists(FAULTS, max_size=40), st.integers(0, 255), st.booleans())
 def test_many_faults_end_in_right_answers_or_in_an_error_in_time_and_the_next_call_is_right(
-    faults: list[Fault], seed: int
+    faults: list[Fault], seed: int, whole: bool
 ) -> None:
-    line = Line(device, faults)
-    board = session(line, seed=seed)
+    identity = WHOLE if whole else IDENTITY
+    line = Line(whole_device if whole else device, faults)
+    board = session(line, seed=seed, expected=identity)
     told: list[tuple[int, float]] = [(0, 0.0)]
     kinds: set[LinkTrouble] = set()
-    jobs = [sample_job(IDENTITY, sample) for sample in SAMPLES]
+    jobs = [sample_job(identity, sample) for sample in SAMPLES]
     longest_delay = max([fault.seconds for fault in faults if fault.kind == "delay"], default=0.0)
     for _ in range(len(faults) + 2):
         try:
@@ -135,6 +145,31 @@ def test_slower_board_than_the_timeout_is_an_error_in_time_and_right_with_a_long
     assert caught.value.kind is LinkTrouble.SILENT
     assert line.now == pytest.approx(TIMEOUT_S, abs=0.02)
     assert results(session(Line(device, slow_s=2.5), timeout_s=8.0)) == EXPECTED
+
+
+def test_frames_that_are_not_answered_are_as_many_as_the_board_has_room_for() -> None:
+    class Counting(Line):
+        unanswered: int = 0
+        most: int = 0
+
+        def write(self, data: bytes) -> None:
+            self.unanswered += data.count(0)
+            self.most = max(self.most, self.unanswered)
+            super().write(data)
+
+        def read(self) -> bytes:
+            data = super().read()
+            self.unanswered -= data.count(0)
+            return data
+
+    for credits in (1, 2, 5):
+        identity = replace(IDENTITY, credits=credits)
+        line = Counting(lambda identity=identity: Device(identity, inference), slow_s=0.1)
+        board = session(line, expected=identity)
+        board.identify()
+        line.most = line.unanswered = 0
+        assert results(board) == EXPECTED
+        assert line.most == credits
 
 
 def test_board_that_was_restarted_between_two_calls_answers_the_second() -> None:
