@@ -30,9 +30,9 @@ def images() -> Network:
     return builder.conv(3, Conv2d((3, 3), padding=(1, 1))).readout(4)
 
 
-def shorter() -> Network:
-    """Pixels in minimal-weight code, of another length; a single output."""
-    builder = RandomNetwork(np.random.default_rng(2), (3, 2, 2), timesteps=8, name="shorter", code="naf")
+def coded() -> Network:
+    """Pixels in minimal-weight code; a single output."""
+    builder = RandomNetwork(np.random.default_rng(2), (3, 4, 4), timesteps=8, name="coded", code="naf")
     return builder.dense(5).readout(1)
 
 
@@ -42,7 +42,7 @@ def signed() -> Network:
     return builder.dense(7, timesteps=3).readout(6)
 
 
-LANES = {images: 3, shorter: 2, signed: 2, synchronous: 8}  # the last has two readouts
+LANES = {images: 3, coded: 2, signed: 2, synchronous: 8}  # the last has two readouts
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_wrapper_of_events(wrapped: Callable[..., Design], test: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("test", TESTS)
-@pytest.mark.parametrize("network", [shorter, synchronous])
+@pytest.mark.parametrize("network", [coded, synchronous])
 def test_wrapper_of_other_networks(wrapped: Callable[..., Design], network: Callable[[], Network], test: str) -> None:
     design = wrapped(network)
     run(design, samples(design), test)
