@@ -20,6 +20,7 @@ FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
 SLOTS = 16  # that wait between a bank and the generator
 ICE40_CELLS = 2.1  # cells a LUT: most flip-flops take one alone; memories that are not block RAMs are flip-flops
 ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share cells with the adders before them
+PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  # kind of memory of what may change
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -50,9 +51,12 @@ def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple
     that all weights of a lane happen to share is still counted.
     """
     rows, taken = sum(weight_rows(network, core).values()), [core.lanes // core.grid[0]] * core.grid[0]
-    if mapped:
+    kind = PARAMETERS[core.contents]
+    if mapped and kind != "block":  # what can be written cannot be dropped
         taken = used_lanes(network, core).sum((1, 2)).tolist()
-    found = [(f"weights{i}", rows, lanes * core.weight_bits, "rom") for i, lanes in enumerate(taken)]
+    found = [
+        (f"weights{i}", core.parameter_depth(rows), lanes * core.weight_bits, kind) for i, lanes in enumerate(taken)
+    ]
     if not core_registers(core):
         cells = core.grid[0] * core.grid[1]
         found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "ram") for i in range(cells)]
@@ -70,7 +74,8 @@ def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple
     words = program_words(network, core)
     if words > LOGIC_WORDS:
         found.append(("program", words, PROGRAM_BITS, "rom"))
-    found += [(name, depth, width, "rom") for name, (depth, width) in table_sizes(network, core, mapped=mapped).items()]
+    for name, (depth, width) in table_sizes(network, core, mapped=mapped).items():
+        found.append((name, depth, width, kind if name == "neurons" else "rom"))
     return tuple(found)
 
 

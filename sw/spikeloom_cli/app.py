@@ -45,6 +45,7 @@ for command, summary in (
     (build_commands.generate, "the core of a network: Verilog, memories, manifest"),
     (build_commands.simulate, "the gates against the golden model, bit by bit"),
     (build_commands.synth, "a bitstream, what it uses and how fast it is"),
+    (build_commands.replace, "other weights and thresholds in a finished bitstream"),
     (board_commands.boards, "the boards there are"),
     (board_commands.doctor, "whether every tool is there, and how to mend it"),
     (demo_command.demo, "the whole way on scikit-learn's digits"),
