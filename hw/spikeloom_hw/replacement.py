@@ -119,8 +119,8 @@ def _result(build: Build) -> dict[str, Any]:
     manifest = build.manifest
     if manifest["contents"] == "fixed":
         raise SpikeloomError(
-            f"Build '{build.folder}': must be generated with --replaceable or --loadable, or its parameters are part of "
-            "the gates; generate and synthesise it again"
+            f"Build '{build.folder}': must be generated with --replaceable or --loadable, else its parameters are "
+            "part of the gates; generate and synthesise it again"
         )
     path = build.folder / "synth" / manifest["board"] / RESULT
     try:
@@ -129,12 +129,10 @@ def _result(build: Build) -> dict[str, Any]:
         result = {}
     except (OSError, ValueError, TypeError) as error:
         raise SpikeloomError(
-            f"Build '{build.folder}': {path} cannot be read ({error}); run `spikeloom synth`"
+            f"Build '{build.folder}': {RESULT} cannot be read ({error}); synthesise it again"
         ) from None
     if result.get("bitstream") is None or result.get("digest") != manifest["digest"]:
-        raise SpikeloomError(
-            f"Build '{build.folder}': must have a bitstream, and has none; run `spikeloom synth` first"
-        )
+        raise SpikeloomError(f"Build '{build.folder}': must have a bitstream, not none; run `spikeloom synth` first")
     return result
 
 

@@ -365,7 +365,7 @@ class CoreSpec:
 
     @property
     def level_widths(self) -> dict[str, int] | None:
-        """Bits of the fields of `neuron_rows`, where these may change; None where they are as wide as their contents."""
+        """Bits of the fields of `neuron_rows` where these may change; None: they are as wide as their contents."""
         return None if self.plan.contents == "fixed" else level_widths(self.network, self.plan)
 
     def neuron_base(self, visit: Visit) -> int:

@@ -173,9 +173,9 @@ class CorePlan:
     store_width : codes in a word of the store.
     multiply : the lanes shift weights by multiplying them, on the device's multipliers.
     inbox : events of `source` that may wait before the core, sent by a core that is ahead; 0: it has to wait itself.
-    contents : of `CONTENTS`. "fixed": weights and levels may become logic, whatever suits them best. "replaceable": they
-        are whole block RAMs, whatever they hold, so that other ones can take their place in the bitstream. "loadable":
-        and these have a port to write them by.
+    contents : of `CONTENTS`. "fixed": weights and levels may become logic, whatever suits them best. "replaceable":
+        they are whole block RAMs, whatever they hold, so that other ones can take their place in the bitstream.
+        "loadable": and these have a port to write them by.
     """
 
     name: str
@@ -210,7 +210,9 @@ class CorePlan:
 
     def parameter_depth(self, rows: int) -> int:
         """Words of a memory that holds so many rows of weights or levels."""
-        return rows if self.contents == "fixed" else rows + max(0, LEAST_DEPTH - 1 - (rows - 1) % PART_DEPTH)
+        if self.contents == "fixed":
+            return rows
+        return rows + max(0, LEAST_DEPTH - 1 - (rows - 1) % PART_DEPTH)
 
 
 @dataclass(frozen=True)

@@ -224,8 +224,8 @@ def replace(
 ) -> Answer:
     """Put the weights and thresholds of another network of the same structure into a finished bitstream.
 
-    The build must be generated with --replaceable or --loadable. Nothing is synthesised, placed or routed; the bitstream
-    is the one that `synth` would make of the other network.
+    The build must be generated with --replaceable or --loadable. Nothing is synthesised, placed or routed; the
+    bitstream is the one that `synth` would make of the other network.
 
     \b
     Example:
