@@ -13,7 +13,7 @@ help:
 	@echo "make setup     virtual environment with everything pinned, caches warmed (two minutes, once)"
 	@echo "make run       the whole way on scikit-learn's digits: train, convert, generate, simulate, synthesise"
 	@echo "make test      the quick tests      make test-all  the long ones too"
-	@echo "make nightly   300 random networks in gates against the golden model; SEED=2 draws others"
+	@echo "make nightly   300 random networks in gates against the golden model, 10,000 hostile frames; SEED=2 draws others"
 	@echo "make lint      ruff and mypy        make docs      the code blocks of README and docs/"
 	@echo "make bench     measures the figures of docs/results/ again; ONLY=plan one of them"
 	@echo "make bench-conversion   what the papers' conversion methods reach, and SpikingJelly's; ONLY=peers one of them"
@@ -34,7 +34,7 @@ test-all: $(READY)
 	$(PYTEST)
 
 nightly: $(READY)
-	SPIKELOOM_SEED=$(or $(SEED),0) $(PYTEST) -vv -m slow tests/rtl/test_random_deep.py
+	SPIKELOOM_SEED=$(or $(SEED),0) $(PYTEST) -vv -m slow tests/rtl/test_random_deep.py tests/rtl/test_link_hostile.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

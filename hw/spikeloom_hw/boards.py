@@ -91,11 +91,12 @@ class Board:
         return self.ram_blocks * self.ram_block_bits // 1024
 
     def capacity(self) -> "Capacity":
-        """What a network has to fit into."""
-        from spikeloom.place import Capacity
+        """What a network has to fit into, beside the link to the host."""
+        from spikeloom.resources import LINK_BLOCKS, LINK_LUTS, Capacity
 
         device = DEVICES[self.device]
-        return Capacity(self.name, device.lut, device.ram_blocks, device.family, device.multipliers)
+        lut, blocks = max(device.lut - LINK_LUTS[device.family], 0), device.ram_blocks - LINK_BLOCKS
+        return Capacity(self.name, lut, blocks, device.family, device.multipliers)
 
     def platform(self) -> Any:
         """A new Amaranth platform: pins, clock and tool flow of the board."""

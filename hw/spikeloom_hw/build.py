@@ -23,6 +23,7 @@ from .boards import find
 from .chain import Chain
 from .core import Core
 from .export import TOP, verilog
+from .link.spec import describe_link, reset_cycles
 
 FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
@@ -152,6 +153,7 @@ def made(program: Program, board: str, command: str) -> tuple[dict[str, str], di
     files = {VERILOG: code, **memories}
     manifest = describe(chain, board, sorted(memories))
     manifest["sha256"] = {name: _sha256(content.encode()) for name, content in files.items()}
+    manifest["link"]["build"] = build_id(manifest)
     return files, manifest
 
 
@@ -191,6 +193,12 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def build_id(manifest: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that name a build: its Verilog, memories and network."""
+    content = {"network": manifest["digest"], "files": manifest["sha256"]}
+    return _sha256(canonical(content).encode())[:16]
+
+
 def fields(layout: data.Layout) -> dict[str, list[int]]:
     """Fields of a word: name -> [offset, width] in bits, lowest first."""
     return {str(name): [field.offset, field.width] for name, field in layout}
@@ -203,6 +211,7 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
     readouts = [item for item in last.populations if item not in last.firing]  # in the order in which they are read
     event, potential = chain.i.payload.shape(), chain.o.payload.shape()
     family = "ecp5" if board == "none" else find(board).family
+    parameters = () if program.contents == "fixed" else parameter_memories(program.network, program.cores)
     manifest = {
         "format": FORMAT_VERSION,
         "spikeloom": spikeloom.__version__,
@@ -214,9 +223,7 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
         "memories": memories,
         "lanes_total": program.lanes,
         "contents": program.contents,
-        "parameters": []
-        if program.contents == "fixed"
-        else [_parameter(item) for item in parameter_memories(program.network, program.cores)],
+        "parameters": [_parameter(item) for item in parameters],
         "ram_blocks": sum(core_blocks(program.network, core, family) for core in program.cores),  # as planned
         "input": {"population": program.network.inputs[0].name, "width": event.size, "fields": fields(event)},
         "readout": {
@@ -226,6 +233,7 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
             "fields": fields(potential),
             "class_bits": chain.o_class.payload.shape().width,
         },
+        "link": describe_link(program, memories=len(parameters) if program.contents == "loadable" else 0),
         "cores": [describe_core(core) for core in chain.cores],
     }
     return json.loads(canonical(manifest))
@@ -274,7 +282,7 @@ def describe_core(core: Core) -> dict[str, Any]:
         "stored": [asdict(item) for item in plan.stored],
         "rows": plan.rows,
         "weight_rows": len(spec.weight_rows),
-        "reset_cycles": 1 if spec.in_registers else 2 * plan.rows + 4,
+        "reset_cycles": reset_cycles(plan),
         "layers": [
             {
                 "population": layer.population,

@@ -12,7 +12,7 @@ from .generator import Generator
 from .integrate import Integrate
 from .lanes import Lanes
 from .layouts import class_bits, potential_layout, spike_layout
-from .loading import any_of, load_ports
+from .loading import any_of, bus_ports
 from .queue import EventQueue
 from .reader import Reader
 from .readout import ReadoutUnit
@@ -44,13 +44,13 @@ class Core(wiring.Component):
     i : In(stream), events of the source, see `spike_layout`.
     o : Out(stream), events of the last layer; a core with readouts sends their potentials (`potential_layout`) instead.
     o_class : Out(stream), readouts only: index of the largest potential, behind the last one of each.
-    bus, loaded : see `load_ports`.
+    bus, loaded : see `bus_ports`.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
         self.spec = spec
         self.tables = WalkTables(spec)
-        ports = {"i": In(stream.Signature(input_layout(spec))), **load_ports(spec.bus)}
+        ports = {"i": In(stream.Signature(input_layout(spec))), **bus_ports(spec.bus)}
         if spec.reads_out:
             ports["o"] = Out(stream.Signature(potential_layout(spec.plan.bits)))
             ports["o_class"] = Out(stream.Signature(class_bits(max(spec.outputs))))

@@ -7,7 +7,7 @@ from amaranth.utils import ceil_log2
 from spikeloom.levels import SWEPT
 
 from .layouts import biased_layout, slot_layout
-from .loading import load_ports, loadable_memory
+from .loading import bus_ports, loadable_memory
 from .rom import rom, width_of
 from .spec import CoreSpec
 
@@ -27,7 +27,7 @@ class Fetch(wiring.Component):
     borders : In(1), they depend on the position.
     border_y, border_x : In, first entries of the layer's rows and columns in the tables of borders.
     o : Out(stream), see `biased_layout`.
-    bus, loaded : see `load_ports`.
+    bus, loaded : see `bus_ports`.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
@@ -35,7 +35,7 @@ class Fetch(wiring.Component):
         rows = spec.neuron_rows
         super().__init__(
             {
-                **load_ports(spec.bus),
+                **bus_ports(spec.bus),
                 "i": In(stream.Signature(slot_layout(spec.plan.bits, spec.slot, spec.scanned_shape))),
                 "base": In(max(1, width_of(rows["theta0"] * 0 + len(rows["theta0"]) - 1))),
                 "borders": In(1),

@@ -1,7 +1,7 @@
 """Between nextpnr and the packer: a build's parameters take the places of those that its design was placed with.
 
-`python -P -m spikeloom_hw.implant FAMILY` runs in `<build>/synth/<board>`: it keeps what nextpnr wrote as `placed.*`,
-and writes `top.*` anew from it, with the contents of the memory files of the build.
+`python -P -m spikeloom_hw.implant FAMILY` runs in `<build>/synth/<board>`: it keeps what nextpnr wrote as `placed.*`, and
+writes `top.*` anew from it, with the contents of the build's memory files and the identity that the link tells.
 """
 
 import argparse
@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from spikeloom.link import Identity
 from spikeloom.parameters import flags, placeholder, rows_of_text
 
 from .blocks import FORMATS, find, implanted
+from .boards import find as find_board
 from .build import Build
+from .link.spec import identity_memory, identity_rows
 
 COMMAND = "python -P -m spikeloom_hw.implant"
 
@@ -30,11 +33,12 @@ def implant(build: Build, folder: Path, family: str) -> int:
     placed, top = folder / f"placed.{form.suffix}", folder / f"top.{form.suffix}"
     if not placed.exists():
         shutil.copy(top, placed)
-    text, memories = placed.read_text(), build.parameters
+    identity = Identity.of(build.manifest, clock_hz=round(find_board(build.manifest["board"]).clock_mhz * 1e6))
+    text, memories = placed.read_text(), [*build.parameters, identity_memory(identity)]
     blocks = form.read(text)
     optional = [flags(memory.optional, memory.width) for memory in memories]
     sites = find(form, blocks, [placeholder(memory) for memory in memories], optional)
-    contents = implanted(blocks, sites, parameters(build))
+    contents = implanted(blocks, sites, [*parameters(build), identity_rows(identity)])
     top.write_text(form.write(text, contents))
     return len(contents)
 

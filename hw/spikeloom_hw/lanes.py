@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .layouts import row_layout
-from .loading import any_of, load_ports, loadable_memory
+from .loading import any_of, bus_ports, loadable_memory
 from .primitives import SPREAD
 from .rom import memory_attributes, rom_image
 from .spec import CoreSpec
@@ -41,14 +41,14 @@ class Lanes(wiring.Component):
         cycles before the addends.
     digit : In, which digit of a row's weights this is.
     addends : Out, a row of what to add.
-    bus, loaded : see `load_ports`.
+    bus, loaded : see `bus_ports`.
     """
 
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
         self.spec, self.tables = spec, tables
         super().__init__(
             {
-                **load_ports(spec.bus),
+                **bus_ports(spec.bus),
                 "operation": In(operation_layout(spec, tables)),
                 "empty": In(1),
                 "by_rows": In(1),

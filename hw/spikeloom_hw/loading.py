@@ -48,7 +48,7 @@ class LoadBus:
         )
 
 
-def load_ports(bus: LoadBus | None) -> dict[str, Member]:
+def bus_ports(bus: LoadBus | None) -> dict[str, Member]:
     """Ports of a component with parameter memories: the bus, and the word that is read back; none without a bus."""
     return {"bus": In(bus.layout), "loaded": Out(WORD_BITS)} if bus else {}
 

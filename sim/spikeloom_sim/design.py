@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 from spikeloom import Network
+from spikeloom.limits import busy_cycles, silent_cycles
 from spikeloom.parameters import ParameterMemory
 from spikeloom.program import LayerPlan, fires
 from spikeloom.visits import Visit, visits
 from spikeloom_hw.build import Build
 
 from .capture import STATES
-from .limits import busy_cycles, silent_cycles
 
 Fields = dict[str, tuple[int, int]]
 PORTS = ("i", "o", "o_class")

@@ -98,6 +98,32 @@ class QuantisedLayer:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """What the rounded connections of a layer give on the calibration samples, before its neurons are chosen.
+
+    Members
+    -------
+    connections : Rounded
+    scales : value of one unit of potential, float64 [O].
+    offset : what potentials begin with, whole numbers [O, 1, 1] or [O, H', W'].
+    places : a row and a column of every border class.
+    potential : sums of the weighted codes [N, O, H', W'].
+    drive : what the trained model has instead, [N, O, H', W'].
+    """
+
+    connections: list[Rounded]
+    scales: torch.Tensor
+    offset: torch.Tensor
+    places: tuple[np.ndarray, np.ndarray]
+    potential: torch.Tensor
+    drive: torch.Tensor
+
+    def by_class(self, values: torch.Tensor) -> torch.Tensor:
+        """Values [O, H', W'] of every border class, [B, O]."""
+        return values[:, self.places[0][:, None], self.places[1]].flatten(1).T
+
+
 def quantise_layer(
     layer: FloatLayer,
     shapes: Mapping[str, Shape],
@@ -133,12 +159,12 @@ def quantise_layer(
     # the correction that makes up, on average, for all rounding so far
     missing = _mean(drive) / scales - _mean(potential) - offset.mean((1, 2))
     offset = (offset + missing[:, None, None]).round()
-    initial = offset[:, places[0][:, None], places[1]].flatten(1).T  # [B, O]
+    given = _Sums(connections, scales, offset, places, potential, drive)
     if not layer.fires:
-        made = QuantisedLayer(connections, Silent(vectors(layer, initial)), 0.0, None, float(scales[0]), scales)
+        neuron = Silent(vectors(layer, given.by_class(offset)))
+        made = QuantisedLayer(connections, neuron, 0.0, None, float(scales[0]), scales)
     else:
-        fire = _fire if settings.growth in (1.0, 2.0) else _fire_stepwise
-        made = fire(layer, connections, scales, offset, places, potential, drive, settings)
+        made = (_fire if settings.growth in (1.0, 2.0) else _fire_stepwise)(layer, given, settings)
     if lost := round(sum(part.train.lost for part in parts)):
         made = replace(made, neuron=replace(made.neuron, initial=made.neuron.initial + lost))
     return made
@@ -245,17 +271,9 @@ def _limit(layer: FloatLayer, settings: Settings) -> torch.Tensor | None:
     return None if layer.clip is None else torch.full((layer.shape[0],), layer.clip / settings.top).double()
 
 
-def _fire(
-    layer: FloatLayer,
-    connections: list[Rounded],
-    scales: torch.Tensor,
-    offset: torch.Tensor,
-    places: tuple[np.ndarray, np.ndarray],
-    potential: torch.Tensor,
-    drive: torch.Tensor,
-    settings: Settings,
-) -> QuantisedLayer:
-    values, targets = sampled(potential, offset, drive, settings.seed)
+def _fire(layer: FloatLayer, given: _Sums, settings: Settings) -> QuantisedLayer:
+    connections, scales = given.connections, given.scales
+    values, targets = sampled(given.potential, given.offset, given.drive, settings.seed)
     targets = layer.activate(targets)
     limit = _limit(layer, settings)
     most = None if limit is None else (limit / (2 * scales) * (1 + 1e-9)).floor().clamp(min=1)
@@ -271,16 +289,16 @@ def _fire(
         wrong = float((exact - exact.round())[coarse].abs().max())
         notes.append(f"{layer.where}: {int(coarse.sum())} channels round with an error of up to {wrong:.2g} units")
         theta, half = torch.where(coarse, fine, theta), torch.where(coarse, exact.round(), half)
-    initial = _bounded(offset + half[:, None, None], connections, theta, settings)
+    initial = _bounded(given.offset + half[:, None, None], connections, theta, settings)
     divisor = theta / settings.factor
     # float32 finds the floor of a quotient of whole numbers below 2^24, but no other
+    potential = given.potential
     total = potential if bool((divisor == divisor.round()).all()) else potential.double()
     steps = total.add_(initial.to(total.dtype)).div_(divisor[:, None, None].to(total.dtype))
     codes = steps.floor_().clamp_(0, settings.top).float()
     spikes = event_counts(codes.numpy(), settings.code) if settings.growth == 2.0 else codes.numpy()
     activity = float(spikes.sum(dtype=np.float64) / len(codes))
-    rows = initial[:, places[0][:, None], places[1]].flatten(1).T
-    levels = vectors(layer, theta[None]), vectors(layer, rows)
+    levels = vectors(layer, theta[None]), vectors(layer, given.by_class(initial))
     neuron = Neuron(settings.timesteps, settings.growth, *levels, code=settings.code)
     steps = theta * scales / settings.factor
     if isinstance(layer.response, Levels):
@@ -291,31 +309,22 @@ def _fire(
     return QuantisedLayer(connections, neuron, activity, sent, 1.0, scales, tuple(notes))
 
 
-def _fire_stepwise(
-    layer: FloatLayer,
-    connections: list[Rounded],
-    scales: torch.Tensor,
-    offset: torch.Tensor,
-    places: tuple[np.ndarray, np.ndarray],
-    potential: torch.Tensor,
-    drive: torch.Tensor,
-    settings: Settings,
-) -> QuantisedLayer:
+def _fire_stepwise(layer: FloatLayer, given: _Sums, settings: Settings) -> QuantisedLayer:
     """As `_fire`, of neurons of growth 1 + 2^-s, which do not divide."""
+    scales = given.scales
     shift, steps, growth = growth_shift(settings.growth), settings.timesteps, settings.growth
     assert shift is not None
-    values, targets = sampled(potential, offset, drive, settings.seed)
+    values, targets = sampled(given.potential, given.offset, given.drive, settings.seed)
     targets = layer.activate(targets)
-    theta = thresholds(values, targets, scales, shift, steps, settings.rule, _reach(layer, drive, settings.rule))
+    theta = thresholds(values, targets, scales, shift, steps, settings.rule, _reach(layer, given.drive, settings.rule))
     added = rounding(theta, growth, steps)
-    initial = offset + added[:, None, None]
-    codes, spikes = stepwise_codes(potential.double().add_(initial), theta[:, None, None], shift, steps)
+    initial = given.offset + added[:, None, None]
+    codes, spikes = stepwise_codes(given.potential.double().add_(initial), theta[:, None, None], shift, steps)
     found, _ = stepwise_codes(values + added[:, None], theta[:, None], shift, steps)
     worths = least_squares(found, targets, theta * scales / growth ** (steps - 1))
-    rows = initial[:, places[0][:, None], places[1]].flatten(1).T
-    neuron = Neuron(steps, growth, vectors(layer, theta[None]), vectors(layer, rows))
+    neuron = Neuron(steps, growth, vectors(layer, theta[None]), vectors(layer, given.by_class(initial)))
     sent = Train(codes.float(), worths, settings.top, lost=growth_loss(growth, steps))
-    return QuantisedLayer(connections, neuron, float(spikes.sum() / len(codes)), sent, 1.0, scales)
+    return QuantisedLayer(given.connections, neuron, float(spikes.sum() / len(codes)), sent, 1.0, scales)
 
 
 def _bounded(

@@ -12,6 +12,7 @@ from spikeloom.errors import UnsupportedLayer
 from torch import fx, nn
 
 from .activations import Trainable
+from .hints import ACTIVATION
 
 MADE = "made_in_forward_"  # how the path of a module begins that the forward pass makes
 # what gives no tensor but does not look at values either; anything else would become a constant of these samples
@@ -55,7 +56,8 @@ class Known(fx.Proxy):
         return format(self.value, spec)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise self._tracer.changes("assignment to a part of a tensor", "compute the whole of it")
+        use = f"compute the whole of it, with torch.cat, or {ACTIVATION} where values are chosen"
+        raise self._tracer.changes("assignment to a part of a tensor", use)
 
     def __bool__(self) -> bool:
         return bool(self._tracer.escape(self, "bool"))

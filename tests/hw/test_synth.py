@@ -22,7 +22,7 @@ def tiny(hidden: int = 2) -> Network:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build of a network that almost any board holds."""
-    return generate(tiny(), tmp_path_factory.mktemp("synth") / "build", board="icestick", lanes=2).folder
+    return generate(tiny(), tmp_path_factory.mktemp("synth") / "build", board="ice40-hx8k", lanes=2).folder
 
 
 @pytest.fixture
@@ -41,26 +41,26 @@ def test_build_becomes_a_bitstream_with_figures_and_signs_of_progress(build: Pat
     said: list[str] = []
     result = synth.synth(build, seed=3, progress=said.append)
     assert [text for text in said if "," not in text] == ["synthesise", "pack", "place", "route", "write bitstream"]
-    assert result.bitstream == str(build / "tiny-icestick.bin")
-    assert 30_000 < Path(result.bitstream).stat().st_size < 40_000
-    assert (result.board, result.seed, result.clock_mhz, result.timing_met) == ("icestick", 3, 12.0, True)
+    assert result.bitstream == str(build / "tiny-ice40-hx8k.bin")
+    assert 130_000 < Path(result.bitstream).stat().st_size < 140_000
+    assert (result.board, result.seed, result.clock_mhz, result.timing_met) == ("ice40-hx8k", 3, 12.0, True)
     assert result.fmax_mhz > 12
-    assert 100 < result.lut < result.lut_available == 1280
-    assert 0 <= result.ram < result.ram_available == 16
+    assert 100 < result.lut < result.lut_available == 7680
+    assert 0 <= result.ram < result.ram_available == 32
     assert 100 < result.ff < result.lut
     assert (result.dsp, result.dsp_available) == (0, 0)
-    assert result.utilisation["ICESTORM_LC"] == {"used": result.lut, "available": 1280}
+    assert result.utilisation["ICESTORM_LC"] == {"used": result.lut, "available": 7680}
     assert result.critical_path
     assert not any("SB_" in name for name in result.critical_path)
     assert result.digest == json.loads((build / "manifest.json").read_text())["digest"]
-    written = json.loads((build / "synth" / "icestick" / "synth.json").read_text())
+    written = json.loads((build / "synth" / "ice40-hx8k" / "synth.json").read_text())
     assert written == json.loads(json.dumps(asdict(result)))
     assert Path(result.log).read_text().count("Program finished normally") == 1
 
 
 def test_clock_that_is_not_met_is_a_result_without_a_bitstream(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(boards.BOARDS, "icestick", replace(boards.BOARDS["icestick"], clock_mhz=500.0))
-    (build / "tiny-icestick.bin").write_bytes(b"from an earlier run")
+    monkeypatch.setitem(boards.BOARDS, "ice40-hx8k", replace(boards.BOARDS["ice40-hx8k"], clock_mhz=500.0))
+    (build / "tiny-ice40-hx8k.bin").write_bytes(b"from an earlier run")
     result = synth.synth(build)
     assert (result.timing_met, result.bitstream, result.clock_mhz) == (False, None, 500.0)
     assert list(build.glob("*.bin")) == []
@@ -120,7 +120,7 @@ def test_tool_that_fails_names_the_stage_the_cause_and_the_log(build: Path) -> N
         synth.synth(build)
     assert str(caught.value) == (
         "Synthesis, stage synthesise: must exit with 0, not 1 (spikeloom.v:1: ERROR: syntax error, unexpected ';'); "
-        f"the whole output is in {build / 'synth' / 'icestick' / 'synth.log'}"
+        f"the whole output is in {build / 'synth' / 'ice40-hx8k' / 'synth.log'}"
     )
     assert list(build.glob("*.bin")) == []
 
@@ -138,7 +138,8 @@ def test_folder_that_cannot_be_written_is_one_line(build: Path) -> None:
     with pytest.raises(SpikeloomError) as caught:
         synth.synth(build)
     assert str(caught.value) == (
-        f"Build '{build}': must be writable, not Not a directory ({build / 'synth' / 'icestick'}); make room or copy it"
+        f"Build '{build}': must be writable, not Not a directory ({build / 'synth' / 'ice40-hx8k'}); "
+        "make room or copy it"
     )
 
 

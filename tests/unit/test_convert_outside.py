@@ -89,7 +89,8 @@ REFUSED = {
     "an array from values": (headed(lambda s, x: F.relu(s.c(x)) * float(np.asarray(x).max())),
                              f"Model 'Net': {DATA} (numpy of a tensor); decide by shapes, or remove it"),
     "assignment": (headed(lambda s, x: (x.__setitem__(0, 0), F.relu(s.c(x)))[1]),
-                   f"Model 'Net': {DATA} (assignment to a part of a tensor); compute the whole of it"),
+                   f"Model 'Net': {DATA} (assignment to a part of a tensor); compute the whole of it, with "
+                   "torch.cat, or ReLU, ReLU6 or Hardtanh(0, a) where values are chosen"),
     "samples one by one": (written(lambda s, x: torch.stack([s.f(s.c(r[None]).mean((2, 3)))[0] for r in x]), c=conv(),
                                    f=linear()),
                            "Model 'Net' (call of getitem): must keep samples apart, not turn (2, 3, 12, 12) into "
