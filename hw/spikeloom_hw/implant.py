@@ -1,7 +1,7 @@
 """Between nextpnr and the packer: a build's parameters take the places of those that its design was placed with.
 
-`python -P -m spikeloom_hw.implant FAMILY` runs in `<build>/synth/<board>`: it keeps what nextpnr wrote as `placed.*`, and
-writes `top.*` anew from it, with the contents of the build's memory files and the identity that the link tells.
+`python -P -m spikeloom_hw.implant FAMILY` runs in `<build>/synth/<board>`: it keeps what nextpnr wrote as `placed.*`,
+and writes `top.*` anew from it, with the contents of the build's memory files and the identity that the link tells.
 """
 
 import argparse
