@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 a check failed, 2 wrong use or input, 130 interrupted. 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import typer
@@ -15,12 +16,13 @@ from . import (
     build_commands,
     check_command,
     demo_command,
+    link_commands,
     network_commands,
     nir_command,
     sweep_command,
     train_command,
 )
-from .output import Answer, reserved_stdout
+from .output import Answer, Service, reserved_stdout
 
 CHECK_FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
@@ -46,7 +48,11 @@ for command, summary in (
     (build_commands.simulate, "the gates against the golden model, bit by bit"),
     (build_commands.synth, "a bitstream, what it uses and how fast it is"),
     (build_commands.replace, "other weights and thresholds in a finished bitstream"),
+    (link_commands.load, "other weights and thresholds into a board that runs"),
+    (link_commands.infer, "a data set through a board at a serial port"),
+    (link_commands.emulate, "a build as a virtual board, for infer"),
     (board_commands.boards, "the boards there are"),
+    (link_commands.ports, "the serial ports there are, and what is plugged in"),
     (board_commands.doctor, "whether every tool is there, and how to mend it"),
     (demo_command.demo, "the whole way on scikit-learn's digits"),
 ):
@@ -81,7 +87,7 @@ def respond(arguments: Sequence[str]) -> int:
             result = typer.main.get_command(app).main(list(arguments), prog_name="spikeloom", standalone_mode=False)
             if not isinstance(result, Answer):
                 return int(result or 0)
-            print(result.text(as_json=as_json), file=stdout, flush=True)
+            _tell(result, stdout, as_json)
         except typer.TyperException as error:
             return _refuse(_usage(error), stdout if as_json else None)
         except BrokenPipeError:
@@ -96,6 +102,16 @@ def respond(arguments: Sequence[str]) -> int:
             print(f"spikeloom: {_one_line(result.failure)}", file=sys.stderr)
             return CHECK_FAILED
         return 0
+
+
+def _tell(answer: Answer, stdout: TextIO, as_json: bool) -> None:
+    """Print an answer, and do the work that it announces."""
+    if not isinstance(answer, Service):
+        print(answer.text(as_json=as_json), file=stdout, flush=True)
+        return
+    with answer.held, suppress(KeyboardInterrupt):
+        print(answer.text(as_json=as_json), file=stdout, flush=True)
+        answer.work()
 
 
 def _spikeloom_error() -> type[Exception]:
