@@ -158,9 +158,9 @@ def load(
     speed = _require_rates(baud, timeout) or BAUD
     target, loads = _target(build, network)
     frames, start = sum(len(item.frames) for item in loads), time.monotonic()
-    with working(f"loading {frames} frames at {port}") as progress:
-        with SerialBoard(port, target, baud=speed, timeout_s=timeout) as board:
-            board.load(loads, lambda done: progress(done, frames))
+    board = SerialBoard(port, target, baud=speed, timeout_s=timeout)
+    with working(f"loading {frames} frames at {port}") as progress, board:
+        board.load(loads, lambda done: progress(done, frames))
     seconds = time.monotonic() - start
     size = sum(len(frame.data) for item in loads for frame in item.frames)
     document = {
