@@ -35,7 +35,7 @@ class BoardTop(Elaboratable):
             platform.add_file(name, (self.folder / name).read_text())
         clock_hz = platform.default_clk_frequency
         m.submodules.serial = serial = serial_core(
-            self.manifest, clock_hz=clock_hz, divisor=divisor_of(clock_hz, self.baud)
+            self.manifest, clock_hz=clock_hz, divisor=divisor_of(clock_hz, self.baud), to_be_told=True
         )
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)

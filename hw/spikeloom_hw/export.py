@@ -15,7 +15,7 @@ _MODULE = re.compile(r"^(?P<kind>module|  cell) \\(?P<path>\w+\.\S+)", re.MULTIL
 _WRITABLE = ("fifo", "bank0", "bank1", "receiver", "sender_encoder", "results")
 _VERILOG_MODULE = re.compile(r"^module \\?(\S+?)\s*\(", re.MULTILINE)
 # All but one attribute have served their end; `keep` would even cost LUTs in synthesis.
-_ATTRIBUTE = re.compile(r"(?:^ *)?\(\* (?!no_rw_check)[^*]*\*\)\s?", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"(?:^ *)?\(\* (?!no_rw_check|ram_style)[^*]*\*\)\s?", re.MULTILINE)
 _READMEM = re.compile(r'\$readmemb\("(?P<file>[^"]+)", (?P<memory>\w+|\\\S+ )\)')
 
 

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from spikeloom.errors import DoesNotFit, SpikeloomError, ToolError, listed
+from spikeloom.parameters import digits_text, placeholder
 
-from . import primitives, toolchain
+from . import implant, primitives, toolchain
 from .board_top import BAUD, BoardTop
 from .boards import DEVICES, Board, find
 from .build import Build
 
 RESULT = "synth.json"
 SCRIPT, NEXTPNR = "build_top.sh", '"$NEXTPNR_ECP5"'  # of Amaranth's platform, and how its line that runs nextpnr begins
+YOSYS, PACKERS = '"$YOSYS"', ('"$ECPPACK"', '"$ICEPACK"')  # and the lines that run the first tool and the last one
+PACK = "pack_top.sh"  # the last part of the script, from the packer on
 REPORT = "report.json"
 LOG = "synth.log"
 SPEAK_SECONDS = 5.0
@@ -212,7 +215,14 @@ def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
         elif name == SCRIPT and crowded(build, board):
             plan = f"python -P -m spikeloom_hw.floorplan top.json {board.device} {seed}"
             text = text.replace(NEXTPNR, f"{plan}\n{NEXTPNR}")
+        if name == SCRIPT and build.parameters:
+            packer = next(line for line in text.splitlines() if line.startswith(PACKERS))
+            text = text.replace(packer, f"{implant.COMMAND} {board.family}\n{packer}")
+            begin, end = text.index(YOSYS), text.index(implant.COMMAND)
+            (folder / PACK).write_text(text[:begin] + text[end:])
         (folder / name).write_text(text)
+    for memory in build.parameters:  # what is placed and routed depends on no parameter
+        (folder / memory.file).write_text(digits_text(placeholder(memory)))
 
 
 def _run(folder: Path, progress: Callable[[str], None] | None) -> None:

@@ -40,6 +40,7 @@ class LinkTrouble(Enum):
     SILENT = "silent"  # nothing answers
     STRANGER = "stranger"  # something answers, and it is no board of Spikeloom
     OTHER_BUILD = "other build"  # a board of Spikeloom, with another network or of another release
+    OTHER_PARAMETERS = "other parameters"  # the right board and build, with other weights than expected
     LOST = "lost"  # the port went away
     UNANSWERED = "unanswered"  # the board is there, and a request is not answered as it should be
 

@@ -43,14 +43,19 @@ def cuts(network: Network) -> list[int]:
 
 
 def place(
-    network: Network, *, lanes: int | None = None, cores: int | None = None, capacity: Capacity | None = None
+    network: Network,
+    *,
+    lanes: int | None = None,
+    cores: int | None = None,
+    capacity: Capacity | None = None,
+    contents: str = "fixed",
 ) -> Program:
     """As `placed`, with cores that understand each other; those with a store use multipliers if the device has enough.
 
     A multiplier takes longer than a shifter, which matters where the potentials are registers; where they are memories
     and whole codes are added it saves most of the lane's logic.
     """
-    program = placed(network, lanes=lanes, cores=cores, capacity=capacity)
+    program = placed(network, lanes=lanes, cores=cores, capacity=capacity, contents=contents)
     program = Program(network, agreed(network, program.cores))
     wanted = sum(core.lanes + OWN_MULTIPLIERS for core in program.cores if core.stored)
     if any(network.sender(item.source).signed for core in program.cores for item in core.stored):
@@ -78,13 +83,19 @@ def agreed(network: Network, cores: Sequence[CorePlan]) -> tuple[CorePlan, ...]:
 
 
 def placed(
-    network: Network, *, lanes: int | None = None, cores: int | None = None, capacity: Capacity | None = None
+    network: Network,
+    *,
+    lanes: int | None = None,
+    cores: int | None = None,
+    capacity: Capacity | None = None,
+    contents: str = "fixed",
 ) -> Program:
     """Cut the list of layers into cores, and choose their lanes, grids and spreads.
 
     With `cores` there are that many; otherwise one a layer, or fewer where trains skip layers or the board is small.
     With `lanes` every core gets that many (no more than it can use). Otherwise the busiest core sets the pace with up
     to `MAX_LANES`, and the others get as few as keep up with it; what does not fit `capacity` runs at a slower pace.
+    `contents` is that of all cores, see `CorePlan`.
 
     Raises
     ------
@@ -101,7 +112,8 @@ def placed(
         fix = "a core begins where a single train crosses"
         raise DoesNotFit(f"Cores: must be 1 to {len(starts)} for network '{network.name}', not {cores}; {fix}")
     skips = len(network.connections) > len(network.populations)
-    planner = _Planner(network, starts, capacity, banked=lanes is not None or cores is not None or skips)
+    banked = lanes is not None or cores is not None or skips
+    planner = _Planner(network, starts, capacity, banked=banked, contents=contents)
     if lanes is not None:
         return planner.with_lanes(lanes, cores)
     if capacity is None:
@@ -122,10 +134,13 @@ class _Planner:
     starts : populations at which a core may begin.
     capacity : what they have to fit, or None.
     banked : cores may be grids of cells.
+    contents : of all cores.
     """
 
-    def __init__(self, network: Network, starts: list[int], capacity: Capacity | None, *, banked: bool) -> None:
-        self.network, self.capacity, self.banked = network, capacity, banked
+    def __init__(
+        self, network: Network, starts: list[int], capacity: Capacity | None, *, banked: bool, contents: str
+    ) -> None:
+        self.network, self.capacity, self.banked, self.contents = network, capacity, banked, contents
         self.ends = [*starts, len(network.populations)]
         self.most = MAX_BANKED_LANES if banked else MAX_LANES
         self._cores: dict[tuple[Segment, int], tuple[CorePlan, float]] = {}
@@ -136,6 +151,7 @@ class _Planner:
         key = segment, lanes
         if key not in self._cores:
             plan = best_core(self.network, *segment, lanes, banked=self.banked)
+            plan = replace(plan, contents=self.contents)
             self._cores[key] = plan, cycles(self.network, plan)
         return self._cores[key]
 

@@ -20,6 +20,8 @@ FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
 SLOTS = 16  # that wait between a bank and the generator
 ICE40_CELLS = 2.1  # cells a LUT: most flip-flops take one alone; memories that are not block RAMs are flip-flops
 ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share cells with the adders before them
+IDENTITY_BLOCKS = 1  # that say which build it is, where its parameters may change
+PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  # kind of memory of what may change
 # of the link to the host, with its UART: cells of an iCE40, LUTs and carries of an ECP5, and block RAMs
 LINK_LUTS, LINK_BLOCKS = {"ice40": 1250, "ecp5": 1400}, 3
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
@@ -52,9 +54,12 @@ def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple
     that all weights of a lane happen to share is still counted.
     """
     rows, taken = sum(weight_rows(network, core).values()), [core.lanes // core.grid[0]] * core.grid[0]
-    if mapped:
+    kind = PARAMETERS[core.contents]
+    if mapped and kind != "block":  # what can be written cannot be dropped
         taken = used_lanes(network, core).sum((1, 2)).tolist()
-    found = [(f"weights{i}", rows, lanes * core.weight_bits, "rom") for i, lanes in enumerate(taken)]
+    found = [
+        (f"weights{i}", core.parameter_depth(rows), lanes * core.weight_bits, kind) for i, lanes in enumerate(taken)
+    ]
     if not core_registers(core):
         cells = core.grid[0] * core.grid[1]
         found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "ram") for i in range(cells)]
@@ -72,7 +77,8 @@ def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple
     words = program_words(network, core)
     if words > LOGIC_WORDS:
         found.append(("program", words, PROGRAM_BITS, "rom"))
-    found += [(name, depth, width, "rom") for name, (depth, width) in table_sizes(network, core, mapped=mapped).items()]
+    for name, (depth, width) in table_sizes(network, core, mapped=mapped).items():
+        found.append((name, depth, width, kind if name == "neurons" else "rom"))
     return tuple(found)
 
 
@@ -159,6 +165,7 @@ def shortages(program: Program, capacity: Capacity) -> list[str]:
     """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
     luts = sum(core_luts(program.network, core, capacity.family) for core in program.cores)
     blocks = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
+    blocks += 0 if program.contents == "fixed" else IDENTITY_BLOCKS
     found = []
     if luts > capacity.lut:
         found.append(f"needs about {luts} of {capacity.lut} LUTs")

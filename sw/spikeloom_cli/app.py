@@ -48,6 +48,8 @@ for command, summary in (
     (build_commands.simulate, "the gates against the golden model, bit by bit"),
     (build_commands.synth, "a bitstream, what it uses and how fast it is"),
     (board_commands.flash, "a bitstream onto its board"),
+    (build_commands.replace, "other weights and thresholds in a finished bitstream"),
+    (link_commands.load, "other weights and thresholds into a board that runs"),
     (link_commands.infer, "a data set through a board at a serial port"),
     (link_commands.emulate, "a build as a virtual board, for infer"),
     (board_commands.boards, "the boards there are"),

@@ -1,4 +1,4 @@
-"""Commands on the hardware side of the integer line: generate, simulate, synth."""
+"""Commands on the hardware side of the integer line: generate, simulate, synth, replace."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +25,12 @@ def generate(
     wrapper: Annotated[
         Wrapper, typer.Option(help="axi adds a module for a SoC: AXI4-Stream in and out, AXI4-Lite registers.")
     ] = Wrapper.STREAMS,
+    replaceable: Annotated[
+        bool, typer.Option("--replaceable", help="Parameters in block RAMs, where `spikeloom replace` puts others.")
+    ] = False,
+    loadable: Annotated[
+        bool, typer.Option("--loadable", help="The same, with a port to load them by while the board runs.")
+    ] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to make, or a build to replace.")
     ] = Path("build"),
@@ -38,7 +44,10 @@ def generate(
     """
     from spikeloom.network import Network
 
-    return generated(Network.load(network), output, board=board, lanes=lanes, cores=cores, wrapper=wrapper)
+    contents = "loadable" if loadable else "replaceable" if replaceable else "fixed"
+    return generated(
+        Network.load(network), output, board=board, lanes=lanes, cores=cores, wrapper=wrapper, contents=contents
+    )
 
 
 def generated(
@@ -49,6 +58,7 @@ def generated(
     lanes: int | None = None,
     cores: int | None = None,
     wrapper: str = "streams",
+    contents: str = "fixed",
 ) -> Answer:
     """The answer of generate, which the demo gives too."""
     from spikeloom.place import place
@@ -58,8 +68,10 @@ def generated(
 
     capacity = None if board == "none" else find(board).capacity()
     with working(f"generating {folder}"):
-        program = place(network, lanes=lanes, cores=cores, capacity=capacity)
-        build = generate_build(network, folder, board=board, lanes=lanes, cores=cores, wrapper=wrapper, program=program)
+        program = place(network, lanes=lanes, cores=cores, capacity=capacity, contents=contents)
+        build = generate_build(
+            network, folder, board=board, lanes=lanes, cores=cores, wrapper=wrapper, contents=contents, program=program
+        )
     manifest, expected = build.manifest, plan(program, capacity)
     sizes = ("name", "populations", "lanes", "grid", "width", "rows", "bits", "generate_width")
     document = {
@@ -209,3 +221,39 @@ def synthesised(folder: Path, *, seed: int = 1) -> Answer:
             "there is no bitstream; try another --seed, or generate with fewer lanes"
         )
     return Answer(asdict(result), (named_rows(f"Synthesised {folder}", rows),), failure)
+
+
+def replace(
+    build: BuildFolder,
+    network: NetworkFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Build to make, or to replace.  [default: BUILD itself]"),
+    ] = None,
+    json: Json = False,
+) -> Answer:
+    """Put the weights and thresholds of another network of the same structure into a finished bitstream.
+
+    The build must be generated with --replaceable or --loadable. Nothing is synthesised, placed or routed; the
+    bitstream is the one that `synth` would make of the other network.
+
+    \b
+    Example:
+      spikeloom replace build new.loom -o other
+    """
+    from dataclasses import asdict
+
+    from spikeloom.network import Network
+    from spikeloom_hw.replacement import replace_parameters
+
+    with working(f"replacing the parameters of {build}") as progress:
+        result = replace_parameters(build, Network.load(network), output, progress=lambda text: progress(what=text))
+    rows = {
+        "build": result.build,
+        "network": result.network,
+        "digest": f"{result.digest[:16]}, before {result.before[:16]}",
+        "bitstream": result.bitstream,
+        "memories": f"{result.memories} with other contents",
+        "seconds": f"{result.seconds:.1f}",
+    }
+    return Answer(asdict(result), (named_rows("Replaced", rows),))

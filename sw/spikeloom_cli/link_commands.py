@@ -1,37 +1,47 @@
-"""Commands that talk to a board: infer, ports; and emulate, the virtual board they can talk to."""
+"""Commands that talk to a board: infer, load, ports; and emulate, the virtual board they can talk to."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import BuildFolder, DataDir, Json, Samples, Source, require_writable
+from .options import BuildFolder, DataDir, Json, NetworkFile, Samples, Source, require_writable
 from .output import Answer, Service, named_rows, percent, working
 
 if TYPE_CHECKING:
     import numpy as np
+    from spikeloom.link import MemoryLoad
     from spikeloom_host import Answers, Target
+
+
+Port = Annotated[
+    str, typer.Option("--port", "-p", metavar="P", help="Serial port of the board, or what `emulate` printed.")
+]
+BoardBuild = Annotated[
+    Path, typer.Option("--build", metavar="DIR", help="The build that the board holds, as `generate` wrote it.")
+]
+Baud = Annotated[int | None, typer.Option(metavar="N", help="Bits a second of the port.  [default: 115200]")]
+Timeout = Annotated[
+    float, typer.Option(metavar="S", help="Seconds without anything new from the board, after which it is an error.")
+]
 
 
 def infer(
     data: Source,
-    port: Annotated[
-        str, typer.Option("--port", "-p", metavar="P", help="Serial port of the board, or what `emulate` printed.")
-    ],
-    build: Annotated[
-        Path, typer.Option(metavar="DIR", help="The build that the board holds, as `generate` wrote it.")
-    ] = Path("build"),
+    port: Port,
+    build: BoardBuild = Path("build"),
+    network: Annotated[
+        Path | None,
+        typer.Option("--network", metavar="FILE", help="What was loaded since.  [default: the build's network]"),
+    ] = None,
     samples: Samples = None,
     check: Annotated[bool, typer.Option(help="Compare every integer with the golden model.")] = True,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="An .npz file for the potentials and classes."),
     ] = None,
-    baud: Annotated[int | None, typer.Option(metavar="N", help="Bits a second of the port.  [default: 115200]")] = None,
-    timeout: Annotated[
-        float,
-        typer.Option(metavar="S", help="Seconds without anything new from the board, after which it is an error."),
-    ] = 2.0,
+    baud: Baud = None,
+    timeout: Timeout = 2.0,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> Answer:
@@ -50,12 +60,13 @@ def infer(
     speed = _require_rates(baud, timeout) or BAUD
     if output is not None:
         require_writable(output, "an .npz file")
-    target = _target(build)
+    target, loads = _target(build, network)
     split = datasets.load(data, "test", data_dir).head(samples)
     target.codes(split.x[:1])  # before anything is sent
     with working(f"running {len(split)} samples at {port}") as progress:
         with SerialBoard(port, target, baud=speed, timeout_s=timeout) as board:
             identity = board.identify()
+            board.require(loads)
             seconds, answers = _timed(board, split.x, progress)
             counts = board.statistics()
         mismatches = None
@@ -108,12 +119,64 @@ def _require_rates(baud: int | None, timeout: float) -> int | None:
     return baud
 
 
-def _target(folder: Path) -> "Target":
+def _target(folder: Path, network: Path | None) -> "tuple[Target, tuple[MemoryLoad, ...]]":
+    """What a board must hold: a build, and what its parameter memories must be loaded with, if they can be."""
+    from spikeloom.link import memory_loads
+    from spikeloom.network import Network
     from spikeloom_host import Target
     from spikeloom_hw.build import Build
 
     found = Build.load(folder)
-    return Target.of(found.network, found.manifest)
+    built = found.network
+    wanted = built if network is None else Network.load(network)
+    writable = network is not None or found.manifest["contents"] == "loadable"
+    return Target.of(wanted, found.manifest), memory_loads(found.manifest, built, wanted) if writable else ()
+
+
+def load(
+    network: NetworkFile,
+    port: Port,
+    build: BoardBuild = Path("build"),
+    baud: Baud = None,
+    timeout: Timeout = 2.0,
+    json: Json = False,
+) -> Answer:
+    """Load the weights and thresholds of a network of the same structure into a board, and read them back.
+
+    The build must be generated with --loadable. They stay until the board is configured again: its bitstream holds the
+    build's own network.
+
+    \b
+    Example:
+      spikeloom load new.loom --port /dev/ttyUSB0 --build build
+      spikeloom infer --port /dev/ttyUSB0 mnist --build build --network new.loom
+    """
+    import time
+
+    from spikeloom_host import BAUD, SerialBoard
+
+    speed = _require_rates(baud, timeout) or BAUD
+    target, loads = _target(build, network)
+    frames, start = sum(len(item.frames) for item in loads), time.monotonic()
+    board = SerialBoard(port, target, baud=speed, timeout_s=timeout)
+    with working(f"loading {frames} frames at {port}") as progress, board:
+        board.load(loads, lambda done: progress(done, frames))
+    seconds = time.monotonic() - start
+    size = sum(len(frame.data) for item in loads for frame in item.frames)
+    document = {
+        "port": port,
+        "digest": target.network.digest,
+        "memories": len(loads),
+        "bytes": size,
+        "seconds": seconds,
+    }
+    rows = {
+        "digest": target.network.digest[:16],
+        "memories": f"{len(loads)}, read back and right",
+        "bytes": f"{size:,}",
+        "seconds": f"{seconds:.1f}",
+    }
+    return Answer(document, (named_rows(f"Loaded {target.network.name} at {port}", rows),))
 
 
 def _timed(board: Any, x: "np.ndarray", progress: Any) -> "tuple[float, Answers]":

@@ -1,15 +1,18 @@
 """A board at a serial port."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 from spikeloom.errors import LinkError, LinkTrouble
 from spikeloom.link import (
     Ack,
+    Checksum,
+    GetChecksum,
     GetStatistics,
     Identity,
     MalformedMessage,
+    MemoryLoad,
     Read,
     Request,
     Reset,
@@ -71,6 +74,29 @@ class SerialBoard(Closing):
                 potentials.append(values)
                 classes.append(indices)
         return self.target.answers(potentials, classes)
+
+    def load(self, loads: Sequence[MemoryLoad], on_frames: OnSamples | None = None) -> None:
+        """Load parameters, see `spikeloom.link.memory_loads`, and see to it that the board holds them.
+
+        A board that loses its power in between is noticed. `on_frames` is told how many frames are there.
+        """
+        self._session.run([[Step(frame, Ack)] for load in loads for frame in load.frames], on_frames)
+        self.require(loads)
+
+    def require(self, loads: Sequence[MemoryLoad]) -> None:
+        """Raise LinkError where the parameter memories of the board hold something else."""
+        found = self._session.run([[Step(GetChecksum(load.memory), Checksum)] for load in loads])
+        wrong = [
+            str(load.memory)
+            for load, (reply,) in zip(loads, found, strict=True)
+            if not isinstance(reply, Checksum) or reply.crc != load.checksum
+        ]
+        if wrong:
+            raise LinkError(
+                LinkTrouble.OTHER_PARAMETERS,
+                f"Board at '{self.path}': must hold the parameters of '{self.target.network.name}', but has others in "
+                f"memory {', '.join(wrong)}; load them with `spikeloom load`, or name what it holds with --network",
+            )
 
     def statistics(self) -> Statistics:
         """What the board counted since its last reset."""

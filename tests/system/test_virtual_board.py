@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 from pty_ends import served
+from random_networks import exchanged
 from spikeloom import Network, golden
 from spikeloom.datasets import load
 from spikeloom.errors import LinkError, LinkTrouble
 from spikeloom_host import GoldenBoard, SerialBoard, Target
-from spikeloom_hw.build import Build
+from spikeloom_hw.build import Build, generate
 from spikeloom_sim.design import Design
 from spikeloom_sim.simulated_board import SimulatedBoard
 
@@ -250,3 +251,34 @@ def test_ports_are_listed(spikeloom: Command, monkeypatch: pytest.MonkeyPatch) -
     assert "/dev/ttyUSB1  0403:6015  ULX3S FPGA" in spikeloom("ports").stdout
     monkeypatch.setattr("spikeloom_host.serial_port.list_ports.comports", list)
     assert spikeloom("ports").stdout == "No serial port is plugged in.\n"
+
+
+@pytest.mark.slow
+def test_parameters_are_loaded_over_the_line_and_infer_knows_which_are_there(
+    build: Path, spikeloom: Command, tmp_path: Path
+) -> None:
+    first = Network.load(build / "network.loom")
+    second = exchanged(first, np.random.default_rng(0))
+    first.save(tmp_path / "first.loom")
+    second.save(tmp_path / "second.loom")
+    folder = generate(first, tmp_path / "loadable", lanes=4, cores=1, contents="loadable").folder
+    with emulated(folder) as (_, told):
+        at = ("--port", told["port"], "--build", folder, *PATIENT)
+
+        def infer(*network: object) -> dict[str, Any]:
+            return dict(spikeloom("infer", "digits", *at, *network, "--samples", 5, "--json").document)
+
+        def load(name: str) -> dict[str, Any]:
+            return dict(spikeloom("load", tmp_path / name, *at, "--json").document)
+
+        assert infer()["mismatches"] == 0
+        assert load("second.loom")["digest"] == second.digest
+        loaded = infer("--network", tmp_path / "second.loom")
+        assert (loaded["digest"], loaded["mismatches"]) == (second.digest, 0)
+        refused = spikeloom("infer", "digits", *at, "--samples", 5)
+        assert refused.code == 2
+        assert f"Board at '{told['port']}': must hold the parameters of '{first.name}', but has others in memory 0" in (
+            refused.stderr
+        )
+        load("first.loom")
+        assert infer()["mismatches"] == 0

@@ -4,6 +4,7 @@ from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 from spikeloom.link import FailureCode, Kind, Statistics
@@ -274,9 +275,10 @@ class Dispatcher(wiring.Component):
         with m.State("SendPayload"):
             m.d.comb += self.o.valid.eq(1)
             told = identity.payload()
+            byte_told = Array(told)[self.place] if self.spec.told is None else self._told(m, self.spec.told)
             with m.Switch(self.kind):
                 with m.Case(Kind.IDENTITY):
-                    m.d.comb += [reply.data.eq(Array(told)[self.place]), reply.last.eq(self.place == len(told) - 1)]
+                    m.d.comb += [reply.data.eq(byte_told), reply.last.eq(self.place == len(told) - 1)]
                 with m.Case(Kind.RESULT):
                     ends = (self.address == results - 1) | (self.place == identity.frame_bytes - 1)
                     m.d.comb += [reply.data.eq(self.result), reply.last.eq(ends)]
@@ -296,3 +298,12 @@ class Dispatcher(wiring.Component):
                 m.next = "FetchReply"
                 with m.If(reply.last):
                     m.next = "Await"
+
+    def _told(self, m: Module, contents: bytes) -> Value:
+        """The byte at `place`, which is read while the reply is fetched."""
+        m.submodules.identity = memory = Memory(
+            shape=BYTE_BITS, depth=len(contents), init=contents, attrs={"ram_style": "block"}
+        )
+        read = memory.read_port()
+        m.d.comb += read.addr.eq(self.place)
+        return read.data

@@ -1,22 +1,25 @@
 """What the link of a build is: its identity, its sizes and its patience, from the plan and from the manifest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import numpy as np
 from amaranth.utils import ceil_log2
 from spikeloom.cost import core_registers
 from spikeloom.errors import DoesNotFit
 from spikeloom.limits import busy_cycles, silent_cycles
 from spikeloom.link import Identity
 from spikeloom.link.frames import TIMEOUT_S
-from spikeloom.program import CorePlan, Program
+from spikeloom.parameters import ParameterMemory, placeholder
+from spikeloom.program import LEAST_DEPTH, CorePlan, Program
 
 FRAME_BYTES = 256  # payload of a frame: what two frames need is a block RAM of an iCE40
 CREDITS = 2
 BYTE_BITS = 8
 LONGEST_WATCHDOG = (1 << 32) - 1
+IDENTITY_NUMBER = 255  # above all memories of a core
 LONGEST_RESULT = 1 << 16  # that READ reaches
 
 
@@ -29,6 +32,8 @@ class LinkSpec:
     identity : Identity, which they tell the host, and whose sizes are theirs.
     code : of the input's train, "plain" or "naf".
     timeout_cycles : silence that ends a frame.
+    told : contents of the block RAM that the identity is told from, where it is put there after the design was placed;
+        None: the identity is part of the gates.
 
     Raises
     ------
@@ -41,6 +46,7 @@ class LinkSpec:
     identity: Identity
     code: str
     timeout_cycles: int
+    told: bytes | None = None
 
     def __post_init__(self) -> None:
         for name in ("frame_bytes", "credits"):
@@ -64,6 +70,15 @@ class LinkSpec:
         clock = round(clock_hz)
         return cls(Identity.of(manifest, clock_hz=clock), manifest["link"]["code"], max(round(clock * TIMEOUT_S), 1))
 
+    @classmethod
+    def to_be_told(cls, manifest: Mapping[str, Any], clock_hz: float) -> "LinkSpec":
+        """The same as a design is placed with: the identity of a build whose parameters may change does so too."""
+        spec = cls.of(manifest, clock_hz)
+        if manifest["contents"] == "fixed":
+            return spec
+        rows = placeholder(identity_memory(spec.identity))
+        return replace(spec, told=np.packbits(rows, axis=1, bitorder="little").tobytes())
+
     @property
     def timesteps(self) -> int:
         """T of the input's train."""
@@ -83,6 +98,19 @@ class LinkSpec:
     def length_bits(self) -> int:
         """Width of the length of a payload."""
         return self.identity.frame_bytes.bit_length()
+
+
+def identity_memory(identity: Identity) -> ParameterMemory:
+    """The block RAM that the identity is told from, a byte a row; it is none of the core's, and cannot be loaded."""
+    depth = max(len(identity.payload()), LEAST_DEPTH)
+    return ParameterMemory(IDENTITY_NUMBER, "identity", depth, BYTE_BITS, (1 << BYTE_BITS) - 1)
+
+
+def identity_rows(identity: Identity) -> np.ndarray:
+    """What it holds, bool [depth, 8]."""
+    told = np.frombuffer(identity.payload(), np.uint8)
+    rows = np.unpackbits(told[:, None], axis=1, bitorder="little").astype(bool)
+    return np.pad(rows, ((0, identity_memory(identity).depth - len(rows)), (0, 0)))
 
 
 def describe_link(program: Program, *, memories: int = 0) -> dict[str, Any]:

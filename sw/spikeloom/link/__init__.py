@@ -4,6 +4,7 @@ from .bodies import Message, Reply, Request, pack, unpack
 from .device import Device, Inference, golden_inference
 from .frames import Framer, Losses, cobs_decode, cobs_encode, frame
 from .identity import Identity
+from .loads import MemoryLoad, memory_loads
 from .messages import (
     Ack,
     Checksum,
@@ -24,7 +25,7 @@ from .messages import (
 
 __all__ = [
     "Ack", "Checksum", "Device", "Failure", "FailureCode", "Framer", "GetChecksum", "GetStatistics", "Identify",
-    "Identity", "Inference", "Kind", "Load", "Losses", "MalformedMessage", "Message", "Read", "Reply", "Request",
-    "Reset", "Result", "Sample", "Statistics", "cobs_decode", "cobs_encode", "frame", "golden_inference", "pack",
-    "unpack",
+    "Identity", "Inference", "Kind", "Load", "Losses", "MalformedMessage", "MemoryLoad", "Message", "Read", "Reply",
+    "Request", "Reset", "Result", "Sample", "Statistics", "cobs_decode", "cobs_encode", "frame", "golden_inference",
+    "memory_loads", "pack", "unpack",
 ]  # fmt: skip
