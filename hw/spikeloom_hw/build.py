@@ -128,7 +128,9 @@ def generate(
     if wrapper not in WRAPPERS:
         raise SpikeloomError(f"Wrapper '{wrapper}': must be one of {', '.join(WRAPPERS)}")
     if wrapper == "axi" and contents == "loadable":
-        raise SpikeloomError("Wrapper 'axi': has no port to load parameters by; use --replaceable, or --wrapper streams")
+        raise SpikeloomError(
+            "Wrapper 'axi': has no port to load parameters by; use --replaceable, or --wrapper streams"
+        )
     capacity = None
     if board != "none":
         capacity = find(board).capacity()
