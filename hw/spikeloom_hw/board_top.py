@@ -16,6 +16,8 @@ from amaranth.lib import io, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .bridge import ByteBridge, ByteFormat, potential_layout
+from .clock import PllClock
+from .pll import Pll
 from .uart import FRAME_BITS, UARTReceiver, UARTTransmitter, divisor_of
 
 BAUD = 115200
@@ -131,22 +133,28 @@ class BoardTop(Elaboratable):
     folder : of the build.
     manifest : its manifest.
     baud : of the UART.
+    pll : makes the clock; the oscillator is the clock where it is None.
     """
 
-    def __init__(self, *, folder: Path, manifest: Mapping[str, Any], baud: int = BAUD) -> None:
+    def __init__(self, *, folder: Path, manifest: Mapping[str, Any], baud: int = BAUD, pll: Pll | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
         self.baud = baud
+        self.pll = pll
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         for name in (self.manifest["verilog"], *self.manifest["memories"]):
             platform.add_file(name, (self.folder / name).read_text())
+        frequency = platform.default_clk_frequency
+        if self.pll is not None:
+            m.submodules.clock = PllClock(pll=self.pll)
+            frequency = float(self.pll.mhz * 1_000_000)
         form = ByteFormat.of(self.manifest)
         m.submodules.serial = serial = SerialCore(
             form=form,
             core=VerilogCore(form=form, module=self.manifest["top"]),
-            divisor=divisor_of(platform.default_clk_frequency, self.baud),
+            divisor=divisor_of(frequency, self.baud),
         )
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)

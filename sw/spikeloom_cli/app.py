@@ -15,9 +15,11 @@ from . import (
     build_commands,
     check_command,
     demo_command,
+    fit_command,
     network_commands,
     nir_command,
     sweep_command,
+    synth_command,
     train_command,
 )
 from .output import Answer, reserved_stdout
@@ -42,9 +44,10 @@ for command, summary in (
     (nir_command.export, "a network as a .nir file, for other frameworks"),
     (network_commands.run, "accuracy and cost of a network, by the golden model"),
     (sweep_command.sweep, "accuracy, cost and energy of a model against time steps"),
+    (fit_command.fit, "whether a network fits a board, and the smallest on which it does"),
     (build_commands.generate, "the core of a network: Verilog, memories, manifest"),
     (build_commands.simulate, "the gates against the golden model, bit by bit"),
-    (build_commands.synth, "a bitstream, what it uses and how fast it is"),
+    (synth_command.synth, "a bitstream, what it uses and how fast it is"),
     (board_commands.boards, "the boards there are"),
     (board_commands.doctor, "whether every tool is there, and how to mend it"),
     (demo_command.demo, "the whole way on scikit-learn's digits"),
