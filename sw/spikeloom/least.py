@@ -8,7 +8,7 @@ from .partition import Chain, Choice, Segment, chains
 from .resources import Capacity, core_blocks, core_luts
 
 # Of one lane the logic is least; several may fill the words of a block RAM better.
-WIDTHS = (1, 2, 4)
+WIDTHS = (1, 4)
 
 
 def least(network: Network, ends: Sequence[int], capacity: Capacity, cores: int | None = None) -> tuple[Chain, bool]:
