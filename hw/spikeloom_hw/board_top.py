@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.build import ResourceError
-from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, ResetInserter, ResetSignal, Signal, Value
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    Elaboratable,
+    Instance,
+    Module,
+    ResetInserter,
+    ResetSignal,
+    Signal,
+    Value,
+)
 from amaranth.lib import io, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -148,6 +158,7 @@ class BoardTop(Elaboratable):
             platform.add_file(name, (self.folder / name).read_text())
         frequency = platform.default_clk_frequency
         if self.pll is not None:
+            m.domains.sync = ClockDomain()
             m.submodules.clock = PllClock(pll=self.pll)
             frequency = float(self.pll.mhz * 1_000_000)
         form = ByteFormat.of(self.manifest)

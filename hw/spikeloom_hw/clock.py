@@ -12,7 +12,7 @@ WAKE_US = 15  # block RAMs of an iCE40 read as zero for some 3 us after configur
 
 
 class PllClock(Elaboratable):
-    """Domain `sync` at the clock of a PLL; in reset until the PLL is locked, and on an iCE40 15 us longer.
+    """Drives domain `sync`, which is its parent's: a PLL's clock; reset until it is locked, on an iCE40 15 us longer.
 
     Parameters
     ----------
@@ -33,7 +33,6 @@ class PllClock(Elaboratable):
             reference = buffer.i
         parameters = {f"p_{name}": value for name, value in self.pll.parameters.items()}
         m.submodules.pll = Instance(self.pll.cell, **parameters, **_ports(self.pll.cell, reference, clock, locked))
-        m.domains.sync = ClockDomain()
         if self.pll.cell == "CC_PLL":
             m.submodules.net = Instance("CC_BUFG", i_I=clock, o_O=ClockSignal())
         else:

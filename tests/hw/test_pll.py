@@ -1,4 +1,4 @@
-"""Clocks of the boards' PLLs: within the limits of the devices, and what the vendors' arithmetic makes of the settings."""
+"""Clocks of the boards' PLLs: within the limits of the devices, and what their settings come to."""
 
 from fractions import Fraction
 
