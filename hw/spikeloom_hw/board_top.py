@@ -156,16 +156,16 @@ class BoardTop(Elaboratable):
         m = Module()
         for name in (self.manifest["verilog"], *self.manifest["memories"]):
             platform.add_file(name, (self.folder / name).read_text())
-        frequency = platform.default_clk_frequency
+        clock_hz = platform.default_clk_frequency
         if self.pll is not None:
             m.domains.sync = ClockDomain()
             m.submodules.clock = PllClock(pll=self.pll)
-            frequency = float(self.pll.mhz * 1_000_000)
+            clock_hz = float(self.pll.mhz * 1_000_000)
         form = ByteFormat.of(self.manifest)
         m.submodules.serial = serial = SerialCore(
             form=form,
             core=VerilogCore(form=form, module=self.manifest["top"]),
-            divisor=divisor_of(frequency, self.baud),
+            divisor=divisor_of(clock_hz, self.baud),
         )
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
