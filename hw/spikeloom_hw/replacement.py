@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from spikeloom.parameters import cores_of
 from spikeloom.program import Program
 from spikeloom.structure import require_structure
 
-from . import toolchain
+from . import flow
 from .blocks import FORMATS
-from .boards import DEVICES, find
+from .boards import find
 from .build import Build, appearing, made, require_free, write
-from .synth import CELLS, LOG, PACK, REPORT, RESULT
-
-PACK_LOG = "pack.log"
+from .implant import pack
+from .stages import Stages
+from .synth import RESULT
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,19 @@ def replace_parameters(
     files, manifest = made(program, build.manifest["board"], command)
     changed = _changed(build, files)
     board = find(build.manifest["board"])
-    family = DEVICES[board.device].family
-    bitstream = f"{network.name}-{board.name}.{CELLS[family][3]}"
+    bitstream = f"{network.name}-{board.name}.{flow.FAMILIES[board.family].suffix}"
     say("write bitstream")
-    place = Path("synth") / board.name
+    routed = Path(result["routed"])
     with appearing(folder) as temporary:
         write(temporary, files, network, manifest)
-        (temporary / place).mkdir(parents=True)
-        for name in (f"placed.{FORMATS[family].suffix}", PACK, REPORT, LOG):
-            shutil.copy(build.folder / place / name, temporary / place / name)
-        toolchain.run("sh", [PACK], cwd=temporary / place, log=build.folder / place / PACK_LOG)
-        shutil.copy(temporary / place / f"top.{CELLS[family][3]}", temporary / bitstream)
-        result |= {"digest": network.digest, "bitstream": str(folder / bitstream), "log": str(folder / place / LOG)}
-        (temporary / place / RESULT).write_text(json.dumps(result, indent=1) + "\n")
+        (temporary / routed).mkdir(parents=True)
+        placed = f"placed.{FORMATS[board.family].suffix}"
+        shutil.copy(build.folder / routed / placed, temporary / routed / placed)
+        packed = pack(Build.load(temporary), board, temporary / routed, result["clock_hz"], Stages(None))
+        shutil.copy(packed, temporary / bitstream)
+        result |= {"digest": network.digest, "build": manifest["link"]["build"], "bitstream": str(folder / bitstream)}
+        result |= {"log": str(folder / routed / "pack.log"), "sha256": sha256(packed.read_bytes()).hexdigest()}
+        (temporary / "synth" / board.name / RESULT).write_text(json.dumps(result, indent=1) + "\n")
     return Replacement(
         build=str(folder),
         network=network.name,
@@ -131,6 +132,11 @@ def _result(build: Build) -> dict[str, Any]:
         raise SpikeloomError(
             f"Build '{build.folder}': {RESULT} cannot be read ({error}); synthesise it again"
         ) from None
+    if (family := find(manifest["board"]).family) not in FORMATS:
+        raise SpikeloomError(
+            f"Build '{build.folder}': family must be one of {', '.join(FORMATS)} for its bitstream to be changed, not "
+            f"{family}; synthesise the other network"
+        )
     if result.get("bitstream") is None or result.get("digest") != manifest["digest"]:
         raise SpikeloomError(f"Build '{build.folder}': must have a bitstream, not none; run `spikeloom synth` first")
     return result

@@ -9,6 +9,7 @@ from .cores import best_core
 from .cost import cycles, phases
 from .errors import DoesNotFit, listed
 from .gates import require_gates
+from .least import least
 from .network import Network
 from .pace import inbox_for, sending
 from .partition import Chain, Choice, Segment, chains, segments_of
@@ -125,6 +126,19 @@ def placed(
     return planner.fastest(cores)
 
 
+def smallest(network: Network, capacity: Capacity, *, cores: int | None = None) -> tuple[Chain, list[str]]:
+    """The smallest chain of cores for a board, and what it lacks there as sentences; within a second for most networks.
+
+    Raises
+    ------
+    NotBuilt
+        The network needs something the gates do not do yet.
+    """
+    require_gates(network)
+    chain, fits = least(network, [0, *cuts(network), len(network.populations)], capacity, cores)
+    return chain, [] if fits else shortages(Program(network, chain.plans), capacity)
+
+
 class _Planner:
     """Programs of a network, with the cores that were found on the way.
 
@@ -145,6 +159,11 @@ class _Planner:
         self.most = MAX_BANKED_LANES if banked else MAX_LANES
         self._cores: dict[tuple[Segment, int], tuple[CorePlan, float]] = {}
         self._choices: dict[tuple[Segment, int], tuple[Choice, ...]] = {}
+
+    @property
+    def _room(self) -> Capacity:
+        assert self.capacity is not None
+        return self.capacity
 
     def core(self, segment: Segment, lanes: int) -> tuple[CorePlan, float]:
         """The best core for some layers with up to so many lanes, and its cycles a sample."""
@@ -236,8 +255,11 @@ class _Planner:
         self._choices.clear()
         slowest = self.at_pace(math.inf, cores, self.capacity)
         if not slowest:
+            small, fits = least(self.network, self.ends, self._room, cores)
+            if fits:
+                return self.program(small.plans)
             how = "even with one lane a core; choose a larger board, a smaller network or fewer weight bits"
-            self.refuse(self.at_pace(math.inf, cores, None), how)
+            self.refuse([small], how)
         best = slowest[0]
         low, high = 1.0, best.cycles
         for _ in range(STEPS):
@@ -265,8 +287,7 @@ class _Planner:
 
     def refuse(self, found: list[Chain], how: str) -> None:
         """Say what is missing for the chain that comes closest."""
-        assert self.capacity is not None
-        room = self.capacity
+        room = self._room
         closest = min(found, key=lambda chain: max(chain.blocks / room.ram_blocks, chain.luts / room.lut))
         missing = listed(shortages(self.program(closest.plans), room))
         raise DoesNotFit(f"Network '{self.network.name}' on '{room.name}': {missing}, {how}")

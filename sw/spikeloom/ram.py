@@ -27,6 +27,7 @@ class Ram:
     byte : bits that a write enable covers; 0: a whole word.
     least : narrowest width, by position, that can be written.
     block : units are block RAMs, and can be read-only.
+    size : block RAMs in a unit, as nextpnr counts them.
     """
 
     cost: float
@@ -35,6 +36,7 @@ class Ram:
     byte: int
     least: int = 0
     block: bool = True
+    size: int = 1
 
 
 FAMILIES = {
@@ -44,6 +46,14 @@ FAMILIES = {
         Ram(4, 4, (4,), 0, block=False),
     ),
     "ice40": (Ram(64, 11, (2, 4, 8), 0), Ram(64, 11, (2, 4, 8, 16), 1)),
+    "gowin": (Ram(128, 14, (1, 2, 4, 9, 18, 36), 9), Ram(4, 4, (4,), 0, block=False)),
+    "gatemate": (
+        Ram(129, 14, (1, 2, 5, 10, 20), 1),
+        Ram(129, 9, (40,), 1),
+        Ram(257, 15, (1, 2, 5, 10, 20, 40), 1, size=2),
+        Ram(257, 9, (80,), 1, size=2),
+        Ram(513, 16, (1, 2, 5), 1, size=4),
+    ),
 }
 
 
@@ -56,7 +66,7 @@ def units(depth: int, width: int, kind: str, family: str) -> tuple[int, int]:
     for ram in FAMILIES[family]:
         if ram.block or kind == "ram":
             cost, count = min(_shapes(ram, depth, width, reads_only=kind.endswith("rom")))
-            found.append((cost, count if ram.block else 0, 0 if ram.block else count))
+            found.append((cost, count * ram.size if ram.block else 0, 0 if ram.block else count))
     return min(found, key=lambda option: option[0])[1:]
 
 

@@ -1,6 +1,7 @@
 """What a core takes of a device: its memories one by one, block RAMs, look-up tables."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .cost import by_name, core_registers, flat
 from .digits import digits
@@ -47,6 +48,7 @@ class Capacity:
     multipliers: int = 0
 
 
+@lru_cache(maxsize=1024)
 def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple[tuple[str, int, int, str], ...]:
     """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`).
 

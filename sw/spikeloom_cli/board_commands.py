@@ -12,18 +12,25 @@ if TYPE_CHECKING:
 
 
 def boards(json: Json = False) -> Answer:
-    """List the boards that `spikeloom generate --board` knows.
+    """List the boards that `spikeloom generate --board` knows; those without a PLL run at their oscillator.
 
     \b
     Example:
       spikeloom boards --json
     """
-    from spikeloom_hw.boards import BOARDS
+    from spikeloom_hw.board_list import BOARDS
 
-    fields = ("name", "family", "device", "package", "speed_grade", "lut", "ram_blocks", "ram_kbit", "clock_mhz")
-    heads = ("board", "family", "device", "package", "grade", "LUTs", "RAM blocks", "RAM kbit", "clock MHz")
-    known = [{field: getattr(board, field) for field in fields} for board in BOARDS.values()]
-    return Answer({"boards": known}, ((heads, *(tuple(str(value) for value in board.values()) for board in known)),))
+    shown = (
+        "name", "family", "device", "package", "speed_grade", "lut", "ram_blocks", "ram_kbit", "clock_mhz", "pll",
+        "serial",
+    )  # fmt: skip
+    heads = (
+        "board", "family", "device", "package", "grade", "LUTs", "RAM blocks", "RAM kbit", "oscillator MHz", "PLL",
+        "serial line",
+    )  # fmt: skip
+    known = [{field: getattr(board, field) for field in (*shown, "source")} for board in BOARDS.values()]
+    table = [tuple(str(board[field] or "-") for field in shown) for board in known]
+    return Answer({"boards": known}, ((heads, *table),))
 
 
 def flash(

@@ -185,44 +185,6 @@ def cycles(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f} cycles"
 
 
-def synth(build: BuildFolder, seed: Seed = 1, json: Json = False) -> Answer:
-    """Synthesise, place and route a build for its board: a bitstream, what it uses, how fast it is.
-
-    \b
-    Example:
-      spikeloom synth build
-    """
-    return synthesised(build, seed=seed)
-
-
-def synthesised(folder: Path, *, seed: int = 1) -> Answer:
-    """The answer of synth, which the demo gives too."""
-    from dataclasses import asdict
-
-    from spikeloom_hw.synth import synth as synth_build
-
-    with working(f"synthesising {folder}") as progress:
-        result = synth_build(folder, seed=seed, progress=lambda text: progress(what=text))
-    rows = {
-        "board": result.board,
-        "LUTs": f"{result.lut:,} of {result.lut_available:,}",
-        "flip-flops": f"{result.ff:,}",
-        "RAM blocks": f"{result.ram} of {result.ram_available}",
-        "multipliers": f"{result.dsp} of {result.dsp_available}",
-        "Fmax": f"{result.fmax_mhz:.1f} MHz, the board's clock is {result.clock_mhz:g} MHz",
-        "bitstream": result.bitstream or "none, timing is not met",
-        "log": result.log,
-        "seconds": f"{result.seconds:.1f}",
-    }
-    failure = None
-    if not result.timing_met:
-        failure = (
-            f"Board '{result.board}': Fmax must be at least {result.clock_mhz:g} MHz, not {result.fmax_mhz:.1f}, so "
-            "there is no bitstream; try another --seed, or generate with fewer lanes"
-        )
-    return Answer(asdict(result), (named_rows(f"Synthesised {folder}", rows),), failure)
-
-
 def replace(
     build: BuildFolder,
     network: NetworkFile,
