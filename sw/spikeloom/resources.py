@@ -23,8 +23,8 @@ ICE40_CELLS = 2.1  # cells a LUT: most flip-flops take one alone; memories that 
 ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share cells with the adders before them
 IDENTITY_BLOCKS = 1  # that say which build it is, where its parameters may change
 PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  # kind of memory of what may change
-# of the link to the host, with its UART: cells of an iCE40, LUTs and carries of an ECP5, and block RAMs
-LINK_LUTS, LINK_BLOCKS = {"ice40": 1250, "ecp5": 1400}, 3
+# of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries; and block RAMs
+LINK_LUTS, LINK_BLOCKS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2500}, 3
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
