@@ -12,7 +12,7 @@ import pytest
 from random_networks import RandomNetwork
 from spikeloom import SpikeloomError, ToolError
 from spikeloom_hw import toolchain
-from spikeloom_hw.boards import BOARDS
+from spikeloom_hw.board_list import BOARDS
 from spikeloom_hw.build import generate
 from spikeloom_hw.flash import flash
 from spikeloom_hw.loaders import IDCODES, LOADERS, OTHERS
