@@ -31,11 +31,11 @@ def test_potentials_and_readouts_that_do_not_fit_are_refused_together() -> None:
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """A build with the wrapper, and a board."""
     network = RandomNetwork(np.random.default_rng(1), (1, 1, 6), 3, "tiny").dense(2).readout(2)
-    return generate(network, tmp_path_factory.mktemp("axi") / "build", board="icestick", lanes=2, wrapper="axi")
+    return generate(network, tmp_path_factory.mktemp("axi") / "build", board="ice40-hx8k", lanes=2, wrapper="axi")
 
 
 def test_wrapper_is_a_file_of_its_own_beside_the_same_core(build: Build, tmp_path: Path) -> None:
-    bare = generate(build.network, tmp_path / "bare", board="icestick", lanes=2)
+    bare = generate(build.network, tmp_path / "bare", board="ice40-hx8k", lanes=2)
 
     def body(folder: Path) -> list[str]:
         return [line for line in (folder / "spikeloom.v").read_text().splitlines() if not line.startswith("//")]
