@@ -60,18 +60,17 @@ class WrapperSpec:
         DoesNotFit
             A potential or the readouts do not fit the streams and registers.
         """
-        link = LinkSpec.of(manifest, clock_hz=0)
-        form = link.identity
+        bits, readouts = manifest["readout"]["potential_bits"], len(manifest["readout"]["outputs"])
         found = []
-        if form.potential_bits > BEAT_BITS:
-            found.append(f"potentials must have at most {BEAT_BITS} bits, not {form.potential_bits}")
-        if len(form.outputs) > MOST_READOUTS:
-            found.append(f"readouts must be at most {MOST_READOUTS}, not {len(form.outputs)}")
+        if bits > BEAT_BITS:
+            found.append(f"potentials must have at most {BEAT_BITS} bits, not {bits}")
+        if readouts > MOST_READOUTS:
+            found.append(f"readouts must be at most {MOST_READOUTS}, not {readouts}")
         if found:
             raise DoesNotFit(f"Wrapper 'axi': {listed(found)}; use --wrapper streams")
         channels, height, width = source.shape
         return cls(
-            link=link,
+            link=LinkSpec.of(manifest, clock_hz=0),
             module=manifest["top"],
             neurons=channels * height * width,
             timesteps=source.timesteps,
