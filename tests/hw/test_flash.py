@@ -23,6 +23,7 @@ WRITTEN = "Open file: DONE\nParse file: DONE\nEnable configuration: DONE\nLoadin
 NO_FTDI = "JTAG init failed with: unable to open ftdi device\n"
 RULE = 'SUBSYSTEM=="usb", ATTRS{idVendor}=="0403", MODE="0660", GROUP="plugdev", TAG+="uaccess"'
 Fake = Callable[..., Path]
+pytestmark = pytest.mark.xdist_group("flash")  # they share a log
 
 
 @pytest.fixture(scope="module")
