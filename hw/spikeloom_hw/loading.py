@@ -140,81 +140,78 @@ class Loader(wiring.Component):
         m = Module()
         access, answer, bus = self.i.payload, self.o.payload, self.o_bus
         memories = self.bus.memories
-        known, refused, fresh = Signal(), Signal(), Signal(init=1)
-        last_row, last_word = Signal.like(bus.row), Signal.like(bus.word)
-        left = Signal(range(max(READ_CYCLES, WORD_BYTES)))  # cycles until a word is there, or bytes of it
-        received = Signal((WORD_BYTES - 1) * 8)
-        place = Signal(len(access.address))  # where the next word goes
-        with m.Switch(bus.memory):
-            for memory in memories:
-                with m.Case(memory.number):
-                    m.d.comb += [last_row.eq(memory.depth - 1), last_word.eq(memory.words - 1)]
-        word, row = place[:ADDRESS_WORD_BITS], place[ADDRESS_WORD_BITS:]
-        ends_row, inside = Signal(), Signal()
+        shifted = Signal(WORD_BYTES * 8)  # bytes of a word, as they come in or go out: lowest first
+        left = Signal(range(max(READ_CYCLES, WORD_BYTES)))  # bytes of a word, or cycles until it is there
+        memory, row, word = (Signal.like(bus[name], name=name) for name in ("memory", "row", "word"))
+        beyond, refused = Signal(), Signal()  # `beyond`: behind the last row, or no memory at all
+        last_row, last_word = Signal.like(row, name="last_row"), Signal.like(word, name="last_word")
+        ends_row, ends, moves = Signal(), Signal(), Signal()
+        with m.Switch(memory):
+            for own in memories:
+                with m.Case(own.number):
+                    m.d.comb += [last_row.eq(own.depth - 1), last_word.eq(own.words - 1)]
         m.d.comb += [
             ends_row.eq(word == last_word),
-            inside.eq(known & (row <= last_row) & (word <= last_word)),
+            ends.eq(ends_row & (row == last_row)),
+            bus.memory.eq(memory),
+            bus.row.eq(row),
+            bus.word.eq(word),
+            bus.data.eq(shifted),
         ]
+        with m.If(moves):
+            m.d.sync += [word.eq(word + 1), beyond.eq(beyond | ends)]
+            with m.If(ends_row):
+                m.d.sync += [word.eq(0), row.eq(row + 1)]
         m.d.sync += bus.write.eq(0)
-        with m.FSM(init="Take"):
-            with m.State("Take"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(self.i.valid & fresh):
-                    m.d.sync += [
-                        known.eq(access.memory < len(memories)),
-                        bus.memory.eq(access.memory),
-                        place.eq(Mux(access.read, 0, access.address)),
-                        fresh.eq(0),
-                        refused.eq(0),
-                        left.eq(WORD_BYTES - 1),
-                    ]
-                with m.If(self.i.valid & access.read):
+        with m.FSM(init="Begin"):
+            with m.State("Begin"), m.If(self.i.valid):
+                rows = access.address[ADDRESS_WORD_BITS:]
+                absent = access.memory >= len(memories)
+                m.d.sync += [
+                    memory.eq(access.memory),
+                    word.eq(access.address),
+                    row.eq(rows),
+                    refused.eq(0),
+                    left.eq(WORD_BYTES - 1),
+                    beyond.eq(absent | access.address[len(word) : ADDRESS_WORD_BITS].any() | rows[len(row) :].any()),
+                ]
+                m.next = "Take"
+                with m.If(access.read):
+                    m.d.comb += self.i.ready.eq(1)
+                    m.d.sync += [row.eq(0), word.eq(0), beyond.eq(absent), refused.eq(absent)]
                     m.next = "Ask"
-                with m.Elif(self.i.valid):
-                    m.d.sync += received.eq(Cat(received[8:], access.data))
-                    whole = ~fresh & (left == 0) if WORD_BYTES > 1 else ~fresh
-                    m.d.sync += left.eq(Mux(fresh, WORD_BYTES - 2, Mux(whole, WORD_BYTES - 1, left - 1)))
-                    with m.If(whole):
-                        m.d.sync += [
-                            bus.data.eq(Cat(received, access.data)),
-                            bus.row.eq(row),
-                            bus.word.eq(word),
-                            bus.write.eq(inside),
-                            refused.eq(refused | ~inside),
-                            place.eq(Mux(ends_row, Cat(word ^ word, row + 1), place + 1)),
-                        ]
+                    with m.If(absent):
+                        m.next = "Tell"
+            with m.State("Take"):
+                m.d.comb += [self.i.ready.eq(1), moves.eq(bus.write)]
+                with m.If(self.i.valid):
+                    m.d.sync += [shifted.eq(Cat(shifted[8:], access.data)), left.eq(left - 1)]
+                    with m.If(left == 0):
+                        outside = beyond | (row > last_row) | (word > last_word)
+                        m.d.sync += [left.eq(WORD_BYTES - 1), bus.write.eq(~outside), refused.eq(refused | outside)]
                     with m.If(access.last):
-                        with m.If(~whole):
+                        with m.If(left != 0):
                             m.d.sync += refused.eq(1)
                         m.next = "Tell"
             with m.State("Tell"):
                 m.d.comb += [self.o.valid.eq(1), answer.last.eq(1), answer.refused.eq(refused)]
-                m.d.sync += fresh.eq(1)
                 with m.If(self.o.ready):
-                    m.next = "Take"
+                    m.next = "Begin"
             with m.State("Ask"):
-                m.d.sync += [bus.row.eq(row), bus.word.eq(word), bus.read.eq(known), left.eq(READ_CYCLES - 1)]
+                m.d.sync += [bus.read.eq(1), left.eq(READ_CYCLES - 1)]
                 m.next = "Wait"
-                with m.If(~known):
-                    m.d.sync += refused.eq(1)
-                    m.next = "Tell"
             with m.State("Wait"):
                 m.d.sync += left.eq(left - 1)
                 with m.If(left == 0):
-                    m.d.sync += [bus.data.eq(self.loaded), left.eq(WORD_BYTES - 1), bus.read.eq(0)]
+                    m.d.sync += [shifted.eq(self.loaded), left.eq(WORD_BYTES - 1), bus.read.eq(0)]
                     m.next = "Send"
             with m.State("Send"):
-                ends = ends_row & (row == last_row)
-                m.d.comb += [
-                    self.o.valid.eq(1),
-                    answer.data.eq(bus.data),
-                    answer.last.eq((left == 0) & ends),
-                ]
+                m.d.comb += [self.o.valid.eq(1), answer.data.eq(shifted), answer.last.eq((left == 0) & ends)]
                 with m.If(self.o.ready):
-                    m.d.sync += [bus.data.eq(bus.data >> 8), left.eq(left - 1)]
+                    m.d.sync += [shifted.eq(shifted >> 8), left.eq(left - 1)]
                     with m.If(left == 0):
-                        m.d.sync += [place.eq(Mux(ends_row, Cat(word ^ word, row + 1), place + 1)), fresh.eq(ends)]
+                        m.d.comb += moves.eq(1)
                         m.next = "Ask"
                         with m.If(ends):
-                            m.next = "Take"
+                            m.next = "Begin"
         return m

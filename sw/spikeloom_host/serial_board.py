@@ -94,8 +94,9 @@ class SerialBoard(Closing):
         if wrong:
             raise LinkError(
                 LinkTrouble.OTHER_PARAMETERS,
-                f"Board at '{self.path}': must hold the parameters of '{self.target.network.name}', but has others in "
-                f"memory {', '.join(wrong)}; load them with `spikeloom load`, or name what it holds with --network",
+                f"Board at '{self.path}': must hold the parameters of '{self.target.network.name}' "
+                f"({self.target.network.digest[:16]}), but has others in memory {', '.join(wrong)}; load "
+                "them with `spikeloom load`, or name what it holds with --network",
             )
 
     def statistics(self) -> Statistics:

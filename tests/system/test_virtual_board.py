@@ -277,8 +277,9 @@ def test_parameters_are_loaded_over_the_line_and_infer_knows_which_are_there(
         assert (loaded["digest"], loaded["mismatches"]) == (second.digest, 0)
         refused = spikeloom("infer", "digits", *at, "--samples", 5)
         assert refused.code == 2
-        assert f"Board at '{told['port']}': must hold the parameters of '{first.name}', but has others in memory 0" in (
-            refused.stderr
-        )
+        assert (
+            f"Board at '{told['port']}': must hold the parameters of '{first.name}' ({first.digest[:16]}), but has "
+            "others in memory 0, 1; load them with `spikeloom load`, or name what it holds with --network\n"
+        ) in refused.stderr
         load("first.loom")
         assert infer()["mismatches"] == 0
