@@ -30,7 +30,7 @@ def implant(build: Build, folder: Path, family: str) -> int:
         Some parameters lie in no block RAM.
     """
     form = FORMATS[family]
-    placed, top = folder / f"placed.{form.suffix}", folder / f"top.{form.suffix}"
+    placed, top = folder / placed_name(family), folder / f"top.{form.suffix}"
     if not placed.exists():
         shutil.copy(top, placed)
     identity = Identity.of(build.manifest, clock_hz=round(find_board(build.manifest["board"]).clock_mhz * 1e6))
@@ -41,6 +41,11 @@ def implant(build: Build, folder: Path, family: str) -> int:
     contents = implanted(blocks, sites, [*parameters(build), identity_rows(identity)])
     top.write_text(form.write(text, contents))
     return len(contents)
+
+
+def placed_name(family: str) -> str:
+    """File that keeps what nextpnr wrote."""
+    return f"placed.{FORMATS[family].suffix}"
 
 
 def parameters(build: Build) -> list[np.ndarray]:

@@ -18,7 +18,8 @@ from . import toolchain
 from .blocks import FORMATS
 from .boards import DEVICES, find
 from .build import Build, appearing, made, require_free, write
-from .synth import CELLS, LOG, PACK, REPORT, RESULT
+from .implant import placed_name
+from .synth import CELLS, LOG, PACK, REPORT, RESULT, write_plan
 
 PACK_LOG = "pack.log"
 
@@ -81,6 +82,8 @@ def replace_parameters(
     folder = build.folder if folder is None else Path(folder)
     require_free(folder)
     result = _result(build)
+    board = find(build.manifest["board"])
+    family = DEVICES[board.device].family
     built = build.network
     build.require_unaltered()
     require_structure(network, built, cores_of(build.manifest, built))
@@ -89,15 +92,15 @@ def replace_parameters(
     command = f"spikeloom replace {build.folder.name} {network.name}.loom"
     files, manifest = made(program, build.manifest["board"], command)
     changed = _changed(build, files)
-    board = find(build.manifest["board"])
-    family = DEVICES[board.device].family
     bitstream = f"{network.name}-{board.name}.{CELLS[family][3]}"
     say("write bitstream")
     place = Path("synth") / board.name
     with appearing(folder) as temporary:
         write(temporary, files, network, manifest)
         (temporary / place).mkdir(parents=True)
-        for name in (f"placed.{FORMATS[family].suffix}", PACK, REPORT, LOG):
+        # scripts are written anew: nothing that came with a build is run
+        write_plan(Build(temporary, manifest), board, temporary / place, result["seed"])
+        for name in (placed_name(family), REPORT, LOG):
             shutil.copy(build.folder / place / name, temporary / place / name)
         toolchain.run("sh", [PACK], cwd=temporary / place, log=build.folder / place / PACK_LOG)
         shutil.copy(temporary / place / f"top.{CELLS[family][3]}", temporary / bitstream)
@@ -122,7 +125,8 @@ def _result(build: Build) -> dict[str, Any]:
             f"Build '{build.folder}': must be generated with --replaceable or --loadable, else its parameters are "
             "part of the gates; generate and synthesise it again"
         )
-    path = build.folder / "synth" / manifest["board"] / RESULT
+    folder = build.folder / "synth" / manifest["board"]
+    path = folder / RESULT
     try:
         result = dict(json.loads(path.read_text()))
     except FileNotFoundError:
@@ -131,7 +135,9 @@ def _result(build: Build) -> dict[str, Any]:
         raise SpikeloomError(
             f"Build '{build.folder}': {RESULT} cannot be read ({error}); synthesise it again"
         ) from None
-    if result.get("bitstream") is None or result.get("digest") != manifest["digest"]:
+    finished = result.get("bitstream") is not None and result.get("digest") == manifest["digest"]
+    finished = finished and isinstance(result.get("seed"), int)
+    if not finished or not any((folder / placed_name(family)).is_file() for family in FORMATS):
         raise SpikeloomError(f"Build '{build.folder}': must have a bitstream, not none; run `spikeloom synth` first")
     return result
 

@@ -129,7 +129,7 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
         bitstream.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _write_plan(build, board, folder, seed)
+        write_plan(build, board, folder, seed)
         _run(folder, progress)
         report = json.loads((folder / REPORT).read_text())
         result = _result(board, report, log.read_text(errors="replace"))
@@ -170,6 +170,7 @@ def block_rams(build_dir: str | Path) -> int:
         folder = Path(name)
         for file in (source, *build.manifest["memories"]):
             shutil.copy(build.folder / file, folder / file)
+        _hold_places(build, folder)
         (folder / "memories.ys").write_text("\n".join(script) + "\n")
         toolchain.run("yosys", ["-q", "memories.ys"], cwd=folder, log=folder / "yosys.log")
         cells = json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
@@ -181,7 +182,7 @@ def crowded(build: Build, board: Board) -> bool:
     return board.family == "ecp5" and build.manifest["ram_blocks"] > CROWDED * board.ram_blocks
 
 
-def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
+def write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
     """Write the files and the script that Amaranth's platform makes of the top."""
     verilog = (build.folder / build.manifest["verilog"]).read_text()
     mapped = primitives.passes(build.manifest, verilog) if board.family == "ecp5" else []
@@ -207,7 +208,12 @@ def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
             begin, end = text.index(YOSYS), text.index(implant.COMMAND)
             (folder / PACK).write_text(text[:begin] + text[end:])
         (folder / name).write_text(text)
-    for memory in build.parameters:  # what is placed and routed depends on no parameter
+    _hold_places(build, folder)
+
+
+def _hold_places(build: Build, folder: Path) -> None:
+    """Write other contents of the memories whose contents may change: what is made of a design depends on none."""
+    for memory in build.parameters:
         (folder / memory.file).write_text(digits_text(placeholder(memory)))
 
 
