@@ -14,6 +14,8 @@ from .layouts import access_layout, answer_layout, event_layout
 from .loading import LoadBus, Loader, any_of
 from .spec import CoreSpec
 
+MOST_MEMORIES = 255  # that can be loaded: their number is a byte, and there is one more for the identity
+
 
 def core_specs(program: Program) -> tuple[CoreSpec, ...]:
     """Specifications of the cores of a program, in the order of the chain.
@@ -21,11 +23,16 @@ def core_specs(program: Program) -> tuple[CoreSpec, ...]:
     Raises
     ------
     DoesNotFit
-        A core cannot store what the one before it sends.
+        A core cannot store what the one before it sends, or there are more memories to load than have numbers.
     """
     network, specs = program.network, []
     memories = parameter_memories(network, program.cores) if program.contents == "loadable" else ()
     bus, memory = LoadBus(memories) if memories else None, 0
+    if len(memories) > MOST_MEMORIES:
+        raise DoesNotFit(
+            f"Network '{network.name}': must have at most {MOST_MEMORIES} memories that can be loaded, not "
+            f"{len(memories)}; use fewer cores"
+        )
     for position, plan in enumerate(program.cores):
         stores = any(item.source == plan.source for item in plan.stored)
         incoming = network.incoming(plan.layers[0].population)
