@@ -86,7 +86,7 @@ class Lanes(wiring.Component):
         layout = row_layout(plan.weight_bits, width)
         name = "weights" if plan.grid[0] == 1 else f"weights{line}"
         image = rom_image(rows[:, line * width : (line + 1) * width])
-        spread = None if plan.grid == (1, 1) else Signal.like(address, name=f"{SPREAD}weight_{line}")
+        spread = "" if plan.grid == (1, 1) else f"{SPREAD}weight_{line}"
         if bus := self.spec.bus:
             own = bus.memories[self.spec.memory + line]
             init = [layout.const(row).as_value().value for row in image]
@@ -101,9 +101,11 @@ class Lanes(wiring.Component):
         )
         m.submodules[name] = memory
         read = memory.read_port()
-        if spread is not None:
-            m.d.sync += spread.eq(address)
-        m.d.comb += read.addr.eq(address if spread is None else spread)
+        if spread:
+            held = Signal.like(address, name=spread)
+            m.d.sync += held.eq(address)
+            address = held
+        m.d.comb += read.addr.eq(address)
         return [read.data[lane] for lane in range(width)]
 
     def _shift(self, m: Module, weights: list[Value]) -> list[Value]:

@@ -67,7 +67,7 @@ def loadable_memory(
     init: Sequence[int],
     address: Value,
     enable: Value | None = None,
-    spread: Signal | None = None,
+    spread: str = "",
 ) -> tuple[Value, Value]:
     """A parameter memory with a write port, a word at a time, and a way to read it back through its read port.
 
@@ -78,7 +78,7 @@ def loadable_memory(
     bus : of `LoadBus.layout`.
     init : rows.
     address, enable : what the core reads; held while the bus reads.
-    spread : a register that the address passes first, or None.
+    spread : name of a register that the address passes first; "": there is none.
 
     Returns
     -------
@@ -90,9 +90,10 @@ def loadable_memory(
     chosen, word = Signal(name=f"{name}_chosen"), Signal(WORD_BITS, name=f"{name}_word")
     reads = chosen & bus.read
     wanted = Mux(reads, bus.row, address)
-    if spread is not None:
-        m.d.sync += spread.eq(wanted)
-        wanted = spread
+    if spread:
+        held = Signal(range(own.depth), name=spread)
+        m.d.sync += held.eq(wanted)
+        wanted = held
     m.d.comb += [
         chosen.eq(bus.memory == own.number),
         read.addr.eq(wanted),
@@ -108,7 +109,7 @@ def loadable_memory(
 
 
 class Loader(wiring.Component):
-    """Between a host's bytes and the bus: a write a word of five bytes, sixteen cycles a word read back.
+    """Between a host's bytes and the bus: a byte a cycle, twelve cycles a word of five bytes that is read back.
 
     A LOAD begins at an address, word of the row in its lowest byte and row above, and goes on with the words and rows
     behind it. What it holds beyond the memory, or of a word that is not whole, is refused and not written.
