@@ -5,7 +5,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from random_networks import RandomNetwork
 
 from .conftest import Command
 
@@ -16,6 +18,7 @@ NAMES = (
     "export",
     "run",
     "sweep",
+    "fit",
     "generate",
     "simulate",
     "synth",
@@ -99,6 +102,35 @@ def test_boards_lists_what_their_devices_hold(spikeloom: Command) -> None:
     assert boards["ulx3s-85f"]["lut"] == 83640
     assert boards["ulx3s-85f"]["ram_kbit"] == 3744
     assert "ulx3s-85f" in spikeloom("boards").stdout
+    assert len(boards) >= 12
+    assert {board["family"] for board in boards.values()} == {"ecp5", "ice40", "gowin", "gatemate"}
+    assert (boards["tang-nano-9k"]["ram_kbit"], boards["tang-nano-9k"]["pll"]) == (468, "rPLL")
+    assert all(board["source"] for board in boards.values())
+
+
+def test_fit_tells_every_reason_and_the_smallest_board(spikeloom: Command, tmp_path: Path) -> None:
+    network = RandomNetwork(np.random.default_rng(0), (2, 12, 12), 4, "wide").dense(200).readout(10)
+    network.save(tmp_path / "wide.loom")
+    outcome = spikeloom("fit", tmp_path / "wide.loom", "--board", "icestick", "--json")
+    assert outcome.code == 1
+    (found,) = outcome.document["boards"]
+    assert not found["fits"]
+    assert len(found["reasons"]) == 2
+    least = outcome.document["smallest"]
+    assert outcome.stderr.strip().endswith(
+        f"spikeloom: Network 'wide' on 'icestick': {'; '.join(found['reasons'])}; "
+        f"the smallest board on which it does is {least}"
+    )
+    fits = spikeloom("fit", tmp_path / "wide.loom", "--board", least)
+    assert (fits.code, "smallest board" in fits.stdout) == (0, True)
+    assert spikeloom("fit", tmp_path / "wide.loom").code == 0
+
+
+def test_fit_for_a_board_that_there_is_not_is_refused(spikeloom: Command, tmp_path: Path) -> None:
+    RandomNetwork(np.random.default_rng(0), (1, 1, 4), 2, "tiny").readout(2).save(tmp_path / "tiny.loom")
+    outcome = spikeloom("fit", tmp_path / "tiny.loom", "--board", "basys3")
+    assert outcome.code == 2
+    assert outcome.stderr == "spikeloom: Board 'basys3': must be one that `spikeloom boards` lists, not this\n"
 
 
 def test_doctor_finds_every_tool_of_this_environment(spikeloom: Command) -> None:
