@@ -31,7 +31,7 @@ class PixelEncoder(wiring.Component):
     timesteps : T, 1..16.
     code : "plain", T bits, most significant first, or "naf", their minimal-weight code of T+1 digits.
     pixels : in a word.
-    depth : words with spikes that the queue holds, at least 4; or 0: no queue, words wait at `i`.
+    depth : words with spikes that the queue holds, at least 4; or 0: no queue, and two cycles more a word with spikes.
     bits : of a pixel.
     signed : pixels have a sign; with code "plain" only.
 
@@ -121,13 +121,13 @@ class PixelEncoder(wiring.Component):
         ]
 
     def _direct(self, m: Module, coded: Signal, expander: Expander) -> None:
-        """Words go to the expander as they come."""
-        counts = (coded.spikes != 0) | coded.last
-        m.d.comb += [
-            self.i.ready.eq(expander.i.ready | ~counts),
-            expander.i.payload.eq(coded),
-            expander.i.valid.eq(self.i.valid & counts),
-        ]
+        """One word with spikes waits."""
+        held, word = Signal(), Signal(coded.shape())
+        m.d.comb += [self.i.ready.eq(~held), expander.i.payload.eq(word), expander.i.valid.eq(held)]
+        with m.If(held & expander.i.ready):
+            m.d.sync += held.eq(0)
+        with m.If(self.i.valid & ~held):
+            m.d.sync += [word.eq(coded), held.eq((coded.spikes != 0) | coded.last)]
 
     def _trains(self) -> tuple[Cat, Cat]:
         """(spikes, signs) of the pixels at `i`: bit t*pixels + n is pixel n's at time step t."""

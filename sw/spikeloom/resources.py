@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from .cost import by_name, core_registers, flat
 from .digits import digits
-from .geometry import Diagonal
+from .geometry import Diagonal, even_bits
 from .levels import core_visits, integrates, kept_words
 from .lookups import table_sizes
 from .network import Network, Population
@@ -81,8 +81,9 @@ def decoder(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str]
     channels, height, width = network.inputs[0].shape
     if flat(network, core) or not (height & (height - 1) or width & (width - 1)):
         return ()
-    bits = sum((extent - 1).bit_length() for extent in (channels, height, width))
-    return (("coordinates", channels * height * width, bits, "rom"),)
+    below = even_bits(width)
+    bits = sum((extent - 1).bit_length() for extent in (channels, height, width)) - below
+    return (("coordinates", channels * height * width >> below, bits, "rom"),)
 
 
 def program_words(network: Network, core: CorePlan) -> int:

@@ -29,12 +29,12 @@ IDENTITY = Identity(
     outputs=(3, 2),
     memories=0,
     clock_hz=12_000_000,
-    watchdog_cycles=500,
+    watchdog_cycles=512,
 )
 SHELF_BYTES = 10
 
 
-def spec_of(*, code: str = "plain", timeout_cycles: int = 2000, **changes: object) -> LinkSpec:
+def spec_of(*, code: str = "plain", timeout_cycles: int = 2048, **changes: object) -> LinkSpec:
     """A small link, with some changes."""
     return LinkSpec(replace(IDENTITY, **changes), code, timeout_cycles)
 

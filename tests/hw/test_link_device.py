@@ -91,7 +91,7 @@ def test_core_that_hangs_is_reset_by_the_watchdog_wherever_it_hangs() -> None:
 
 
 def test_identify_ends_a_sample_in_the_core_and_frames_that_wait() -> None:
-    bench, rng = Bench(spec_of(watchdog_cycles=100_000)), random.Random(3)
+    bench, rng = Bench(spec_of(watchdog_cycles=1 << 17)), random.Random(3)
 
     async def talk(ctx: SimulatorContext) -> None:
         await bench.open(ctx, 9)
@@ -108,7 +108,7 @@ def test_identify_ends_a_sample_in_the_core_and_frames_that_wait() -> None:
 
 
 def test_frame_beyond_the_credit_is_dropped_and_the_others_are_answered() -> None:
-    bench, rng = Bench(spec_of(watchdog_cycles=100_000)), random.Random(4)
+    bench, rng = Bench(spec_of(watchdog_cycles=1 << 17)), random.Random(4)
 
     async def talk(ctx: SimulatorContext) -> None:
         await bench.open(ctx, 9)
@@ -152,7 +152,7 @@ def test_memories_are_loaded_and_read_back() -> None:
 
 def duel(cases: int, seed: int) -> None:
     """Some hostile cases, each with a good frame behind it."""
-    bench, rng = Bench(spec_of(neurons=40, timeout_cycles=300), stalls=0.1, seed=seed), random.Random(seed)
+    bench, rng = Bench(spec_of(neurons=40, timeout_cycles=256), stalls=0.1, seed=seed), random.Random(seed)
     attacker = Attacker(rng, bench.spec.identity, [sample(bench, rng) for _ in range(5)])
     fight = Duel(attacker, bench.twin, lambda case, wanted: b"")
 

@@ -32,7 +32,7 @@ from spikeloom_sim.hostile import HOSTILE, Attacker, Case
 from spikeloom_sim.serial_line import SerialLine
 
 DIVISOR = 4
-TIMEOUT_CYCLES = 4000  # rather than 50 ms, so that silence costs no minutes
+TIMEOUT_CYCLES = 4096  # rather than 50 ms, so that silence costs no minutes
 PATIENCE = 20_000  # cycles after which an answer will not come
 SEED = int(os.environ.get("SPIKELOOM_SEED", "0"))
 

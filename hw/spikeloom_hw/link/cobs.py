@@ -16,6 +16,9 @@ def decoded_layout() -> data.StructLayout:
     return data.StructLayout({"data": BYTE_BITS, "end": 1, "whole": 1})
 
 
+LEAST_ROOM = 4
+
+
 class COBSDecoder(wiring.Component):
     """Takes coded bytes and gives the bytes of frames.
 
@@ -74,7 +77,7 @@ class COBSEncoder(wiring.Component):
 
     Parameters
     ----------
-    depth : bytes of the memory, a power of two; more than a coded frame has, or its bytes would wait forever.
+    depth : bytes of the memory, a power of two; six more than a coded frame has, or its bytes would wait forever.
 
     Members
     -------
@@ -85,8 +88,8 @@ class COBSEncoder(wiring.Component):
     """
 
     def __init__(self, *, depth: int) -> None:
-        if depth < 4 or depth & (depth - 1):
-            raise ValueError(f"COBS encoder: depth must be a power of two of at least 4, not {depth!r}")
+        if depth < 2 * LEAST_ROOM or depth & (depth - 1):
+            raise ValueError(f"COBS encoder: depth must be a power of two of at least {2 * LEAST_ROOM}, not {depth!r}")
         self.depth = depth
         super().__init__(
             {
@@ -106,7 +109,9 @@ class COBSEncoder(wiring.Component):
         group = Signal(BYTE_BITS)  # bytes of the group
         first = Signal.like(finished)  # byte that is read
         room = Signal()
-        m.d.comb += [room.eq(place + 1 != first), write.addr.eq(place)]
+        m.d.comb += write.addr.eq(place)
+        # a register, for the clock's sake: what is written meanwhile still has room
+        m.d.sync += room.eq((first - place)[: len(place)] >= LEAST_ROOM)
         with m.FSM(init="Take"):
             with m.State("Take"):
                 full = group == GROUP_BYTES

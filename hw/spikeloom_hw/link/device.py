@@ -36,7 +36,7 @@ class LinkDevice(wiring.Component):
     """A core's end of the link, the gates of `spikeloom.link.Device`.
 
     Frames are taken while others are obeyed and answered, one at a time. A byte from the line in nine cycles, a byte of
-    a sample in two cycles and those of its events, a byte to the line in eleven cycles; so that a serial line of four
+    a sample in four cycles and those of its events, a byte to the line in twelve cycles; so that a serial line of four
     cycles a bit, 40 a byte, is kept busy both ways. `i` never stalls for longer than that.
 
     Parameters
@@ -101,7 +101,7 @@ class LinkDevice(wiring.Component):
             sender.drop.eq(receiver.identify),
             clear.eq(talk.clear),
             core.clear.eq(talk.clear),
-            talk.left.eq(feeder.left),
+            talk.sent.eq(feeder.sent),
             results.collect.eq(talk.collect),
             results.address.eq(talk.address),
             talk.done.eq(results.done),

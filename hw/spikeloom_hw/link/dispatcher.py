@@ -5,7 +5,7 @@ from typing import Any
 from amaranth.hdl import Array, Cat, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 from spikeloom.link import FailureCode, Kind, Statistics
 from spikeloom.link.bodies import VERSION
 from spikeloom.link.messages import LOAD_BYTES, READ_BYTES
@@ -20,8 +20,8 @@ KIND_BITS = BYTE_BITS // 2
 class Dispatcher(wiring.Component):
     """Takes requests, feeds samples to the core, collects its results, and writes the replies.
 
-    One request at a time. A byte of a sample takes two cycles and what the core stalls, one of a reply two cycles and
-    what the sender stalls. `identify` ends whatever is under way: the reply to it is the next one.
+    One request at a time. A byte of a sample takes three cycles and what the core stalls, one of a reply three
+    and what the sender stalls. `identify` ends whatever is under way: the reply to it is the next one.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Dispatcher(wiring.Component):
     i, position, byte, identify, sequence : the other side of those of `FrameReceiver`.
     o : Out(stream), bytes of replies, `last` marks the last of each.
     o_sample : Out(stream), bytes of samples.
-    left : In, bytes of the sample that are still to come.
+    sent : In, bytes of the sample that have come.
     collect, done : Out(1), In(1), the other side of those of `ResultStore`.
     address, result : Out, In(8), of a byte of the result, and the byte, one cycle later.
     index, count : Out, In(8), of a byte of the statistics, and the byte.
@@ -56,7 +56,7 @@ class Dispatcher(wiring.Component):
                 "sequence": In(BYTE_BITS),
                 "o": Out(stream.Signature(data.StructLayout({"data": BYTE_BITS, "last": 1}))),
                 "o_sample": Out(stream.Signature(BYTE_BITS)),
-                "left": In(range(identity.sample_bytes + 1)),
+                "sent": In(range(identity.sample_bytes)),
                 "collect": Out(1),
                 "done": In(1),
                 "address": Out(ceil_log2(identity.result_bytes)),
@@ -95,9 +95,13 @@ class Dispatcher(wiring.Component):
         self.kind, self.code = Signal(KIND_BITS), Signal(KIND_BITS)  # of the reply
         self.place = Signal(self.spec.length_bits)  # in the payload of request or reply
         self.held, self.final, self.known_result = Signal(), Signal(), Signal()
+        self.sent_then = Signal(range(self.spec.identity.sample_bytes + self.spec.identity.frame_bytes + 1))
+        m.d.sync += self.sent_then.eq(self.sent + self.i.payload.length)  # behind the request that waits
         self.offset = Signal(READ_BYTES * BYTE_BITS)  # that READ asks for
-        m.d.comb += [self.position.eq(self.place), self.index.eq(self.place), self.o_sample.payload.eq(self.byte)]
-        m.d.comb += self.o_access.payload.data.eq(self.byte)
+        self.fetched, self.loaded = Signal(BYTE_BITS), Signal(self.o.payload.shape())
+        m.d.comb += [self.position.eq(self.place), self.index.eq(self.place), self.o_sample.payload.eq(self.fetched)]
+        m.d.comb += self.o_access.payload.data.eq(self.fetched)
+        m.d.sync += self.i.ready.eq(0)  # for one cycle where a reply begins
         expired = self._watch(m)
         with m.FSM(init="Await"):
             with m.State("Await"):
@@ -108,8 +112,13 @@ class Dispatcher(wiring.Component):
                 with m.Elif(self.i.valid):
                     m.d.comb += self.take.eq(1)
                     m.d.sync += self.held.eq(1)
-                    self._judge(m)
+                    m.next = "Judge"
+            with m.State("Judge"):
+                self._judge(m)
             with m.State("Fetch"):
+                m.next = "Load"
+            with m.State("Load"):
+                m.d.sync += self.fetched.eq(self.byte)
                 m.next = "Take"
             with m.State("Take"):
                 self._take_byte(m)
@@ -137,10 +146,11 @@ class Dispatcher(wiring.Component):
     def _watch(self, m: Module) -> Signal:
         """The watchdog: high when something was waited for too long."""
         self.waiting, expired = Signal(), Signal()
-        limit = self.spec.identity.watchdog_cycles
-        left = Signal(range(limit + 1), init=limit)
-        m.d.comb += expired.eq(self.waiting & (left == 0))
-        m.d.sync += left.eq(Mux(self.waiting & ~self.moves, left - 1, limit))
+        cycles = Signal(exact_log2(self.spec.identity.watchdog_cycles) + 1)
+        m.d.comb += expired.eq(self.waiting & cycles[-1])
+        m.d.sync += cycles.eq(cycles + 1)
+        with m.If(~self.waiting | self.moves):
+            m.d.sync += cycles.eq(0)
         return expired
 
     def _answer(self, m: Module, kind: Kind) -> None:
@@ -169,7 +179,7 @@ class Dispatcher(wiring.Component):
     def _judge(self, m: Module) -> None:
         """What becomes of a request."""
         request, memories = self.i.payload, self.spec.identity.memories
-        begun = self.left != self.spec.identity.sample_bytes
+        begun = self.sent != 0
         refused = Signal()
         for condition, code in reversed(self.refusals()):  # the first one counts
             with m.If(condition):
@@ -191,9 +201,9 @@ class Dispatcher(wiring.Component):
                     with m.Else():
                         self._fail(m, FailureCode.LENGTH)
                 with m.Case(Kind.SAMPLE):
-                    fine = (request.length != 0) & (request.length <= self.left)
+                    fine = (request.length != 0) & (self.sent_then <= self.spec.identity.sample_bytes)
                     m.d.comb += self.begin.eq(fine & ~begun)
-                    m.d.sync += self.final.eq(request.length == self.left)
+                    m.d.sync += self.final.eq(self.sent_then == self.spec.identity.sample_bytes)
                     self._fetch(m, fine)
                 with m.Case(Kind.READ):
                     self._fetch(m, request.length == READ_BYTES)
@@ -232,7 +242,7 @@ class Dispatcher(wiring.Component):
             taken.eq(Mux(sample, self.o_sample.ready, read | self.o_access.ready)),
         ]
         with m.If(taken):
-            m.d.sync += [self.place.eq(self.place + 1), self.offset.eq(Cat(self.offset, self.byte)[BYTE_BITS:])]
+            m.d.sync += [self.place.eq(self.place + 1), self.offset.eq(Cat(self.offset, self.fetched)[BYTE_BITS:])]
             with m.If(~last):
                 m.next = "Fetch"
             with m.Elif(read):
@@ -247,11 +257,10 @@ class Dispatcher(wiring.Component):
 
     def _send(self, m: Module) -> None:
         """The reply."""
-        identity, reply = self.spec.identity, self.o.payload
-        results = identity.result_bytes
+        reply = self.o.payload
         with m.State("Look"):  # where in the result READ wants to begin
             m.d.sync += self.address.eq(self.offset)
-            with m.If(self.offset >= results):
+            with m.If(self.offset >= self.spec.identity.result_bytes):
                 self._fail(m, FailureCode.LENGTH)
             with m.Elif(~self.known_result):
                 self._fail(m, FailureCode.NO_RESULT)
@@ -260,8 +269,7 @@ class Dispatcher(wiring.Component):
         with m.State("SendKind"):
             m.d.comb += [self.o.valid.eq(1), reply.data.eq(self.kind | VERSION << KIND_BITS)]
             with m.If(self.o.ready):
-                m.d.comb += self.i.ready.eq(self.held)
-                m.d.sync += self.held.eq(0)
+                m.d.sync += [self.i.ready.eq(self.held), self.held.eq(0)]
                 m.next = "SendSequence"
         with m.State("SendSequence"):
             m.d.comb += [self.o.valid.eq(1), reply.data.eq(self.asked), reply.last.eq(self.kind == Kind.ACK)]
@@ -270,29 +278,33 @@ class Dispatcher(wiring.Component):
                 with m.If(reply.last):
                     m.next = "Await"
         with m.State("FetchReply"):
+            m.next = "LoadReply"
+        with m.State("LoadReply"):
+            self._load_reply(m)
             m.next = "SendPayload"
         with m.State("SendPayload"):
-            m.d.comb += self.o.valid.eq(1)
-            told = identity.payload()
-            with m.Switch(self.kind):
-                with m.Case(Kind.IDENTITY):
-                    m.d.comb += [reply.data.eq(Array(told)[self.place]), reply.last.eq(self.place == len(told) - 1)]
-                with m.Case(Kind.RESULT):
-                    ends = (self.address == results - 1) | (self.place == identity.frame_bytes - 1)
-                    m.d.comb += [reply.data.eq(self.result), reply.last.eq(ends)]
-                with m.Case(Kind.COUNTS):
-                    m.d.comb += [reply.data.eq(self.count), reply.last.eq(self.place == Statistics.FORMAT.size - 1)]
-                with m.Case(Kind.CRC):
-                    byte = self.crc.word_select(self.place[: ceil_log2(CRC_BYTES)], BYTE_BITS)
-                    m.d.comb += [reply.data.eq(byte), reply.last.eq(self.place == CRC_BYTES - 1)]
-                with m.Case(Kind.ERROR):
-                    expected = Mux(self.open, self.expected, self.asked)
-                    m.d.comb += [
-                        reply.data.eq(Mux(self.place == 0, self.code, expected)),
-                        reply.last.eq(self.place == 1),
-                    ]
+            m.d.comb += [self.o.valid.eq(1), reply.eq(self.loaded)]
             with m.If(self.o.ready):
                 m.d.sync += [self.place.eq(self.place + 1), self.address.eq(self.address + 1)]
                 m.next = "FetchReply"
                 with m.If(reply.last):
                     m.next = "Await"
+
+    def _load_reply(self, m: Module) -> None:
+        """A byte of the reply's payload, which has had a cycle to come out of its memory."""
+        identity, loaded = self.spec.identity, self.loaded
+        told = identity.payload()
+        with m.Switch(self.kind):
+            with m.Case(Kind.IDENTITY):
+                m.d.sync += [loaded.data.eq(Array(told)[self.place]), loaded.last.eq(self.place == len(told) - 1)]
+            with m.Case(Kind.RESULT):
+                ends = (self.address == identity.result_bytes - 1) | (self.place == identity.frame_bytes - 1)
+                m.d.sync += [loaded.data.eq(self.result), loaded.last.eq(ends)]
+            with m.Case(Kind.COUNTS):
+                m.d.sync += [loaded.data.eq(self.count), loaded.last.eq(self.place == Statistics.FORMAT.size - 1)]
+            with m.Case(Kind.CRC):
+                byte = self.crc.word_select(self.place[: ceil_log2(CRC_BYTES)], BYTE_BITS)
+                m.d.sync += [loaded.data.eq(byte), loaded.last.eq(self.place == CRC_BYTES - 1)]
+            with m.Case(Kind.ERROR):
+                expected = Mux(self.open, self.expected, self.asked)
+                m.d.sync += [loaded.data.eq(Mux(self.place == 0, self.code, expected)), loaded.last.eq(self.place == 1)]

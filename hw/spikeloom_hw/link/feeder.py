@@ -23,7 +23,7 @@ class SampleFeeder(wiring.Component):
     -------
     i : In(stream), bytes: of each code the lowest first; bits beyond a code do not count.
     o : Out(stream), events, see `event_layout`; an end mark behind each sample.
-    left : Out, bytes of the sample that are still to come: all of the next one behind the last byte.
+    sent : Out, bytes of the sample that have come: none of the next one behind the last byte.
     """
 
     def __init__(self, *, spec: LinkSpec) -> None:
@@ -42,7 +42,7 @@ class SampleFeeder(wiring.Component):
             {
                 "i": In(stream.Signature(BYTE_BITS)),
                 "o": Out(stream.Signature(self.encoder.o.payload.shape())),
-                "left": Out(range(identity.sample_bytes + 1), init=identity.sample_bytes),
+                "sent": Out(range(identity.sample_bytes)),
             }
         )
 
@@ -51,7 +51,7 @@ class SampleFeeder(wiring.Component):
         identity = self.spec.identity
         m.submodules.encoder = encoder = self.encoder
         connect(m, encoder.o, flipped(self.o))
-        last = self.left == 1
+        last = self.sent == identity.sample_bytes - 1
         taken = self.i.valid & self.i.ready
         before = Signal((identity.code_bytes - 1) * BYTE_BITS)  # bytes of the code
         missing = Signal(range(identity.code_bytes), init=identity.code_bytes - 1)
@@ -64,12 +64,12 @@ class SampleFeeder(wiring.Component):
         ]
         with m.If(taken):
             m.d.sync += [
-                self.left.eq(self.left - 1),
+                self.sent.eq(self.sent + 1),
                 before.eq(Cat(before, self.i.payload)[BYTE_BITS:]),
                 missing.eq(missing - 1),
             ]
             with m.If(whole):
                 m.d.sync += missing.eq(identity.code_bytes - 1)
             with m.If(last):
-                m.d.sync += self.left.eq(identity.sample_bytes)
+                m.d.sync += self.sent.eq(0)
         return m

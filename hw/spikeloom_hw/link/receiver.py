@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 from spikeloom.link.bodies import VERSION
 from spikeloom.link.frames import HEADER_BYTES
 from spikeloom.link.messages import FIRST_REPLY, Kind
@@ -31,7 +32,7 @@ class FrameReceiver(wiring.Component):
     begins while there is none is dropped, unless it is an IDENTIFY, which needs none: it ends the session that the
     frames before it belong to, and those that wait are forgotten.
 
-    `i` stalls for eight cycles behind each byte (see `SerialCRC`). A frame waits at `o` the cycle after its last byte.
+    `i` stalls for eight cycles behind each byte (see `SerialCRC`). A frame waits at `o` two cycles after its end.
 
     Parameters
     ----------
@@ -77,18 +78,19 @@ class FrameReceiver(wiring.Component):
         sent = decoder.o.payload
         came = decoder.o.valid & decoder.o.ready
         ends, surplus = Signal(), Signal()
+        judged, whole = Signal(), Signal()  # the cycle after the end, and whether its frame came whole
         m.d.comb += [
             decoder.i.payload.eq(self.i.payload),
             decoder.i.valid.eq(self.i.valid & ~skipping),
             self.i.ready.eq(decoder.i.ready | skipping),
             crc.i.payload.eq(sent.data),
             crc.i.valid.eq(decoder.o.valid & ~sent.end),
-            decoder.o.ready.eq(crc.i.ready),  # at the end, too: then the CRC is known
+            decoder.o.ready.eq(crc.i.ready & ~judged),  # at the end, too: then the CRC is known
             ends.eq(came & sent.end),
             surplus.eq(came & ~sent.end & (count == most)),
             drop.eq(self.cut | surplus),
             decoder.drop.eq(drop),
-            crc.start.eq(drop | ends),
+            crc.start.eq(drop | judged),
         ]
         with m.If(came & ~sent.end):
             m.d.sync += count.eq(count + 1)
@@ -96,7 +98,7 @@ class FrameReceiver(wiring.Component):
                 m.d.sync += first.eq(sent.data)
             with m.If(count == 1):
                 m.d.sync += self.sequence.eq(sent.data)
-        with m.If(drop | ends):
+        with m.If(drop | judged):
             m.d.sync += count.eq(0)
         with m.If(silent | self.i.valid & (self.i.payload == 0)):
             m.d.sync += skipping.eq(0)
@@ -106,21 +108,19 @@ class FrameReceiver(wiring.Component):
         self._time(m, silent)
         good = Signal()
         request = first[: KIND_BITS + 1] < FIRST_REPLY
-        m.d.comb += [
-            good.eq(ends & sent.whole & (count >= HEADER_BYTES + CRC_BYTES) & crc.good & request),
-            self.damaged.eq(ends & ~good | surplus),
-        ]
+        m.d.sync += [judged.eq(ends), whole.eq(sent.whole & (count >= HEADER_BYTES + CRC_BYTES) & crc.good)]
+        m.d.comb += [good.eq(judged & whole & request), self.damaged.eq(judged & ~good | surplus)]
         self._keep(m, good, first, count, self._payloads(m, count, came & ~sent.end, sent.data))
         return m
 
     def _time(self, m: Module, silent: Signal) -> None:
-        """Silence, counted from the last byte."""
-        left = Signal(range(self.spec.timeout_cycles + 1))
-        m.d.comb += silent.eq(left == 0)
+        """Silence, counted from the last byte; up and to a power of two, so that nothing is compared."""
+        cycles = Signal(exact_log2(self.spec.timeout_cycles) + 1)
+        m.d.comb += silent.eq(cycles[-1])
         with m.If(self.i.valid | self.line_error):
-            m.d.sync += left.eq(self.spec.timeout_cycles)
+            m.d.sync += cycles.eq(0)
         with m.Elif(~silent):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += cycles.eq(cycles + 1)
 
     def _payloads(self, m: Module, count: Signal, came: Value, byte: Value) -> Signal:
         """Payloads in a memory; returns whether there is room for the frame that comes."""

@@ -11,6 +11,8 @@ from .cobs import COBSEncoder
 from .crc import CRC_BYTES, SerialCRC
 from .spec import BYTE_BITS, LinkSpec
 
+SPARE_BYTES = 5  # of the coder's memory, that no frame takes
+
 
 class FrameSender(wiring.Component):
     """Takes bodies, appends their CRC and sends them as frames.
@@ -43,8 +45,7 @@ class FrameSender(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.crc = crc = SerialCRC()
-        # a power of two beyond the longest frame, and the count of the one behind it
-        m.submodules.encoder = encoder = COBSEncoder(depth=1 << (self.frame_bytes + 1).bit_length())
+        m.submodules.encoder = encoder = COBSEncoder(depth=1 << (self.frame_bytes + SPARE_BYTES).bit_length())
         connect(m, encoder.o, flipped(self.o))
         body_sent = Signal()
         byte = Signal(range(CRC_BYTES))

@@ -16,7 +16,7 @@ from spikeloom.program import CorePlan, Program
 FRAME_BYTES = 256  # payload of a frame: what two frames need is a block RAM of an iCE40
 CREDITS = 2
 BYTE_BITS = 8
-LONGEST_WATCHDOG = (1 << 32) - 1
+LONGEST_WATCHDOG = 1 << 31
 LONGEST_RESULT = 1 << 16  # that READ reaches
 
 
@@ -28,12 +28,12 @@ class LinkSpec:
     -------
     identity : Identity, which they tell the host, and whose sizes are theirs.
     code : of the input's train, "plain" or "naf".
-    timeout_cycles : silence that ends a frame.
+    timeout_cycles : silence that ends a frame, a power of two.
 
     Raises
     ------
     ValueError
-        Sizes of frames that are no powers of two.
+        Sizes and times that are no powers of two.
     DoesNotFit
         More outputs or readouts than the link can tell of.
     """
@@ -43,8 +43,8 @@ class LinkSpec:
     timeout_cycles: int
 
     def __post_init__(self) -> None:
-        for name in ("frame_bytes", "credits"):
-            value = getattr(self.identity, name)
+        sizes = {name: getattr(self.identity, name) for name in ("frame_bytes", "credits", "watchdog_cycles")}
+        for name, value in (sizes | {"timeout_cycles": self.timeout_cycles}).items():
             if value < 2 or value & (value - 1):
                 raise ValueError(f"Link: {name} must be a power of two of at least 2, not {value!r}")
         results, readouts = self.identity.result_bytes, len(self.identity.outputs)
@@ -62,7 +62,8 @@ class LinkSpec:
     def of(cls, manifest: Mapping[str, Any], clock_hz: float) -> "LinkSpec":
         """Link of a build on a board with a clock."""
         clock = round(clock_hz)
-        return cls(Identity.of(manifest, clock_hz=clock), manifest["link"]["code"], max(round(clock * TIMEOUT_S), 1))
+        timeout_cycles = 1 << max(int(clock * TIMEOUT_S).bit_length() - 1, 1)
+        return cls(Identity.of(manifest, clock_hz=clock), manifest["link"]["code"], timeout_cycles)
 
     @property
     def timesteps(self) -> int:
@@ -104,11 +105,11 @@ def describe_link(program: Program, *, memories: int = 0) -> dict[str, Any]:
 
 
 def watchdog_cycles(program: Program) -> int:
-    """Cycles a design may go without moving on at its ports: twice what all events that a sample can have take."""
+    """Cycles a design may go without moving on at its ports: more than all events that a sample can have take."""
     network, cores = program.network, program.cores
     busy = sum(busy_cycles(network, core.source, core.layers) for core in cores)
     silent = sum(silent_cycles(network, core.source, core.layers) + reset_cycles(core) for core in cores)
-    return min(2000 + 4 * silent + 2 * busy, LONGEST_WATCHDOG)
+    return min(1 << (2000 + 4 * silent + busy).bit_length(), LONGEST_WATCHDOG)
 
 
 def reset_cycles(plan: CorePlan) -> int:

@@ -55,7 +55,8 @@ class Counters(wiring.Component):
         with m.If(self.finish | self.abort):
             m.d.sync += running.eq(0)
         for name, count in zip(LOSSES, losses, strict=True):
-            m.d.sync += count.eq(count + (getattr(self, name) & ~count.all()))
+            lost = Signal(name=f"lost_{name}")  # a cycle late, for the clock's sake
+            m.d.sync += [lost.eq(getattr(self, name)), count.eq(count + (lost & ~count.all()))]
         with m.If(self.clear):
             m.d.sync += [count.eq(0) for count in (cycles, events, samples, *losses)]
         padded = Signal(LAYOUT)

@@ -12,7 +12,7 @@ HEADER_BYTES = 2
 CRC_BYTES = 4
 GROUP_BYTES = 254  # data bytes of a COBS group, at most
 LARGEST_PAYLOAD = 65535
-TIMEOUT_S = 0.05
+TIMEOUT_S = 0.05  # in which a device notices silence; it may in half of that
 LARGEST_COUNT = 255  # of frames that were dropped
 
 
