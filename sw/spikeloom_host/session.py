@@ -31,6 +31,9 @@ from spikeloom.link.bodies import SEQUENCES
 
 TIMEOUT_S = 2.0
 HASTE = 8  # a reply that is late is asked for again after this part of the timeout, then twice that, and so on
+FORGETTING = (
+    0.98  # of how slow the slowest reply was, with every reply: a machine that stood still once is no slow board
+)
 SETTLE_S = 0.03  # a port that was just opened must be still for so long, if it can be: what comes is an earlier host's
 REOPEN_S = 0.05  # between attempts to open a port that went away
 SHOWN_BYTES = 8  # of what a stranger says
@@ -196,7 +199,7 @@ class Session:
 
     def _answered(self, job: int, step: int, since: float) -> None:
         """A reply came that was due since then; the timeout begins anew only where none ever got so far."""
-        self._slowest_s = max(self._slowest_s, self._clock() - since)
+        self._slowest_s = max(FORGETTING * self._slowest_s, self._clock() - since)
         if (job, step) > self._furthest:
             self._furthest = (job, step)
             self._renew()
@@ -234,7 +237,8 @@ class Session:
             try:
                 reply, number = unpack(body)
             except MalformedMessage as error:
-                raise _Trouble(LinkTrouble.STRANGER, f"must be understood, and is not: {error}") from None
+                why = f"Board at '{self.name}': must be understood, and is not: {error}"
+                raise LinkError(LinkTrouble.STRANGER, why) from None
             if number == sequence and isinstance(reply, Identity):
                 self._require(reply)
                 self.identity = reply
@@ -250,8 +254,8 @@ class Session:
             raise LinkError(
                 LinkTrouble.OTHER_BUILD,
                 f"Board at '{self.name}': must hold build {wanted.build:016x}, not {found.build:016x} "
-                f"({found.neurons} inputs, {' + '.join(map(str, found.outputs))} outputs); flash this build, or name "
-                "the other with --build",
+                f"({found.neurons} inputs, {' + '.join(map(str, found.outputs))} outputs); load the bitstream of this "
+                "build, or name the other with --build",
             )
 
     def _nobody(self, echo: bool) -> _Trouble:

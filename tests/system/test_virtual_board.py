@@ -185,7 +185,7 @@ def test_board_with_another_build_is_one_line_and_exit_2(compiled: Path, spikelo
     assert run.code == 2
     assert run.stderr == (
         f"spikeloom: Board at '{told['port']}': must hold build 00000000000000ff, not {mine} (64 inputs, 10 outputs); "
-        "flash this build, or name the other with --build\n"
+        "load the bitstream of this build, or name the other with --build\n"
     )
 
 

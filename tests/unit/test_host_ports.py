@@ -86,8 +86,8 @@ def test_board_with_another_build_is_named() -> None:
         error = refused(path, timeout_s=10.0)
         assert error.kind is LinkTrouble.OTHER_BUILD
         assert str(error) == (
-            f"Board at '{path}': must hold build 00000000000000ab, not 0000000000000001 (16 inputs, 3 outputs); flash "
-            "this build, or name the other with --build"
+            f"Board at '{path}': must hold build 00000000000000ab, not 0000000000000001 (16 inputs, 3 outputs); load "
+            "the bitstream of this build, or name the other with --build"
         )
 
 

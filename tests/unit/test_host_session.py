@@ -22,6 +22,7 @@ from spikeloom.link import (
     Result,
     Sample,
     Statistics,
+    frame,
 )
 from spikeloom_host.serial_board import sample_job
 from spikeloom_host.session import TIMEOUT_S, Session, Step
@@ -225,10 +226,29 @@ def test_other_build_is_named_at_once() -> None:
         session(line, expected=other).identify()
     assert caught.value.kind is LinkTrouble.OTHER_BUILD
     assert str(caught.value) == (
-        "Board at 'line': must hold build fedcba9876543210, not 0123456789abcdef (20 inputs, 3 + 2 outputs); flash "
-        "this build, or name the other with --build"
+        "Board at 'line': must hold build fedcba9876543210, not 0123456789abcdef (20 inputs, 3 + 2 outputs); load "
+        "the bitstream of this build, or name the other with --build"
     )
     assert line.now < 0.2
+
+
+def test_board_of_another_release_is_told_at_once() -> None:
+    line = Stranger(lambda data: frame(b"\x2f" + bytes(3)))
+    with pytest.raises(LinkError) as caught:
+        Session("line", line.connect, clock=lambda: line.now).identify()
+    assert caught.value.kind is LinkTrouble.STRANGER
+    assert str(caught.value) == (
+        "Board at 'line': must be understood, and is not: Message: version must be 1, not 2; host and device are of "
+        "two releases"
+    )
+    assert line.now < 0.2
+
+
+def test_one_reply_that_was_slow_is_forgotten_in_time() -> None:
+    line = Line(device, [Fault("delay", 200, back=True, seconds=1.9), Fault("swallow", 3000, back=True)])
+    jobs = [sample_job(IDENTITY, SAMPLES[k % 6]) for k in range(60)]
+    assert len(session(line).run(jobs)) == 60
+    assert line.counts[True] > 3000
 
 
 def test_clock_of_the_board_may_be_any() -> None:
