@@ -81,9 +81,9 @@ def test_random_recurrent_networks_in_gates(seed: int, tmp_path: Path) -> None:
 
 def test_a_recurrent_connection_stays_in_its_core_with_the_layer_behind_its_source() -> None:
     assert cuts(wired(layers=4)) == [1, 2, 3, 4]
-    assert cuts(wired(("l2", "l2"), layers=4)) == [1, 2, 4]
-    assert cuts(wired(("l3", "l2"), layers=4)) == [1, 2]
-    assert cuts(wired(("l4", "l1"), layers=4)) == [1]
+    assert cuts(wired(("l2", "l2"), layers=4)) == [1, 3, 4]
+    assert cuts(wired(("l3", "l2"), layers=4)) == [1, 4]
+    assert cuts(wired(("l4", "l1"), layers=4)) == []
 
 
 def test_spikes_of_the_last_population_are_refused_in_gates() -> None:
