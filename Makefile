@@ -7,13 +7,14 @@ READY  := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all nightly lint bench bench-conversion docs clean
+.PHONY: help setup run boards test test-all nightly lint bench bench-conversion docs clean
 
 help:
 	@echo "make setup     virtual environment with everything pinned, caches warmed (two minutes, once)"
 	@echo "make run       the whole way on scikit-learn's digits: train, convert, generate, simulate, synthesise"
+	@echo "make boards    a bitstream of the digits for every board; goes on where it was stopped; ONLY=icebreaker one of them"
 	@echo "make test      the quick tests      make test-all  the long ones too"
-	@echo "make nightly   300 random networks in gates against the golden model; SEED=2 draws others"
+	@echo "make nightly   300 random networks in gates against the golden model, 10,000 hostile frames; SEED=2 draws others"
 	@echo "make lint      ruff and mypy        make docs      the code blocks of README and docs/"
 	@echo "make bench     measures the figures of docs/results/ again; ONLY=plan one of them"
 	@echo "make bench-conversion   what the papers' conversion methods reach, and SpikingJelly's; ONLY=peers one of them"
@@ -27,6 +28,9 @@ $(READY): pyproject.toml requirements/constraints.txt requirements/install.py
 run: $(READY)
 	@$(BIN)/spikeloom demo --output run
 
+boards: $(READY)
+	@$(BIN)/python -m spikeloom_cli.bench.boards --output docs/results $(addprefix --only ,$(ONLY))
+
 test: $(READY)
 	$(PYTEST) -m "not slow"
 
@@ -34,7 +38,7 @@ test-all: $(READY)
 	$(PYTEST)
 
 nightly: $(READY)
-	SPIKELOOM_SEED=$(or $(SEED),0) $(PYTEST) -vv -m slow tests/rtl/test_random_deep.py
+	SPIKELOOM_SEED=$(or $(SEED),0) $(PYTEST) -vv -m slow tests/rtl/test_random_deep.py tests/rtl/test_link_hostile.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         stamp.touch()
         return 0
     start = time.monotonic()
-    print(f"Setting up {folder} (about two minutes, 1.8 GB); the log is {folder / 'setup.log'}", flush=True)
+    print(f"Setting up {folder} (about two minutes, 2.0 GB); the log is {folder / 'setup.log'}", flush=True)
     stamp.unlink(missing_ok=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, Population, Readout, Silent
 from spikeloom.geometry import Geometry, Shape
-from spikeloom.neuron import largest_code
+from spikeloom.neuron import OPTIONAL_VECTORS, largest_code
 
 Pair = tuple[int, int]
+VECTORS = ("theta", "initial", *OPTIONAL_VECTORS)
 
 
 @dataclass
@@ -112,6 +113,31 @@ class RandomNetwork:
         if self.schedule == "synchronous":
             return last.name, last.shape, (1 << max(last.neuron.step_bits, 1)) - 1
         return last.name, last.shape, largest_code(last.neuron.growth, last.neuron.timesteps)
+
+
+def exchanged(network: Network, rng: np.random.Generator) -> Network:
+    """Another network of the same structure and the same widths: neurons change places, and so do their synapses."""
+    orders = {
+        item.name: rng.permutation(item.shape[0]) if len(network.incoming(item.name)) == 1 else np.arange(item.shape[0])
+        for item in network.populations
+    }
+
+    def moved(vector: np.ndarray | None, name: str) -> np.ndarray | None:
+        return None if vector is None else vector[:, orders[name]]
+
+    populations = []
+    for item in network.populations:
+        names = [name for name in VECTORS if getattr(item.neuron, name, None) is not None]
+        own = {name: moved(getattr(item.neuron, name), item.name) for name in names}
+        populations.append(replace(item, neuron=replace(item.neuron, **own)))
+    connections = []
+    for connection in network.connections:
+        weights = connection.weights
+        if len(weights) == len(orders[connection.target]):
+            weights = weights[orders[connection.target]]
+        rows = rng.permuted(weights.reshape(len(weights), -1), axis=1)
+        connections.append(replace(connection, weights=rows.reshape(weights.shape)))
+    return replace(network, name="other", populations=tuple(populations), connections=tuple(connections))
 
 
 def random_network(

@@ -11,17 +11,19 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {
     "spikeloom": "sw",
     "spikeloom_convert": "sw",
+    "spikeloom_host": "sw",
     "spikeloom_cli": "sw",
     "spikeloom_hw": "hw",
     "spikeloom_sim": "sim",
 }
-# cli -> sim -> hw -> spikeloom <- convert <- cli
+# cli -> sim -> hw -> spikeloom <- convert <- cli; sim -> host -> spikeloom, host <- cli
 MAY_IMPORT = {
     "spikeloom": set(),
     "spikeloom_convert": {"spikeloom"},
+    "spikeloom_host": {"spikeloom"},
     "spikeloom_hw": {"spikeloom"},
-    "spikeloom_sim": {"spikeloom", "spikeloom_hw"},
-    "spikeloom_cli": {"spikeloom", "spikeloom_convert", "spikeloom_hw", "spikeloom_sim"},
+    "spikeloom_sim": {"spikeloom", "spikeloom_host", "spikeloom_hw"},
+    "spikeloom_cli": {"spikeloom", "spikeloom_convert", "spikeloom_host", "spikeloom_hw", "spikeloom_sim"},
 }
 LONGEST = 400
 SOURCES = sorted(path for room, folder in FOLDERS.items() for path in (ROOT / folder / room).rglob("*.py"))

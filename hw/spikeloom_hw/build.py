@@ -4,27 +4,35 @@ import hashlib
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import spikeloom
 from amaranth.lib import data
-from spikeloom import Network, SpikeloomError
+from spikeloom import Network, NotBuilt, SpikeloomError
+from spikeloom.parameters import ParameterMemory, parameter_memories
 from spikeloom.place import place
 from spikeloom.program import Program
 from spikeloom.resources import core_blocks
 from spikeloom.storage import canonical
 
+from .axi.files import VERILOG as AXI_VERILOG
+from .axi.files import wrapped
 from .boards import find
 from .chain import Chain
 from .core import Core
 from .export import TOP, verilog
+from .link.spec import describe_link, reset_cycles
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 NETWORK = "network.loom"
 VERILOG = "spikeloom.v"
+WRAPPERS = ("streams", "axi")
+MASKS = ("columns", "optional")  # of parameter memories
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,12 @@ class Build:
                 f"{network.digest[:16]}; generate it again"
             )
         return network
+
+    @property
+    def parameters(self) -> tuple[ParameterMemory, ...]:
+        """The memories whose contents may change, in order of their numbers."""
+        entries = self.manifest["parameters"]
+        return tuple(ParameterMemory(**entry | {name: int(entry[name], 16) for name in MASKS}) for entry in entries)
 
     def require_unaltered(self) -> None:
         """Raise `SpikeloomError` naming every file that is not the one that was generated."""
@@ -71,7 +85,9 @@ class Build:
             raise SpikeloomError(
                 f"Build '{folder}': format must be {FORMAT_VERSION}, not {version!r}; generate it again"
             )
-        missing = [name for name in (VERILOG, NETWORK, *manifest["memories"]) if not (folder / name).is_file()]
+        # older builds have none
+        wrapper = manifest.get("wrapper", {"verilog": VERILOG})["verilog"]
+        missing = [name for name in (VERILOG, NETWORK, wrapper, *manifest["memories"]) if not (folder / name).is_file()]
         if missing:
             raise SpikeloomError(f"Build '{folder}': lacks {', '.join(missing)}; generate it again")
         return cls(folder, manifest)
@@ -84,6 +100,8 @@ def generate(
     board: str = "none",
     lanes: int | None = None,
     cores: int | None = None,
+    wrapper: str = "streams",
+    contents: str = "fixed",
     program: Program | None = None,
 ) -> Build:
     """Generate the design of a network.
@@ -95,42 +113,94 @@ def generate(
     board : name of a board the design must fit, or "none".
     lanes : lanes of every core; chosen where None.
     cores : number of cores; chosen where None.
+    wrapper : "streams", the bare core, or "axi", a module around it for a SoC besides, see `axi.wrapper`.
+    contents : whether weights and levels may change later, see `spikeloom.program.CorePlan`.
     program : where everything goes; placed where None.
 
     Raises
     ------
     NotBuilt, DoesNotFit, ToolError
-        See `spikeloom.place.place` and `export.verilog`.
+        See `spikeloom.place.place`, `export.verilog` and `axi.files.wrapped`; a sequence for a board or a wrapper.
     SpikeloomError
-        Unknown board, or a folder that cannot be written or holds something else.
+        Unknown board or wrapper, or a folder that cannot be written or holds something else.
     """
     folder = Path(folder)
+    if wrapper not in WRAPPERS:
+        raise SpikeloomError(f"Wrapper '{wrapper}': must be one of {', '.join(WRAPPERS)}")
+    if wrapper == "axi" and contents == "loadable":
+        raise SpikeloomError(
+            "Wrapper 'axi': has no port to load parameters by; use --replaceable, or --wrapper streams"
+        )
     capacity = None
     if board != "none":
         capacity = find(board).capacity()
+    if (steps := network.inputs[0].sequence) and (capacity is not None or wrapper != "streams"):
+        raise NotBuilt(
+            f"Input '{network.inputs[0].name}': must be one value a neuron for a board or a wrapper, not a sequence of "
+            f"{steps} time steps; use --board none and the core's own streams"
+        )
+    require_free(folder)
+    if program is None:
+        program = place(network, lanes=lanes, cores=cores, capacity=capacity, contents=contents)
+    command = (
+        f"spikeloom generate {network.name}.loom --board {board}"
+        f"{'' if lanes is None else f' --lanes {lanes}'}{'' if cores is None else f' --cores {cores}'}"
+        f"{'' if contents == 'fixed' else f' --{contents}'}{'' if wrapper == 'streams' else f' --wrapper {wrapper}'}"
+    )
+    files, manifest = made(program, board, command, wrapper)
+    with appearing(folder) as temporary:
+        write(temporary, files, network, manifest)
+    return Build(folder, manifest)
+
+
+def require_free(folder: Path) -> None:
+    """Raise `SpikeloomError` where a folder holds something that is not a build: that is not replaced."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).is_file())):
         raise SpikeloomError(f"Build '{folder}': exists and is not a build; choose another folder with -o")
-    if program is None:
-        program = place(network, lanes=lanes, cores=cores, capacity=capacity)
+
+
+def made(program: Program, board: str, command: str, wrapper: str = "streams") -> tuple[dict[str, str], dict[str, Any]]:
+    """The files of a build by name, and its manifest; `command` made it."""
+    network = program.network
     header = (
         f"Spikeloom {spikeloom.__version__}: network '{network.name}', digest {network.digest}\n"
-        f"Generated by `spikeloom generate {network.name}.loom --board {board}"
-        f"{'' if lanes is None else f' --lanes {lanes}'}{'' if cores is None else f' --cores {cores}'}`; "
-        "edits are lost."
+        f"Generated by `{command}`; edits are lost."
     )
     chain = Chain(program=program)
     code, memories = verilog(chain, header)
-    contents = {VERILOG: code, **memories}
+    files = {VERILOG: code, **memories}
     manifest = describe(chain, board, sorted(memories))
-    manifest["sha256"] = {name: _sha256(content.encode()) for name, content in contents.items()}
+    manifest["sha256"] = {name: _sha256(content.encode()) for name, content in files.items()}
+    manifest["link"]["build"] = build_id(manifest)
+    manifest["wrapper"] = {"kind": wrapper, "top": TOP, "verilog": VERILOG}
+    if wrapper == "axi":
+        files[AXI_VERILOG], manifest["wrapper"] = wrapped(network.inputs[0], manifest, header)
+        manifest["sha256"][AXI_VERILOG] = _sha256(files[AXI_VERILOG].encode())
+    return files, manifest
+
+
+def write(folder: Path, files: Mapping[str, str], network: Network, manifest: Mapping[str, Any]) -> None:
+    """Write everything that makes a folder a build."""
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    network.save(folder / NETWORK)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `folder` at the end, unless filling it fails.
+
+    Raises
+    ------
+    SpikeloomError
+        It cannot be written.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            for name, content in contents.items():
-                (temporary / name).write_text(content)
-            network.save(temporary / NETWORK)
-            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+            yield temporary
             temporary.chmod(0o755)
             if folder.exists():
                 shutil.rmtree(folder)
@@ -139,11 +209,16 @@ def generate(
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise SpikeloomError(f"Build '{folder}': cannot be written: {error.strerror}; choose another with -o") from None
-    return Build(folder, manifest)
 
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def build_id(manifest: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that name a build: its Verilog, memories and network."""
+    content = {"network": manifest["digest"], "files": manifest["sha256"]}
+    return _sha256(canonical(content).encode())[:16]
 
 
 def fields(layout: data.Layout) -> dict[str, list[int]]:
@@ -158,6 +233,7 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
     readouts = [item for item in last.populations if item not in last.firing]  # in the order in which they are read
     event, potential = chain.i.payload.shape(), chain.o.payload.shape()
     family = "ecp5" if board == "none" else find(board).family
+    parameters = () if program.contents == "fixed" else parameter_memories(program.network, program.cores)
     manifest = {
         "format": FORMAT_VERSION,
         "spikeloom": spikeloom.__version__,
@@ -168,6 +244,8 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
         "verilog": VERILOG,
         "memories": memories,
         "lanes_total": program.lanes,
+        "contents": program.contents,
+        "parameters": [_parameter(item) for item in parameters],
         "ram_blocks": sum(core_blocks(program.network, core, family) for core in program.cores),  # as planned
         "input": {"population": program.network.inputs[0].name, "width": event.size, "fields": fields(event)},
         "readout": {
@@ -177,9 +255,15 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
             "fields": fields(potential),
             "class_bits": chain.o_class.payload.shape().width,
         },
+        "link": describe_link(program, memories=len(parameters) if program.contents == "loadable" else 0),
         "cores": [describe_core(core) for core in chain.cores],
     }
     return json.loads(canonical(manifest))
+
+
+def _parameter(memory: ParameterMemory) -> dict[str, Any]:
+    """An entry of the manifest; masks are hexadecimal, for they are longer than what a JSON number holds."""
+    return asdict(memory) | {name: f"{getattr(memory, name):x}" for name in MASKS}
 
 
 def describe_core(core: Core) -> dict[str, Any]:
@@ -216,9 +300,11 @@ def describe_core(core: Core) -> dict[str, Any]:
         "bits": plan.bits,
         "generate_width": plan.generate_width,
         "queue_depth": plan.queue_depth,
+        **{name: getattr(plan, name) for name in ("weight_bits", "store_width", "multiply", "inbox", "contents")},
+        "stored": [asdict(item) for item in plan.stored],
         "rows": plan.rows,
         "weight_rows": len(spec.weight_rows),
-        "reset_cycles": 1 if spec.in_registers else 2 * plan.rows + 4,
+        "reset_cycles": reset_cycles(plan),
         "layers": [
             {
                 "population": layer.population,

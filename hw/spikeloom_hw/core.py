@@ -12,6 +12,7 @@ from .generator import Generator
 from .integrate import Integrate
 from .lanes import Lanes
 from .layouts import class_bits, potential_layout, spike_layout
+from .loading import any_of, bus_ports
 from .queue import EventQueue
 from .reader import Reader
 from .readout import ReadoutUnit
@@ -43,12 +44,13 @@ class Core(wiring.Component):
     i : In(stream), events of the source, see `spike_layout`.
     o : Out(stream), events of the last layer; a core with readouts sends their potentials (`potential_layout`) instead.
     o_class : Out(stream), readouts only: index of the largest potential, behind the last one of each.
+    bus, loaded : see `bus_ports`.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
         self.spec = spec
         self.tables = WalkTables(spec)
-        ports = {"i": In(stream.Signature(input_layout(spec)))}
+        ports = {"i": In(stream.Signature(input_layout(spec))), **bus_ports(spec.bus)}
         if spec.reads_out:
             ports["o"] = Out(stream.Signature(potential_layout(spec.plan.bits)))
             ports["o_class"] = Out(stream.Signature(class_bits(max(spec.outputs))))
@@ -85,6 +87,9 @@ class Core(wiring.Component):
             m.submodules.replay = self.replay = RowReplay(spec=spec, tables=tables)
         slots = self._registers(m) if spec.in_registers else self._memories(m)
         left = self._generate(m, slots)
+        if spec.bus:
+            m.d.comb += [self.lanes.bus.eq(self.bus), self.fetch.bus.eq(self.bus)]
+            m.d.comb += self.loaded.eq(any_of([self.lanes.loaded, self.fetch.loaded]))
         with m.If(left):
             m.d.sync += self.draining.eq(0)
         with m.If(sequencer.swap):
@@ -217,7 +222,7 @@ class Core(wiring.Component):
     def _generate(self, m: Module, drained: stream.Interface) -> Value:
         """From slots to events or readout potentials; returns a flag that the layer has left the generator."""
         spec, step = self.spec, self.step
-        m.submodules.fetch = fetch = Fetch(spec=spec)
+        m.submodules.fetch = self.fetch = fetch = Fetch(spec=spec)
         # whether the generator is ready is known late: not to what shifts a row, or what picks from one
         m.submodules.skid = skid = Skid(layout=(fetch.i if spec.in_registers else fetch.o).payload.shape())
         if spec.in_registers:

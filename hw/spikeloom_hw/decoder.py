@@ -4,13 +4,15 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from spikeloom.geometry import Shape
+from spikeloom.geometry import Shape, even_bits
 
 from .layouts import event_layout, spike_layout
 
 
 class EventDecoder(wiring.Component):
     """Splits address = (c*H + y)*W + x; wiring where H and W are powers of two, a memory of coordinates elsewhere.
+
+    Where 2^n divides W, the lowest n bits of x are those of the address, and the memory has a 2^n-th of the words.
 
     Latency two cycles, one event a cycle; the second gives the memory's late output a cycle of its own.
 
@@ -61,27 +63,30 @@ class EventDecoder(wiring.Component):
                 spike.end.eq(end),
                 Cat(spike.x, spike.y, spike.c).eq(coordinates),
             ]
-        if height & (height - 1) == 0 and width & (width - 1) == 0:
-            address = Signal.like(event.address)
-            with m.If(self.i.ready):
-                m.d.sync += address.eq(event.address)
+        plain = height & (height - 1) == 0 and width & (width - 1) == 0
+        below = len(event.address) if plain else even_bits(width)
+        address = Signal(below)
+        with m.If(self.i.ready):
+            m.d.sync += address.eq(event.address)
+        if plain:
             m.d.comb += coordinates.eq(address)
         else:
-            m.submodules.coordinates = memory = Memory(shape=len(coordinates), depth=self._neurons, init=self._image())
+            image = self._image(below)
+            m.submodules.coordinates = memory = Memory(shape=len(coordinates) - below, depth=len(image), init=image)
             read = memory.read_port()
-            m.d.comb += [read.addr.eq(event.address), read.en.eq(self.i.ready), coordinates.eq(read.data)]
+            m.d.comb += [
+                read.addr.eq(event.address[below:]),
+                read.en.eq(self.i.ready),
+                coordinates.eq(Cat(address, read.data)),
+            ]
         return m
 
-    @property
-    def _neurons(self) -> int:
+    def _image(self, below: int) -> list[int]:
+        """Coordinates packed x, y, c from the lowest bit, without so many bits of x, which are those of the address."""
         channels, height, width = self.shape
-        return channels * height * width
-
-    def _image(self) -> list[int]:
-        """Coordinates packed x, y, c from the lowest bit, for every address."""
-        _, height, width = self.shape
         bits_x, bits_y = (width - 1).bit_length(), (height - 1).bit_length()
         return [
-            address % width | address // width % height << bits_x | address // (width * height) << (bits_x + bits_y)
-            for address in range(self._neurons)
+            (address % width | address // width % height << bits_x | address // (width * height) << (bits_x + bits_y))
+            >> below
+            for address in range(0, channels * height * width, 1 << below)
         ]

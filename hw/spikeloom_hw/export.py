@@ -10,15 +10,16 @@ from amaranth.lib import wiring
 from . import toolchain
 
 TOP = "spikeloom"
-_MODULE = re.compile(r"^(?P<kind>module|  cell) \\(?P<path>spikeloom\.\S+)", re.MULTILINE)
-_WRITABLE = ("fifo", "bank0", "bank1")  # modules with memories that are written before they are read
+_MODULE = re.compile(r"^(?P<kind>module|  cell) \\(?P<path>\w+\.\S+)", re.MULTILINE)
+# modules with memories that are written before they are read
+_WRITABLE = ("fifo", "bank0", "bank1", "receiver", "sender_encoder", "results")
 _VERILOG_MODULE = re.compile(r"^module \\?(\S+?)\s*\(", re.MULTILINE)
 # All but one attribute have served their end; `keep` would even cost LUTs in synthesis.
-_ATTRIBUTE = re.compile(r"(?:^ *)?\(\* (?!no_rw_check)[^*]*\*\)\s?", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"(?:^ *)?\(\* (?!no_rw_check|ram_style)[^*]*\*\)\s?", re.MULTILINE)
 _READMEM = re.compile(r'\$readmemb\("(?P<file>[^"]+)", (?P<memory>\w+|\\\S+ )\)')
 
 
-def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, str]]:
+def verilog(component: wiring.Component, header: str, *, top: str = TOP) -> tuple[str, dict[str, str]]:
     """Convert a component to Verilog.
 
     Verilog-2001 without `always @*`: every simulator starts it alike. Memories with contents are read by $readmemb
@@ -29,10 +30,11 @@ def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, st
     ----------
     component : the top.
     header : comment lines for the top of the file.
+    top : name of its module, with which the names of all others begin.
 
     Returns
     -------
-    text of `spikeloom.v`, and contents of the memory files by name.
+    text of the Verilog file, and contents of the memory files by name.
 
     Raises
     ------
@@ -42,11 +44,11 @@ def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, st
     # Amaranth calls modules by their path with dots, which Verilog would have to escape
     text = _MODULE.sub(
         lambda match: f"{match['kind']} \\{match['path'].replace('.', '_')}",
-        rtlil.convert(component, name=TOP, emit_src=False),
+        rtlil.convert(component, name=top, emit_src=False),
     )
     script = [
         "read_rtlil design.il",
-        *(f"delete {TOP}_*_{name}/t:$meminit*" for name in _WRITABLE),
+        *(f"delete {top}_*_{name}/t:$meminit*" for name in _WRITABLE),
         "rename -hide w:*[[]*",  # Amaranth's second names for elements of arrays, which confuse abc9
         "proc -norom",  # the walker's tables stay logic, see decision record 0004
         "opt_expr",
@@ -61,17 +63,17 @@ def verilog(component: wiring.Component, header: str) -> tuple[str, dict[str, st
         (folder / "export.ys").write_text("\n".join(script) + "\n")
         toolchain.run("yosys", ["-q", "export.ys"], cwd=folder, log=folder / "yosys.log")
         code = (folder / "design.v").read_text()
-        return _name_memories(code, header, folder)
+        return _name_memories(code, header, folder, top)
 
 
-def _name_memories(code: str, header: str, folder: Path) -> tuple[str, dict[str, str]]:
+def _name_memories(code: str, header: str, folder: Path, top: str) -> tuple[str, dict[str, str]]:
     """Call each memory file by its place, e.g. `l1_conv1_lanes_weights.mem`, and take its contents."""
     contents: dict[str, str] = {}
     starts = [(match.start(), match[1]) for match in _VERILOG_MODULE.finditer(code)]
 
     def renamed(match: re.Match[str]) -> str:
         module = next(name for start, name in reversed(starts) if start < match.start())
-        name = re.sub(r"[^\w.]", "", f"{module.removeprefix(TOP + '_')}_{match['memory']}.mem")
+        name = re.sub(r"[^\w.]", "", f"{module.removeprefix(top + '_')}_{match['memory']}.mem")
         contents[name] = (folder / match["file"]).read_text()
         return f'$readmemb("{name}", {match["memory"]})'
 

@@ -1,12 +1,13 @@
 """The fetch: adds to potentials what their neurons start a sample with, and brings their thresholds."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 from spikeloom.levels import SWEPT
 
 from .layouts import biased_layout, slot_layout
+from .loading import bus_ports, loadable_memory
 from .rom import rom, width_of
 from .spec import CoreSpec
 
@@ -26,6 +27,7 @@ class Fetch(wiring.Component):
     borders : In(1), they depend on the position.
     border_y, border_x : In, first entries of the layer's rows and columns in the tables of borders.
     o : Out(stream), see `biased_layout`.
+    bus, loaded : see `bus_ports`.
     """
 
     def __init__(self, *, spec: CoreSpec) -> None:
@@ -33,6 +35,7 @@ class Fetch(wiring.Component):
         rows = spec.neuron_rows
         super().__init__(
             {
+                **bus_ports(spec.bus),
                 "i": In(stream.Signature(slot_layout(spec.plan.bits, spec.slot, spec.scanned_shape))),
                 "base": In(max(1, width_of(rows["theta0"] * 0 + len(rows["theta0"]) - 1))),
                 "borders": In(1),
@@ -54,7 +57,7 @@ class Fetch(wiring.Component):
         address = self.base + payload.neuron.c[ceil_log2(spec.slot) :]
         if any(spec.has_borders(phase) for phase in range(len(spec.populations))):
             payload, came, address = self._skip(m, advance, address)
-        found = rom(m, "neurons", spec.neuron_rows, address, advance)
+        found = self._levels(m, address, advance)
         valid = Signal()
         held = Signal(i.payload.shape(), reset_less=True)
         m.d.comb += [advance.eq(~o.valid | o.ready), i.ready.eq(advance)]
@@ -74,6 +77,23 @@ class Fetch(wiring.Component):
                 for level in SWEPT if spec.integrates else ():
                     m.d.sync += o.payload[f"{level}s"][n].eq(_signed(found[f"{level}{n}"], spec.plan.bits))
         return m
+
+    def _levels(self, m: Module, address: Value, enable: Value) -> dict[str, Value]:
+        """Words of the levels, in the cycle after their address."""
+        spec, rows, widths = self.spec, self.spec.neuron_rows, self.spec.level_widths
+        if spec.bus and widths:
+            own = spec.bus.memories[spec.memory + spec.plan.grid[0]]
+            layout = data.StructLayout(widths)
+            init = [
+                layout.const({key: int(rows[key][n]) for key in widths}).as_value().value
+                for n in range(len(rows["initial0"]))
+            ]
+            row, word = loadable_memory(m, "neurons", own, self.bus, init=init, address=address, enable=enable)
+            m.d.comb += self.loaded.eq(word)
+            found = layout(row[: layout.size])
+            return {key: found[key] if key in widths else Const(0, 1) for key in rows}
+        depth = spec.plan.parameter_depth(len(rows["initial0"]))
+        return rom(m, "neurons", rows, address, enable, widths, depth)
 
     def _skip(self, m: Module, advance: Value, address: Value) -> tuple[data.View, Value, Value]:
         """A stage that finds the words of the position's border class."""

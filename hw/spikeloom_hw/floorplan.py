@@ -4,7 +4,7 @@ Both of nextpnr's placers move them to sites that are legal at the very end, in 
 stays behind. Of a design that takes most of them they decide how long its wires are, and they are few: hundreds, where
 there are tens of thousands of other cells. So they are placed first, by themselves (see record 0022).
 
-Run as a program between Yosys and nextpnr: `python -m spikeloom_hw.floorplan top.json LFE5U-85F 1`.
+Run as a program between Yosys and nextpnr: `python -m spikeloom_hw.floorplan top.json LFE5U-85F 1 placed.json`.
 """
 
 import json
@@ -193,10 +193,10 @@ def arrange(
     return [int(site) for site in taken]
 
 
-def main(path: str, device: str, seed: str) -> None:
-    """Write bels into a netlist of Yosys, a JSON file with one module."""
-    file = Path(path)
-    netlist = json.loads(file.read_text())
+def main(path: str, device: str, seed: str, output: str) -> None:
+    """Write a netlist of Yosys, a JSON file with one module, to `output` with bels in it."""
+    file = Path(output)
+    netlist = json.loads(Path(path).read_text())
     (module,) = (item for item in netlist["modules"].values() if "top" in item["attributes"])
     cells = {name: cell for name, cell in module["cells"].items() if cell["type"] != "$scopeinfo"}
     for name, bel in floorplan(cells, device, int(seed), lambda text: print(f"Floor: {text}", flush=True)).items():

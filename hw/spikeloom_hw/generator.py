@@ -159,10 +159,14 @@ class Generator(wiring.Component):
         bits = self.spec.plan.bits
         positive = Mux(potential.as_signed()[-1], 0, potential.as_unsigned()[: bits - 1])
         bounds = potential_bounds(self.spec.network)
-        if not self.spec.integrates and all(
-            (bounds[item.name][1] <= item.neuron.ceiling * item.neuron.theta[0]).all()
-            for item in self.spec.firing
-            if isinstance(item.neuron, Neuron)
+        if (
+            not self.spec.integrates
+            and self.spec.plan.contents == "fixed"
+            and all(
+                (bounds[item.name][1] <= item.neuron.ceiling * item.neuron.theta[0]).all()
+                for item in self.spec.firing
+                if isinstance(item.neuron, Neuron)
+            )
         ):
             return positive[: bits - 1]
         ceiling = self._ceiling(theta)

@@ -6,8 +6,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .layouts import row_layout
+from .loading import any_of, bus_ports, loadable_memory
 from .primitives import SPREAD
-from .rom import rom_image
+from .rom import memory_attributes, rom_image
 from .spec import CoreSpec
 from .tables import Codes, WalkTables
 from .words import operation_layout, potentials_layout
@@ -40,12 +41,14 @@ class Lanes(wiring.Component):
         cycles before the addends.
     digit : In, which digit of a row's weights this is.
     addends : Out, a row of what to add.
+    bus, loaded : see `bus_ports`.
     """
 
     def __init__(self, *, spec: CoreSpec, tables: WalkTables) -> None:
         self.spec, self.tables = spec, tables
         super().__init__(
             {
+                **bus_ports(spec.bus),
                 "operation": In(operation_layout(spec, tables)),
                 "empty": In(1),
                 "by_rows": In(1),
@@ -60,12 +63,11 @@ class Lanes(wiring.Component):
         m = Module()
         plan = self.spec.plan
         found: list[Value] = []
+        words: list[Value] = []  # that are read back
         for line in range(plan.grid[0]):  # a memory for each row of cells, since an address does not get far in a cycle
-            address: Value = self.operation.weight
-            if plan.grid != (1, 1):
-                address = Signal.like(self.operation.weight, name=f"{SPREAD}weight_{line}")
-                m.d.sync += address.eq(self.operation.weight)
-            found += self._read(m, line, address)
+            found += self._read(m, line, words)
+        if self.spec.bus:
+            m.d.comb += self.loaded.eq(any_of(words))
         weights = [value.as_unsigned() for value in found]
         if plan.grid == (1, 1):
             row = Signal(row_layout(plan.weight_bits, plan.lanes), reset_less=True)
@@ -77,17 +79,32 @@ class Lanes(wiring.Component):
         m.d.comb += [self.addends[lane].eq(product) for lane, product in enumerate(products)]
         return m
 
-    def _read(self, m: Module, line: int, address: Value) -> list[Value]:
+    def _read(self, m: Module, line: int, words: list[Value]) -> list[Value]:
         """Weights of a row of cells, in the cycle after their address."""
-        plan, rows = self.spec.plan, self.spec.weight_rows
+        plan, rows, address = self.spec.plan, self.spec.weight_rows, self.operation.weight
         width = plan.lanes // plan.grid[0]
+        layout = row_layout(plan.weight_bits, width)
+        name = "weights" if plan.grid[0] == 1 else f"weights{line}"
+        image = rom_image(rows[:, line * width : (line + 1) * width])
+        spread = "" if plan.grid == (1, 1) else f"{SPREAD}weight_{line}"
+        if bus := self.spec.bus:
+            own = bus.memories[self.spec.memory + line]
+            init = [layout.const(row).as_value().value for row in image]
+            row, word = loadable_memory(m, name, own, self.bus, init=init, address=address, spread=spread)
+            words.append(word)
+            return [layout(row[: layout.size])[lane] for lane in range(width)]
         memory = Memory(
-            shape=row_layout(plan.weight_bits, width),
-            depth=len(rows),
-            init=rom_image(rows[:, line * width : (line + 1) * width]),
+            shape=layout,
+            depth=plan.parameter_depth(len(rows)),
+            init=image,
+            attrs=memory_attributes(plan.contents),
         )
-        m.submodules["weights" if plan.grid[0] == 1 else f"weights{line}"] = memory
+        m.submodules[name] = memory
         read = memory.read_port()
+        if spread:
+            held = Signal.like(address, name=spread)
+            m.d.sync += held.eq(address)
+            address = held
         m.d.comb += read.addr.eq(address)
         return [read.data[lane] for lane in range(width)]
 

@@ -89,6 +89,20 @@ def potential_layout(bits: int) -> data.StructLayout:
     return data.StructLayout({"potential": signed(bits), "last": 1})
 
 
+def access_layout() -> data.StructLayout:
+    """A byte for a parameter memory, or, with `read`, the wish for all bytes of one; `memory` and `address` are
+    those of the first byte, `last` marks the last one.
+    """
+    return data.StructLayout({"memory": 8, "address": 32, "data": 8, "last": 1, "read": 1})
+
+
+def answer_layout() -> data.StructLayout:
+    """What a parameter memory answers: one beat when bytes are written, every byte when it is read, `last` marks the
+    last one; `refused`: there is no such memory or address.
+    """
+    return data.StructLayout({"data": 8, "last": 1, "refused": 1})
+
+
 def class_bits(outputs: int) -> int:
     """Width of a class index."""
     return max(1, ceil_log2(outputs))

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from spikeloom.images import Events, Rows
 from spikeloom.program import Stored
 from spikeloom.visits import Visit
-
-from .images import Events, Rows
 
 if TYPE_CHECKING:
     from .spec import CoreSpec

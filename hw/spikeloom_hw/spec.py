@@ -3,17 +3,29 @@
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 from spikeloom import Connection, Network, Neuron
 from spikeloom.geometry import Shape
-from spikeloom.levels import border_count, border_words, core_visits, integrates, kept_words, neuron_words
+from spikeloom.levels import (
+    border_count,
+    border_words,
+    core_visits,
+    integrates,
+    kept_words,
+    level_widths,
+    neuron_words,
+)
 from spikeloom.network import Population
 from spikeloom.program import CorePlan, Stored
 from spikeloom.visits import Visit, sent_binary, sent_digits, stepwise, stored_bits, unrolled
 from spikeloom.weights import weight_rows as rows_by_connection
 
 from .phases import Step, phases
+
+if TYPE_CHECKING:
+    from .loading import LoadBus
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +38,15 @@ class CoreSpec:
     flat : neurons of the core's source arrive by address rather than by (c, y, x).
     announce : codes in a word of the receiver's store if it stores this core's train and has to hear of silent words;
         or 0.
+    bus, memory : by which its parameters are loaded, and the number of the first memory of them; None: they are not.
     """
 
     network: Network
     plan: CorePlan
     flat: bool = False
     announce: int = 0
+    bus: "LoadBus | None" = None
+    memory: int = 0
 
     @cached_property
     def populations(self) -> tuple[Population, ...]:
@@ -344,6 +359,11 @@ class CoreSpec:
     def neuron_rows(self) -> dict[str, np.ndarray]:
         """Levels and constants of all layers, a word for each slot of channels; see `spikeloom.levels`."""
         return neuron_words(self.network, self.plan)[0]
+
+    @property
+    def level_widths(self) -> dict[str, int] | None:
+        """Bits of the fields of `neuron_rows` where these may change; None: they are as wide as their contents."""
+        return None if self.plan.contents == "fixed" else level_widths(self.network, self.plan)
 
     def neuron_base(self, visit: Visit) -> int:
         """First word of a visit's layer in `neuron_rows`."""

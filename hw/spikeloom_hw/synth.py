@@ -1,107 +1,93 @@
-"""From a build to a bitstream: Yosys, nextpnr and the packer, what they used of the board, and how fast it is."""
+"""From a build to a bitstream: Yosys, nextpnr and the packer, and the clock that what they made can run at."""
 
+import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from spikeloom.errors import DoesNotFit, SpikeloomError, ToolError, listed
+from spikeloom.errors import SpikeloomError
+from spikeloom.parameters import digits_text, placeholder
 
-from . import primitives, toolchain
-from .board_top import BAUD, BoardTop
-from .boards import DEVICES, Board, find
+from . import flow, primitives, toolchain
+from .blocks import FORMATS
+from .board_top import BoardTop
+from .boards import Board, find
 from .build import Build
+from .implant import pack
+from .place_and_route import Routed, place_and_route, run
+from .pll import HIGHEST_MHZ, Pll, fastest
+from .stages import Stages
+from .synth_result import SynthResult, result_of
 
 RESULT = "synth.json"
-SCRIPT, NEXTPNR = "build_top.sh", '"$NEXTPNR_ECP5"'  # of Amaranth's platform, and how its line that runs nextpnr begins
-REPORT = "report.json"
-LOG = "synth.log"
-SPEAK_SECONDS = 5.0
-# abc9 takes a wire that is called `x[3]` for bit 3 of a wire `x` and dies of it; private names are safe.
-HIDE_BRACKETS = "rename -hide w:*[[]*"
-# What Yosys and nextpnr add to the name of the signal that a cell belongs to.
-MADE_BY_TOOLS = re.compile(r"_+(?:RDATA|TRELLIS|SB|LUT4|CCU2C|PFUMX|L6MUX|DP16KD|MULT18|RAM|LC)(?:_|\d|$)|\$nextpnr")
-
-# Equal registers, so that none has to be heard all over the device: without `keep` Yosys merges them. Only flip-flops
-# have the attribute, since it would make a wire survive that nothing reads.
-KEEP = ("proc", f"setattr -set keep 1 w:{primitives.SPREAD}* %ci1:+[Q] t:$dff %i")
+AUTO, OSCILLATOR = "auto", "oscillator"
 # Where a design takes most block RAMs of a device, their places decide, see `floorplan`; others do as well without.
 CROWDED = 0.5  # part of the block RAMs
-# nextpnr tries no harder than the clock it is told, and an oscillator is slow: what it finds is judged by the board's.
+# nextpnr tries no harder than the clock it is told, and an oscillator is slow: what it finds is judged by the clock.
 TARGET_MHZ = 100.0
-_FREQUENCY = re.compile(r'^(FREQUENCY PORT "\S+") [\d.]+ HZ;$', re.MULTILINE)
-
-CELLS = {
-    # family: (look-up table, block RAM, multiplier, suffix of the bitstream)
-    "ecp5": ("TRELLIS_COMB", "DP16KD", "MULT18X18D", "bit"),
-    "ice40": ("ICESTORM_LC", "ICESTORM_RAM", "ICESTORM_DSP", "bin"),
-}
+ROUNDS = 3  # of placing and routing for a clock of the PLL that is not met, each for a slower one
+BLOCK_CELLS = {
+    "DP16KD": 1, "PDPW16KD": 1, "SB_RAM40_4K": 1, "CC_BRAM_20K": 1, "CC_BRAM_40K": 2,
+    **dict.fromkeys(("SP", "SPX9", "DPB", "DPX9B", "SDPB", "SDPX9B", "pROM", "pROMX9"), 1),
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class SynthResult:
-    """What a bitstream uses and how fast it may run; plain values, so that `asdict` gives JSON.
+@dataclass(frozen=True, eq=False)
+class _Try:
+    """A clock, and what was routed for it, the fastest first."""
 
-    Members
-    -------
-    board, digest, seed : what was built, and nextpnr's seed.
-    clock_mhz : of the board's oscillator, which clocks the design.
-    fmax_mhz : the fastest clock that nextpnr's timing analysis allows.
-    timing_met : fmax_mhz is at least clock_mhz.
-    lut, ram, dsp, and the same with _available : four-input look-up tables, block RAMs, multipliers.
-    ff : flip-flops.
-    bitstream : path, None where timing was not met.
-    baud : of the serial line.
-    seconds : wall-clock time it took.
-    log : path of everything the tools said.
-    critical_path : names of the signals along the slowest path, from flip-flop to flip-flop.
-    utilisation : cell type -> {"used", "available"}, every type in nextpnr's report that is used.
-    """
-
-    board: str
+    pll: Pll | None
     clock_mhz: float
-    fmax_mhz: float
-    timing_met: bool
-    lut: int
-    lut_available: int
-    ram: int
-    ram_available: int
-    dsp: int
-    dsp_available: int
-    ff: int
-    critical_path: tuple[str, ...]
-    utilisation: dict[str, dict[str, int]]
-    digest: str = ""
-    seed: int = 1
-    baud: int = BAUD
-    bitstream: str | None = None
-    log: str = ""
-    seconds: float = 0.0
+    folder: Path
+    routed: list[Routed]
+
+    @property
+    def clock_hz(self) -> float:
+        return 1e6 * self.clock_mhz if self.pll is None else float(self.pll.mhz * 1_000_000)
+
+    @property
+    def met(self) -> bool:
+        return self.routed[0].fmax_mhz >= self.clock_mhz
 
 
-def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], None] | None = None) -> SynthResult:
+def synth(
+    build_dir: str | Path,
+    *,
+    clock: str | float = AUTO,
+    seeds: int = 1,
+    seed: int = 1,
+    allow_timing_failure: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> SynthResult:
     """Synthesise, place and route a build for the board of its manifest.
 
-    Works in `<build>/synth/<board>`; on success the bitstream is `<build>/<network>-<board>.bit` (ECP5) or `.bin`
-    (iCE40), and the result is in `synth.json` beside the log. Where the board's clock is not met there is a result
-    without a bitstream. A bitstream of an earlier run never stays behind.
+    Works in `<build>/synth/<board>`; on success the bitstream is `<build>/<network>-<board>` with the family's suffix
+    (.bit; .bin for iCE40, .fs for Gowin), and the result is in `synth.json` beside the logs. Where the clock is not
+    met there is a result without a bitstream. A bitstream of an earlier run never stays behind.
 
     Parameters
     ----------
     build_dir : folder that `spikeloom generate` made.
-    seed : for nextpnr's placer.
+    clock : of the design. "oscillator": the board's. A number of MHz: the fastest that the PLL makes up to it. "auto":
+        routed for the oscillator first, then for the fastest clock of the PLL that this Fmax allows with a margin (see
+        `flow.Family`), and for slower ones where it is not met; the oscillator where nothing else is better.
+    seeds : how many seeds of nextpnr's placer are tried, side by side; the fastest is kept.
+    seed : the first of them.
+    allow_timing_failure : write the bitstream though its clock is not met.
     progress : called with a short text for every stage, and at least every five seconds or so.
 
     Raises
     ------
     SpikeloomError
-        No build, one without a board, one that was altered, or one that cannot be written.
+        No build, one without a board or for a SoC, one that was altered, or one that cannot be written; a clock that
+        there is not.
     DoesNotFit
         The board is too small; names every resource that is.
     ToolError
@@ -115,26 +101,41 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
             f"Build '{build.folder}': board must be one that `spikeloom boards` lists, not none; "
             "generate it again with --board"
         )
+    if (wrapper := build.manifest.get("wrapper", {}).get("kind", "streams")) != "streams":
+        raise SpikeloomError(
+            f"Build '{build.folder}': wrapper must be streams for a bitstream of its own, not {wrapper}; "
+            "generate it again without --wrapper, or synthesise it within your SoC"
+        )
     board = find(name)
+    if seeds < 1:
+        raise SpikeloomError(f"Seeds: must be at least 1, not {seeds}")
+    wanted = None if clock in (AUTO, OSCILLATOR) else wanted_pll(board, clock)
     network = build.network  # refused where it is not the one in the manifest
     build.require_unaltered()
-    family = DEVICES[board.device].family
+    family = flow.FAMILIES[board.family]
     folder = build.folder / "synth" / board.name
-    log = folder / LOG
-    bitstream = build.folder / f"{network.name}-{board.name}.{CELLS[family][3]}"
+    bitstream = build.folder / f"{network.name}-{board.name}.{family.suffix}"
+    chosen = range(seed, seed + seeds)
+
+    def attempt(pll: Pll | None) -> _Try:
+        return _attempt(build, board, folder, pll, chosen, progress)
+
     try:
         bitstream.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _write_plan(build, board, folder, seed)
-        _run(folder, progress)
-        report = json.loads((folder / REPORT).read_text())
-        result = _result(board, report, log.read_text(errors="replace"))
-        if result.timing_met:
-            os.replace(shutil.copy(folder / f"top.{CELLS[family][3]}", folder / "delivered"), bitstream)
-            result = replace(result, bitstream=str(bitstream))
+        best = _auto(board, attempt) if clock == AUTO else attempt(wanted)
+        result = result_of(board, best.pll, best.clock_mhz, best.routed, best.folder)
+        if result.timing_met or allow_timing_failure:
+            made = _packed(build, board, best, progress)
+            os.replace(shutil.copy(made, folder / "delivered"), bitstream)
+            digest = hashlib.sha256(bitstream.read_bytes()).hexdigest()
+            result = replace(result, bitstream=str(bitstream), sha256=digest)
         result = replace(
-            result, digest=network.digest, seed=seed, log=str(log), seconds=round(time.monotonic() - start, 1)
+            result,
+            digest=network.digest,
+            build=build.manifest["link"]["build"],
+            seconds=round(time.monotonic() - start, 1),
         )
         (folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
     except OSError as error:
@@ -144,8 +145,97 @@ def synth(build_dir: str | Path, *, seed: int = 1, progress: Callable[[str], Non
     return result
 
 
-def block_rams(build_dir: str | Path) -> int:
-    """Block RAMs that Yosys takes for the memories of a build on an ECP5; the rest of synthesis is left out.
+def wanted_pll(board: Board, clock: str | float) -> Pll | None:
+    """The PLL for a clock in MHz; None where it is the oscillator's own. SpikeloomError where it cannot be made."""
+    who = f"Clock '{clock}' of board '{board.name}'"
+    try:
+        mhz = float(clock)
+    except ValueError:
+        raise SpikeloomError(f"{who}: must be auto, oscillator or a number of MHz, not '{clock}'") from None
+    if mhz == board.clock_mhz:
+        return None
+    if not board.pll:
+        raise SpikeloomError(f"{who}: must be its oscillator's {board.clock_mhz:g} MHz, no PLL of it is supported")
+    pll = fastest(board, mhz) if 0 < mhz <= HIGHEST_MHZ else None
+    if pll is None:
+        slowest = next(low for low in range(1, HIGHEST_MHZ + 1) if fastest(board, low))
+        raise SpikeloomError(f"{who}: must be {slowest} to {HIGHEST_MHZ} MHz, which its PLL can make, not {mhz:g}")
+    return pll
+
+
+def _auto(board: Board, attempt: Callable[[Pll | None], _Try]) -> _Try:
+    """The fastest clock that is met: the oscillator's, or one of the PLL that what was routed allows."""
+    first = attempt(None)
+    margin = flow.FAMILIES[board.family].margin
+    limit = first.routed[0].fmax_mhz * margin
+    for _ in range(ROUNDS):
+        pll = fastest(board, limit)
+        if pll is None or (first.met and pll.mhz <= Fraction(board.clock_mhz)):
+            break
+        found = attempt(pll)
+        if found.met:
+            return found
+        limit = min(found.routed[0].fmax_mhz * margin, 0.999 * float(pll.mhz))
+    return first
+
+
+def _attempt(
+    build: Build,
+    board: Board,
+    folder: Path,
+    pll: Pll | None,
+    seeds: range,
+    progress: Callable[[str], None] | None,
+) -> _Try:
+    """Synthesise, place and route for one clock, in a folder of its own."""
+    clock = board.clock_mhz if pll is None else float(pll.mhz)
+    own = folder / (OSCILLATOR if pll is None else f"{clock:.3f}mhz")
+    own.mkdir()
+    stages = Stages(progress)
+    stages.begin("synthesise" if pll is None else f"synthesise for {clock:.4g} MHz")
+    platform = _write_sources(build, board, own, pll)
+    run("yosys", ["-l", "yosys.rpt", "top.ys"], own, own / "yosys.log", stages)
+    routed = place_and_route(
+        board, platform, own, seeds=seeds, target_mhz=max(TARGET_MHZ, clock), planned=crowded(build, board),
+        progress=progress,
+    )  # fmt: skip
+    return _Try(pll, clock, own, routed)
+
+
+def _write_sources(build: Build, board: Board, folder: Path, pll: Pll | None) -> Any:
+    """Write what Yosys and nextpnr read: the design, the board's top, constraints, the script; the platform."""
+    verilog = (build.folder / build.manifest["verilog"]).read_text()
+    mapped = primitives.passes(build.manifest, verilog) if board.family == "ecp5" else []
+    platform = board.platform()
+    plan = platform.prepare(BoardTop(folder=build.folder, manifest=build.manifest, pll=pll), flow.TOP)
+    (folder / primitives.MAP).write_text(primitives.ECP5)
+    sources = [build.manifest["verilog"], f"{flow.TOP}.il"]
+    constraints = f"{flow.TOP}.{flow.FAMILIES[board.family].constraints}"
+    for name in (*sources, constraints, *build.manifest["memories"]):
+        content = plan.files[name]
+        text = content if isinstance(content, str) else content.decode()
+        (folder / name).write_text(flow.CONSTRAINED.sub("", text) if name == constraints else text)
+    if board.family in FORMATS:
+        _hold_places(build, folder)
+    (folder / f"{flow.TOP}.ys").write_text("\n".join(flow.script(board, sources, mapped)) + "\n")
+    return platform
+
+
+def _hold_places(build: Build, folder: Path) -> None:
+    """Write other contents of the memories whose contents may change: what is made of a design depends on none."""
+    for memory in build.parameters:
+        (folder / memory.file).write_text(digits_text(placeholder(memory)))
+
+
+def _packed(build: Build, board: Board, best: _Try, progress: Callable[[str], None] | None) -> Path:
+    """Write the bitstream of the fastest seed."""
+    stages = Stages(progress)
+    stages.begin("write bitstream")
+    return pack(build, board, best.folder / best.routed[0].folder, best.clock_hz, stages)
+
+
+def block_rams(build_dir: str | Path, family: str = "ecp5") -> int:
+    """Block RAMs that Yosys takes for the memories of a build on a family; the rest of synthesis is left out.
 
     Raises
     ------
@@ -156,174 +246,25 @@ def block_rams(build_dir: str | Path) -> int:
     """
     build = Build.load(build_dir)
     build.require_unaltered()
-    source = build.manifest["verilog"]
+    source, last = build.manifest["verilog"], "map_ffs" if family == "ice40" else "map_gates"
     script = [
         f"read_verilog {source}",
-        HIDE_BRACKETS,
-        f"synth_ecp5 -top {build.manifest['top']} -run begin:map_gates",
+        flow.HIDE_BRACKETS,
+        f"{flow.FAMILIES[family].synthesis} -top {build.manifest['top']} -run begin:{last}",
         "tee -q -o cells.json stat -json",
     ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in (source, *build.manifest["memories"]):
             shutil.copy(build.folder / file, folder / file)
+        if family in FORMATS:
+            _hold_places(build, folder)
         (folder / "memories.ys").write_text("\n".join(script) + "\n")
         toolchain.run("yosys", ["-q", "memories.ys"], cwd=folder, log=folder / "yosys.log")
         cells = json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"]
-    return sum(cells.get(kind, 0) for kind in ("DP16KD", "PDPW16KD"))  # the latter is a mode of the former
+    return sum(BLOCK_CELLS.get(kind, 0) * count for kind, count in cells.items())
 
 
 def crowded(build: Build, board: Board) -> bool:
     """Whether a build takes so many block RAMs of a board that they are placed before everything else."""
     return board.family == "ecp5" and build.manifest["ram_blocks"] > CROWDED * board.ram_blocks
-
-
-def _write_plan(build: Build, board: Board, folder: Path, seed: int) -> None:
-    """Write the files and the script that Amaranth's platform makes of the top."""
-    verilog = (build.folder / build.manifest["verilog"]).read_text()
-    mapped = primitives.passes(build.manifest, verilog) if board.family == "ecp5" else []
-    plan = board.platform().prepare(
-        BoardTop(folder=build.folder, manifest=build.manifest),
-        "top",
-        verbose=True,  # the log shows where the tools are
-        script_after_read="\n".join([*mapped, *KEEP, HIDE_BRACKETS]),
-        # whether timing is met we judge, and say it better
-        nextpnr_opts=f"--report {REPORT} --seed {seed} --timing-allow-fail",
-    )
-    (folder / primitives.MAP).write_text(primitives.ECP5)
-    for name, content in plan.files.items():
-        text = content if isinstance(content, str) else content.decode()
-        if name.endswith(".lpf"):
-            text = _FREQUENCY.sub(rf"\1 {max(TARGET_MHZ, board.clock_mhz) * 1e6:.0f} HZ;", text)
-        elif name == SCRIPT and crowded(build, board):
-            plan = f"python -P -m spikeloom_hw.floorplan top.json {board.device} {seed}"
-            text = text.replace(NEXTPNR, f"{plan}\n{NEXTPNR}")
-        (folder / name).write_text(text)
-
-
-def _run(folder: Path, progress: Callable[[str], None] | None) -> None:
-    """Run the script; DoesNotFit where that is why it failed."""
-    stages = Stages(progress)
-    try:
-        toolchain.run("sh", [SCRIPT], cwd=folder, log=folder / LOG, on_line=stages.hear, on_wait=stages.speak)
-    except ToolError as error:
-        log = folder / LOG
-        text = log.read_text(errors="replace") if log.exists() else ""
-        reasons = overused(text)
-        if not reasons and not re.search(r"no BELs remaining|legal placement|utili[sz]ation limit", text):
-            raise ToolError(str(error).replace("Tool 'sh'", f"Synthesis, stage {stages.stage}")) from None
-        reasons = reasons or [f"{name} {used}/{available}" for name, used, available in _usage(text) if used]
-        raise DoesNotFit(
-            f"Board '{folder.name}': must have room for the design, but has not: {listed(reasons)} (used/available); "
-            f"use fewer lanes or a larger board"
-        ) from None
-
-
-class Stages:
-    """Turns the tools' output into a few words for people: which stage, what of it, how long it has been going on.
-
-    Parameters
-    ----------
-    progress : called with these words when a stage begins, and every few seconds within it; or None.
-
-    Members
-    -------
-    stage : name of the stage the tools are in.
-    """
-
-    BEGINS = (
-        (re.compile(r"^\++ \S*yosys\b"), "synthesise"),
-        (re.compile(r"^\++ \S*python\b.* spikeloom_hw\.floorplan\b"), "plan the floor"),
-        (re.compile(r"^\++ \S*nextpnr-"), "pack"),
-        (re.compile(r"^Info: Creating initial .*placement"), "place"),
-        (re.compile(r"^Info: Routing( globals)?\.\."), "route"),
-        (re.compile(r"^\++ \S*(ecppack|icepack)\b"), "write bitstream"),
-    )
-    DETAIL = re.compile(
-        r"^(?:\d+(?:\.\d+)*\. Executing (?P<pass>[A-Z0-9_]+)|Info:\s+at (?P<iteration>iteration #\d+)"
-        r"|Floor: (?P<plan>.*)|Info: +\d+ \|[^|]+\|[^|]+\| *(?P<left>\d+)\|)"
-    )
-
-    def __init__(self, progress: Callable[[str], None] | None) -> None:
-        self.stage = "start"
-        self._detail = ""
-        self._progress = progress
-        self._spoken = time.monotonic()
-
-    def hear(self, line: str) -> None:
-        """Take a line of the tools' output."""
-        for pattern, stage in self.BEGINS:
-            if stage != self.stage and pattern.match(line):
-                self.stage, self._detail = stage, ""
-                self._say(stage)
-        match = self.DETAIL.match(line)
-        if match:
-            left = match["left"] and f"{match['left']} wires left"
-            self._detail = match["pass"] or match["plan"] or match["iteration"] or left
-
-    def speak(self, seconds: float) -> None:
-        """Say where we are, if nothing was said for a while; `seconds` since the tools began."""
-        if time.monotonic() - self._spoken >= SPEAK_SECONDS:
-            self._say(f"{self.stage}{f' ({self._detail})' if self._detail else ''}, {seconds:.0f} s")
-
-    def _say(self, text: str) -> None:
-        self._spoken = time.monotonic()
-        if self._progress is not None:
-            self._progress(text)
-
-
-def _usage(log: str) -> list[tuple[str, int, int]]:
-    """(cell type, used, available) of nextpnr's list of the device's use."""
-    rows = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", log, re.MULTILINE)
-    return [(name, int(used), int(available)) for name, used, available in rows]
-
-
-def overused(log: str) -> list[str]:
-    """`name used/available` of every resource of which nextpnr's log says that the design needs more than there is."""
-    return [f"{name} {used}/{available}" for name, used, available in _usage(log) if used > available]
-
-
-def _result(board: Board, report: Mapping[str, Any], log: str) -> SynthResult:
-    """What the report and the log of the tools say."""
-    lut, ram, dsp, _ = CELLS[DEVICES[board.device].family]
-    usage = report["utilization"]
-    fmax = min(clock["achieved"] for clock in report["fmax"].values())
-    packed = re.findall(r"^Info:\s+(\d+) LCs used as (?:LUT4 and DFF|DFF only)", log, re.MULTILINE)
-    flip_flops = usage["TRELLIS_FF"]["used"] if "TRELLIS_FF" in usage else sum(map(int, packed))
-    return SynthResult(
-        board=board.name,
-        clock_mhz=board.clock_mhz,
-        fmax_mhz=round(fmax, 2),
-        timing_met=fmax >= board.clock_mhz,
-        lut=usage[lut]["used"],
-        lut_available=usage[lut]["available"],
-        ram=usage[ram]["used"],
-        ram_available=usage[ram]["available"],
-        dsp=usage.get(dsp, {"used": 0})["used"],
-        dsp_available=usage.get(dsp, {"available": 0})["available"],
-        ff=flip_flops,
-        critical_path=critical_path(report),
-        utilisation={name: dict(cells) for name, cells in usage.items() if cells["used"]},
-    )
-
-
-def critical_path(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """Signals along the slowest path between flip-flops in nextpnr's report, by the names of the design.
-
-    Yosys names what it makes after the signal it belongs to; these additions are cut off, and repetitions dropped.
-    """
-    paths = [
-        path["path"]
-        for path in report["critical_paths"]
-        if path["from"].startswith("posedge") and path["to"].startswith("posedge")
-    ]
-    if not paths:
-        return ()
-    slowest = max(paths, key=lambda path: sum(step["delay"] for step in path))
-    names: list[str] = []
-    for step in slowest:
-        for cell in (step["from"]["cell"], step["to"]["cell"]):
-            plain = MADE_BY_TOOLS.split(cell)[0].removeprefix("serial.core.core.").rstrip("_")
-            if plain and plain not in names:
-                names.append(plain)
-    return tuple(names)

@@ -26,7 +26,7 @@ RUN_ARGS = {"verilator": ["+verilator+rand+reset+2", "+verilator+seed+1"], "icar
 
 
 def main(path: Path) -> None:
-    """Do what the job file says: `build` a simulator from `sources`, or `test` it in folder `job`."""
+    """Do what the job file says: `build` a simulator from `sources`, or `test` it in folder `job` with `module`."""
     os.environ.pop("PYTEST_CURRENT_TEST", None)
     from cocotb_tools.runner import get_runner
 
@@ -42,9 +42,11 @@ def main(path: Path) -> None:
             always=True,
         )
         return
+    sys.path[:0] = job.get("path", [])  # the runner hands it on
     results = Path(job["job"]) / "results.xml"
     runner.test(
-        test_module="spikeloom_sim.tb_stream",
+        test_module=job["module"],
+        test_filter=job.get("only"),
         hdl_toplevel=job["top"],
         hdl_toplevel_lang="verilog",
         build_dir=job["build_dir"],

@@ -64,7 +64,7 @@ def simulator_of(
         for path, text in sources.items():
             path.write_text(text)
         job = {"action": "build", "sources": [str(path) for path in sources], "build_dir": str(work)}
-        _child(job, work, simulator, on_wait=on_wait)
+        child(job, work, simulator, on_wait=on_wait)
         for path in work.glob("*.o"):
             path.unlink()
 
@@ -111,8 +111,8 @@ def run(
             (folder / name).symlink_to((design.folder / name).resolve())
         np.savez(folder / "stimulus.npz", beats=stimulus.beats, stops=stimulus.stops)
         (folder / "bench.json").write_text(json.dumps(options | limits | layout(design, harness(design))))
-        job = {"action": "test", "job": str(folder), "build_dir": str(build)}
-        _child(job, folder, simulator, on_line=listen)
+        job = {"action": "test", "module": "spikeloom_sim.tb_stream", "job": str(folder), "build_dir": str(build)}
+        child(job, folder, simulator, on_line=listen)
         return Capture.load(folder / "capture.npz")
 
 
@@ -135,10 +135,24 @@ def layout(design: Design, bench: Harness) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _child(job: dict[str, Any], folder: Path, simulator: str, **callbacks: Any) -> None:
-    """Run cocotb's runner in a process of its own; everything it says goes to a log in `folder`."""
+def child(job: dict[str, Any], folder: Path, simulator: str, *, top: str = TOP, **callbacks: Any) -> None:
+    """Run cocotb's runner in a process of its own; everything it says goes to a log in `folder`.
+
+    Parameters
+    ----------
+    job : what is to be done, see `cocotb_child.main`.
+    folder : where the process runs.
+    simulator : one of `SIMULATORS`.
+    top : name of the Verilog module that is simulated.
+    callbacks : as of `toolchain.run`.
+
+    Raises
+    ------
+    ToolError
+        The simulator or the bench failed; the message names the log.
+    """
     path = folder / f"{job['action']}.json"
-    path.write_text(json.dumps(job | {"simulator": simulator, "top": TOP}))
+    path.write_text(json.dumps(job | {"simulator": simulator, "top": top}))
     arguments: list[str | Path] = ["-m", "spikeloom_sim.cocotb_child", path]
     try:
         toolchain.run("python", arguments, cwd=folder, log=folder / f"{job['action']}.log", **callbacks)

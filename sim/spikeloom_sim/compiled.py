@@ -14,6 +14,13 @@ from .design import Design
 DRIVER = Path(__file__).with_name("driver.cpp")
 LIBRARY = "design.so"
 FLAGS = ("-std=c++17", "-DNDEBUG", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique")
+# Yosys passes from a flat design to C++
+TO_CXX = (
+    # wires whose parts have drivers of their own would look like feedback and be evaluated twice
+    "splitnets -driver w:* a:keep %d",
+    "opt_clean",
+    "write_cxxrtl -g2 design.cc",
+)
 # Contents are loaded when the simulation starts: as C++ initialisers they would take g++ longer than all the rest.
 _READMEM = re.compile(r"^ *initial \$readmemb\(.*?\);\n", re.MULTILINE)
 _COMMENT = re.compile(r"^//.*\n", re.MULTILINE)
@@ -112,20 +119,44 @@ def compile_library(
     """
     source = without_contents(design.verilog.read_text())
     source = edit(source) if edit else source
-    script = "\n".join(_script(design, passes)) + "\n"
+    script = _script(design, passes)
+    return compile_verilog(
+        source, script, top=design.manifest["top"], driver=DRIVER, level=level, folder=folder, on_wait=on_wait
+    )
+
+
+def compile_verilog(
+    source: str,
+    script: Sequence[str],
+    *,
+    top: str,
+    driver: Path,
+    level: str = "-O2",
+    folder: Path | None = None,
+    on_wait: Callable[[float], None] | None = None,
+) -> Path:
+    """Compile Verilog without memory contents behind a driver, or find it compiled; else as `compile_library`.
+
+    Parameters
+    ----------
+    source : text of `spikeloom.v`.
+    script : Yosys passes that read it and write `design.cc`.
+    top : its top module.
+    driver : C++ file that includes `design.cc`.
+    """
 
     def make(work: Path) -> None:
         _fast_header(work / "cxxrtl")
         (work / "spikeloom.v").write_text(source)
-        (work / "design.ys").write_text(script)
+        (work / "design.ys").write_text("\n".join(script) + "\n")
         toolchain.run("yosys", ["-q", "design.ys"], cwd=work, log=work / "yosys.log", on_wait=on_wait)
-        toolchain.run("g++", _command(design, work, level), cwd=work, log=work / "g++.log", on_wait=on_wait)
+        toolchain.run("g++", _command(top, driver, work, level), cwd=work, log=work / "g++.log", on_wait=on_wait)
 
     if folder is not None:
         folder.mkdir(parents=True)
         make(folder)
         return folder / LIBRARY
-    key = digest(source, script, DRIVER.read_text(), _FAST_SLICE, _FAST_CONCAT, _PLACE, *FLAGS, level)
+    key = digest(source, *script, driver.read_text(), _FAST_SLICE, _FAST_CONCAT, _PLACE, *FLAGS, level)
     return made("cxxrtl", key, make) / LIBRARY
 
 
@@ -154,22 +185,14 @@ def flat_design(design: Design) -> list[str]:
 
 def _script(design: Design, passes: Sequence[str]) -> list[str]:
     """Yosys passes from Verilog to C++."""
-    return [
-        *flat_design(design),
-        *passes,
-        # wires whose parts have drivers of their own would look like feedback and be evaluated twice
-        "splitnets -driver w:* a:keep %d",
-        "opt_clean",
-        "write_cxxrtl -g2 design.cc",
-    ]
+    return [*flat_design(design), *passes, *TO_CXX]
 
 
-def _command(design: Design, work: Path, level: str) -> list[str | Path]:
+def _command(top: str, driver: Path, work: Path, level: str) -> list[str | Path]:
     """Arguments of g++."""
     feedback = "converged = false" in (work / "design.cc").read_text()
-    top = "p_" + design.manifest["top"].replace("_", "__")
-    defines = [f"-DTOP={top}", *(["-DFEEDBACK"] if feedback else [])]
-    return [*FLAGS, level, *defines, "-I", ".", "-I", _runtime(), "-o", LIBRARY, DRIVER]
+    defines = [f"-DTOP=p_{top.replace('_', '__')}", *(["-DFEEDBACK"] if feedback else [])]
+    return [*FLAGS, level, *defines, "-I", ".", "-I", _runtime(), "-o", LIBRARY, driver]
 
 
 def _runtime() -> Path:

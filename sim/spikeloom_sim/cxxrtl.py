@@ -9,6 +9,7 @@ from types import TracebackType
 
 import numpy as np
 from spikeloom import ToolError
+from spikeloom_hw.layouts import access_layout, answer_layout
 
 from .capture import STATES, Capture, Words, pieces_of
 from .compiled import compile_library
@@ -17,12 +18,14 @@ from .vectors import Vectors
 
 SLICE_CYCLES = 1 << 18  # a call into the library returns after so many, to notice an interrupt
 SETTLE_CYCLES = 64
+LOAD_PATIENCE_CYCLES = 1000
+ACCESS, ANSWER = ({name: field.offset for name, field in layout} for layout in (access_layout(), answer_layout()))
 NOTHING = np.zeros(0, np.uint64)
 _HANDLE, _INT, _POINTER = ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p
 _RESULTS = {
     "sim_new": _HANDLE, "sim_free": None, "sim_fault": ctypes.c_char_p, "sim_cycle": _INT, "sim_clear": None,
     "sim_memories": ctypes.c_char_p, "sim_image": None, "sim_configure": None, "sim_stalls": None, "sim_reset": None,
-    "sim_run": ctypes.c_int, "sim_beats": _INT, "sim_words": _INT, "sim_states": _INT,
+    "sim_run": ctypes.c_int, "sim_load": _INT, "sim_beats": _INT, "sim_words": _INT, "sim_states": _INT,
 }  # fmt: skip
 
 
@@ -141,6 +144,33 @@ class Model:
         self.send(NOTHING, classes=each * len(stimulus) + 1, limit=SETTLE_CYCLES)  # for beats that should not be there
         return replace(self.capture(), cycles=self.cycle - started)
 
+    def load(self, memory: int, address: int, data: bytes) -> bool:
+        """Write into a parameter memory of a loadable design, see `spikeloom.parameters`; False: it is refused.
+
+        Between samples: nothing else moves meanwhile.
+        """
+        beats = [_beat(memory=memory, address=address, data=byte) for byte in data]
+        beats[-1] |= _beat(last=1)
+        (answer,) = self._exchange(beats)
+        return not answer >> ANSWER["refused"] & 1
+
+    def read_back(self, memory: int) -> bytes | None:
+        """All bytes of a parameter memory; None: there is no such memory."""
+        answers = self._exchange([_beat(memory=memory, read=1, last=1)])
+        return None if answers[-1] >> ANSWER["refused"] & 1 else bytes(answer & 0xFF for answer in answers)
+
+    def _exchange(self, beats: list[int]) -> list[int]:
+        """What `o_load` answers to beats of `i_load`, up to the last one."""
+        sent, room = np.array(beats, np.uint64), 1 + sum(item.depth * item.words * 5 for item in self.design.parameters)
+        answers = np.zeros(room, np.uint64)
+        came = self._library.sim_load(
+            self._handle, sent.ctypes.data_as(_POINTER), _INT(len(sent)), ctypes.c_uint64(1 << ANSWER["last"]),
+            answers.ctypes.data_as(_POINTER), _INT(room), _INT(LOAD_PATIENCE_CYCLES),
+        )  # fmt: skip
+        if not 0 < came <= room:
+            raise ToolError(f"Build '{self.design.folder}': must answer to a load, and does not; generate it again")
+        return [int(answer) for answer in answers[:came]]
+
     def capture(self) -> Capture:
         """What was seen since the last clear; copies."""
         names = [stream.name for stream in self.design.streams]
@@ -200,6 +230,11 @@ class Model:
                 f"Build '{self.design.folder}': each memory file must belong to a memory, not {sorted(files)}; "
                 "generate it again"
             )
+
+
+def _beat(**values: int) -> int:
+    """A beat of `i_load`."""
+    return sum(value << ACCESS[name] for name, value in values.items())
 
 
 def broken_rule(stream: str, what: str, cycle: int) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 from spikeloom import Network
+from spikeloom.limits import busy_cycles, silent_cycles
+from spikeloom.parameters import ParameterMemory
 from spikeloom.program import LayerPlan, fires
 from spikeloom.visits import Visit, visits
 from spikeloom_hw.build import Build
 
 from .capture import STATES
-from .limits import busy_cycles, silent_cycles
 
 Fields = dict[str, tuple[int, int]]
 PORTS = ("i", "o", "o_class")
@@ -167,6 +168,11 @@ class Design:
         """Outputs of the readouts by population, in the order in which they answer."""
         readout = self.manifest["readout"]
         return dict(zip(readout["populations"], readout["outputs"], strict=True))
+
+    @property
+    def parameters(self) -> tuple[ParameterMemory, ...]:
+        """The memories whose contents may change."""
+        return Build(self.folder, self.manifest).parameters
 
     @property
     def streams(self) -> tuple[Stream, ...]:

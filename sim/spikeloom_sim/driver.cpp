@@ -263,6 +263,45 @@ int sim_run(void *handle, const uint64_t *beats, int64_t count, int64_t *sent, i
     return 0;
 }
 
+// Send beats to i_load, then hear o_load until a beat has one of the bits `last`; nothing else moves meanwhile. Returns
+// how many beats came, of which `room` at most are kept, or -1 where none comes for `patience` cycles.
+int64_t sim_load(void *handle, const uint64_t *beats, int64_t count, uint64_t last, uint64_t *answers, int64_t room,
+                 int64_t patience) {
+    auto s = simulation(handle);
+    Probe valid = s->find("i_load__valid"), ready = s->find("i_load__ready"), payload = s->find("i_load__payload");
+    Probe answer = s->find("o_load__valid"), taken = s->find("o_load__ready"), word = s->find("o_load__payload");
+    s->streams[0].valid.set(s->offered = false);
+    int64_t came = 0;
+    auto cycle = [&](uint64_t &seen, bool &moves) {  // what is there before the clock rises
+        s->design.p_clk.template set<bool>(false);
+        s->design.step();
+        moves = (ready.high() && valid.high()) || (answer.high() && taken.high());
+        seen = word.value();
+        s->tick();
+    };
+    uint64_t seen = 0;
+    bool moves = false;
+    taken.set(0);
+    for (int64_t sent = 0, waited = 0; sent < count; waited++) {
+        if (waited > patience) return -1;
+        valid.set(1), payload.set(beats[sent]);
+        cycle(seen, moves);
+        if (moves) sent++, waited = 0;
+    }
+    valid.set(0), taken.set(1);
+    for (int64_t waited = 0;; waited++) {
+        if (waited > patience) return -1;
+        cycle(seen, moves);
+        if (!moves) continue;
+        if (came < room) answers[came] = seen;
+        came++, waited = 0;
+        if (seen & last) break;
+    }
+    taken.set(0);
+    s->moved = s->advanced = s->cycle;
+    return came;
+}
+
 // Forget everything that was seen.
 void sim_clear(void *handle) {
     auto s = simulation(handle);

@@ -93,9 +93,12 @@ def _wires(design: Design) -> list[str]:
     outputs = {"i__ready": 1, "o__valid": 1, "o__payload": design.ports["o"].width, "o_class__valid": 1}
     outputs["o_class__payload"] = design.ports["o_class"].width
     names = ["clk", "rst", "i__valid", "i__payload", "o__ready", "o_class__ready", *(n for n in outputs if outputs[n])]
+    # nothing is loaded here
+    idle = ("i_load__valid", "i_load__payload", "o_load__ready") if design.manifest["contents"] == "loadable" else ()
+    pins = [*(f".{name}({name})" for name in names), *(f".{name}(0)" for name in idle)]
     return [
         *(f"  wire [{width - 1}:0] {name};" for name, width in outputs.items() if width),
-        f"  {design.manifest['top']} dut({', '.join(f'.{name}({name})' for name in names)});",
+        f"  {design.manifest['top']} dut({', '.join(pins)});",
     ]
 
 

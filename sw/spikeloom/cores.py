@@ -35,7 +35,7 @@ def plan_core(
     populations = network.populations[position : position + count]
     names = tuple(item.name for item in populations)
     source = network.populations[position - 1].name if position else network.inputs[0].name
-    bits = _bits(network)
+    bits = core_bits(network)
     firing = any(fires(network, name) for name in names)
     last = "" if count == 1 else f"to{position + count}"
     store_width = _store_width(network, source, names, width)
@@ -159,7 +159,7 @@ def _options(
 
 
 @lru_cache(maxsize=64)
-def _bits(network: Network) -> dict[str, int]:
+def core_bits(network: Network) -> dict[str, int]:
     """Width of each population's potentials, and of the levels that they are compared with."""
     levels = {item.name: signed_bits(*level_limits(network, item.name)) for item in network.populations}
     return {name: max(bits, levels[name]) for name, bits in potential_bits(network).items()}

@@ -1,6 +1,7 @@
 """Error kinds of Spikeloom: every one is a single message saying who, what, where and how to fix it."""
 
 import reprlib
+from enum import Enum
 
 
 class SpikeloomError(Exception):
@@ -29,6 +30,27 @@ class DoesNotFit(SpikeloomError):
 
 class ToolError(SpikeloomError):
     """An external tool is missing or failed; names the tool, its exit and the log."""
+
+
+class LinkTrouble(Enum):
+    """What is wrong between a host and a board."""
+
+    MISSING = "missing"  # there is no such port
+    REFUSED = "refused"  # the port cannot be used: rights, another program, or it is no serial port
+    SILENT = "silent"  # nothing answers
+    STRANGER = "stranger"  # something answers, and it is no board of Spikeloom
+    OTHER_BUILD = "other build"  # a board of Spikeloom, with another network or of another release
+    OTHER_PARAMETERS = "other parameters"  # the right board and build, with other weights than expected
+    LOST = "lost"  # the port went away
+    UNANSWERED = "unanswered"  # the board is there, and a request is not answered as it should be
+
+
+class LinkError(SpikeloomError):
+    """A board cannot be talked to; `kind` is a `LinkTrouble`."""
+
+    def __init__(self, kind: LinkTrouble, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Divergence(SpikeloomError):

@@ -62,6 +62,11 @@ class Axis:
         return cls(count, np.where(count, pooled, 0), np.zeros(size, np.int64), 1)
 
 
+def even_bits(number: int) -> int:
+    """How often 2 divides a number."""
+    return (number & -number).bit_length() - 1
+
+
 def _pooled(source: Shape, pool: Pair) -> Shape:
     return source[0], source[1] // pool[0], source[2] // pool[1]
 

@@ -77,6 +77,14 @@ def neuron_words(network: Network, core: CorePlan) -> tuple[Words, Bases]:
     return {name: np.concatenate(part) for name, part in parts.items()}, bases
 
 
+def level_widths(network: Network, core: CorePlan) -> dict[str, int]:
+    """Bits of the fields of `neuron_words` that a core reads, whatever the levels are: the structure alone decides."""
+    fields = neuron_words(network, core)[0]
+    firing = any(fires(network, layer.population) for layer in core.layers)
+    read = [name for name in fields if firing or name.startswith("initial")]
+    return {name: core.bits - 1 if name.startswith("theta") else core.bits for name in read}
+
+
 def border_count(population: Population) -> int:
     """Border classes of what the neurons of a population begin with, or are driven by."""
     drive = population.neuron.drive

@@ -8,7 +8,7 @@ import numpy as np
 
 from .cost import by_name, channel_starts, kept_landings, listed_steps, reach, walked
 from .landing import Landing
-from .levels import border_words, neuron_words
+from .levels import border_words, level_widths, neuron_words
 from .network import Connection, Network
 from .program import CorePlan, LayerPlan
 from .weights import pack, used_cells, weight_rows
@@ -36,8 +36,13 @@ def table_sizes(network: Network, core: CorePlan, *, mapped: bool = False) -> di
 
     `mapped`: without the bits that are the same in all words, which Yosys drops.
     """
-    sizes = {name: _size(fields, mapped=mapped) for name, fields in tables(network, core).items()}
-    return {name: size for name, size in sizes.items() if size[0] > LOGIC_ENTRIES and size[1]}
+    found = tables(network, core)
+    sizes = {name: _size(fields, mapped=mapped) for name, fields in found.items()}
+    sizes = {name: size for name, size in sizes.items() if size[0] > LOGIC_ENTRIES and size[1]}
+    if core.contents != "fixed":
+        entries = len(found["neurons"]["theta0"])
+        sizes["neurons"] = core.parameter_depth(entries), sum(level_widths(network, core).values())
+    return sizes
 
 
 def tables(network: Network, core: CorePlan) -> dict[str, Fields]:

@@ -9,6 +9,7 @@ from .cores import best_core
 from .cost import cycles, phases
 from .errors import DoesNotFit, listed
 from .gates import require_gates
+from .least import least
 from .network import Network
 from .pace import inbox_for, sending
 from .partition import Chain, Choice, Segment, chains, segments_of
@@ -43,14 +44,19 @@ def cuts(network: Network) -> list[int]:
 
 
 def place(
-    network: Network, *, lanes: int | None = None, cores: int | None = None, capacity: Capacity | None = None
+    network: Network,
+    *,
+    lanes: int | None = None,
+    cores: int | None = None,
+    capacity: Capacity | None = None,
+    contents: str = "fixed",
 ) -> Program:
     """As `placed`, with cores that understand each other; those with a store use multipliers if the device has enough.
 
     A multiplier takes longer than a shifter, which matters where the potentials are registers; where they are memories
     and whole codes are added it saves most of the lane's logic.
     """
-    program = placed(network, lanes=lanes, cores=cores, capacity=capacity)
+    program = placed(network, lanes=lanes, cores=cores, capacity=capacity, contents=contents)
     program = Program(network, agreed(network, program.cores))
     wanted = sum(core.lanes + OWN_MULTIPLIERS for core in program.cores if core.stored)
     if any(network.sender(item.source).signed for core in program.cores for item in core.stored):
@@ -78,13 +84,19 @@ def agreed(network: Network, cores: Sequence[CorePlan]) -> tuple[CorePlan, ...]:
 
 
 def placed(
-    network: Network, *, lanes: int | None = None, cores: int | None = None, capacity: Capacity | None = None
+    network: Network,
+    *,
+    lanes: int | None = None,
+    cores: int | None = None,
+    capacity: Capacity | None = None,
+    contents: str = "fixed",
 ) -> Program:
     """Cut the list of layers into cores, and choose their lanes, grids and spreads.
 
     With `cores` there are that many; otherwise one a layer, or fewer where trains skip layers or the board is small.
     With `lanes` every core gets that many (no more than it can use). Otherwise the busiest core sets the pace with up
     to `MAX_LANES`, and the others get as few as keep up with it; what does not fit `capacity` runs at a slower pace.
+    `contents` is that of all cores, see `CorePlan`.
 
     Raises
     ------
@@ -101,7 +113,8 @@ def placed(
         fix = "a core begins where a single train crosses"
         raise DoesNotFit(f"Cores: must be 1 to {len(starts)} for network '{network.name}', not {cores}; {fix}")
     skips = len(network.connections) > len(network.populations)
-    planner = _Planner(network, starts, capacity, banked=lanes is not None or cores is not None or skips)
+    banked = lanes is not None or cores is not None or skips
+    planner = _Planner(network, starts, capacity, banked=banked, contents=contents)
     if lanes is not None:
         return planner.with_lanes(lanes, cores)
     if capacity is None:
@@ -113,6 +126,19 @@ def placed(
     return planner.fastest(cores)
 
 
+def smallest(network: Network, capacity: Capacity, *, cores: int | None = None) -> tuple[Chain, list[str]]:
+    """The smallest chain of cores for a board, and what it lacks there as sentences; within a second for most networks.
+
+    Raises
+    ------
+    NotBuilt
+        The network needs something the gates do not do yet.
+    """
+    require_gates(network)
+    chain, fits = least(network, [0, *cuts(network), len(network.populations)], capacity, cores)
+    return chain, [] if fits else shortages(Program(network, chain.plans), capacity)
+
+
 class _Planner:
     """Programs of a network, with the cores that were found on the way.
 
@@ -122,20 +148,29 @@ class _Planner:
     starts : populations at which a core may begin.
     capacity : what they have to fit, or None.
     banked : cores may be grids of cells.
+    contents : of all cores.
     """
 
-    def __init__(self, network: Network, starts: list[int], capacity: Capacity | None, *, banked: bool) -> None:
-        self.network, self.capacity, self.banked = network, capacity, banked
+    def __init__(
+        self, network: Network, starts: list[int], capacity: Capacity | None, *, banked: bool, contents: str
+    ) -> None:
+        self.network, self.capacity, self.banked, self.contents = network, capacity, banked, contents
         self.ends = [*starts, len(network.populations)]
         self.most = MAX_BANKED_LANES if banked else MAX_LANES
         self._cores: dict[tuple[Segment, int], tuple[CorePlan, float]] = {}
         self._choices: dict[tuple[Segment, int], tuple[Choice, ...]] = {}
+
+    @property
+    def _room(self) -> Capacity:
+        assert self.capacity is not None
+        return self.capacity
 
     def core(self, segment: Segment, lanes: int) -> tuple[CorePlan, float]:
         """The best core for some layers with up to so many lanes, and its cycles a sample."""
         key = segment, lanes
         if key not in self._cores:
             plan = best_core(self.network, *segment, lanes, banked=self.banked)
+            plan = replace(plan, contents=self.contents)
             self._cores[key] = plan, cycles(self.network, plan)
         return self._cores[key]
 
@@ -220,8 +255,11 @@ class _Planner:
         self._choices.clear()
         slowest = self.at_pace(math.inf, cores, self.capacity)
         if not slowest:
+            small, fits = least(self.network, self.ends, self._room, cores)
+            if fits:
+                return self.program(small.plans)
             how = "even with one lane a core; choose a larger board, a smaller network or fewer weight bits"
-            self.refuse(self.at_pace(math.inf, cores, None), how)
+            self.refuse([small], how)
         best = slowest[0]
         low, high = 1.0, best.cycles
         for _ in range(STEPS):
@@ -249,8 +287,7 @@ class _Planner:
 
     def refuse(self, found: list[Chain], how: str) -> None:
         """Say what is missing for the chain that comes closest."""
-        assert self.capacity is not None
-        room = self.capacity
+        room = self._room
         closest = min(found, key=lambda chain: max(chain.blocks / room.ram_blocks, chain.luts / room.lut))
         missing = listed(shortages(self.program(closest.plans), room))
         raise DoesNotFit(f"Network '{self.network.name}' on '{room.name}': {missing}, {how}")

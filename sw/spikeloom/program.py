@@ -16,6 +16,9 @@ from .network import Connection, Network, Population
 from .neuron import Neuron
 
 QUEUE_DEPTH = 32
+CONTENTS = ("fixed", "replaceable", "loadable")
+PART_DEPTH = 256  # a block RAM holds such a part of a memory, or several of them
+LEAST_DEPTH = 64  # of the last part of a memory that may change: so deep columns can be told apart in a bitstream
 FOLD_GRID = (3, 3)
 # Position (y, x) within two by two and share of the channels of each cell, row-major; the last cell is idle. Whichever
 # way the weights of such a block turn, what the cells of a column take lies in different rows: two steps move it. The
@@ -170,6 +173,9 @@ class CorePlan:
     store_width : codes in a word of the store.
     multiply : the lanes shift weights by multiplying them, on the device's multipliers.
     inbox : events of `source` that may wait before the core, sent by a core that is ahead; 0: it has to wait itself.
+    contents : of `CONTENTS`. "fixed": weights and levels may become logic, whatever suits them best. "replaceable":
+        they are whole block RAMs, whatever they hold, so that other ones can take their place in the bitstream.
+        "loadable": and these have a port to write them by.
     """
 
     name: str
@@ -185,6 +191,7 @@ class CorePlan:
     store_width: int = 1
     multiply: bool = False
     inbox: int = 0
+    contents: str = "fixed"
 
     @property
     def lanes(self) -> int:
@@ -201,6 +208,12 @@ class CorePlan:
         """Words of the store."""
         return max((item.base + item.words for item in self.stored), default=0)
 
+    def parameter_depth(self, rows: int) -> int:
+        """Words of a memory that holds so many rows of weights or levels."""
+        if self.contents == "fixed":
+            return rows
+        return rows + max(0, LEAST_DEPTH - 1 - (rows - 1) % PART_DEPTH)
+
 
 @dataclass(frozen=True)
 class Program:
@@ -213,6 +226,11 @@ class Program:
     def lanes(self) -> int:
         """Physical lanes of all cores together."""
         return sum(core.lanes for core in self.cores)
+
+    @property
+    def contents(self) -> str:
+        """Whether parameters may change, the same in all cores: of `CONTENTS`."""
+        return self.cores[0].contents
 
 
 def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:

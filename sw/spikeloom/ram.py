@@ -27,6 +27,7 @@ class Ram:
     byte : bits that a write enable covers; 0: a whole word.
     least : narrowest width, by position, that can be written.
     block : units are block RAMs, and can be read-only.
+    size : block RAMs in a unit, as nextpnr counts them.
     """
 
     cost: float
@@ -35,6 +36,7 @@ class Ram:
     byte: int
     least: int = 0
     block: bool = True
+    size: int = 1
 
 
 FAMILIES = {
@@ -44,19 +46,27 @@ FAMILIES = {
         Ram(4, 4, (4,), 0, block=False),
     ),
     "ice40": (Ram(64, 11, (2, 4, 8), 0), Ram(64, 11, (2, 4, 8, 16), 1)),
+    "gowin": (Ram(128, 14, (1, 2, 4, 9, 18, 36), 9), Ram(4, 4, (4,), 0, block=False)),
+    "gatemate": (
+        Ram(129, 14, (1, 2, 5, 10, 20), 1),
+        Ram(129, 9, (40,), 1),
+        Ram(257, 15, (1, 2, 5, 10, 20, 40), 1, size=2),
+        Ram(257, 9, (80,), 1, size=2),
+        Ram(513, 16, (1, 2, 5), 1, size=4),
+    ),
 }
 
 
 def units(depth: int, width: int, kind: str, family: str) -> tuple[int, int]:
     """Units of a memory: (block RAMs, distributed RAMs); neither where it becomes logic.
 
-    Kinds are "rom", "ram" (a read and a write port) and "block" (the same, and asked to be block RAM).
+    Kinds are "rom", "ram" (a read and a write port), and "block rom" and "block" (the same, asked to be block RAMs).
     """
-    found = [] if kind == "block" else [(float(math.floor(depth * width * LOGIC_COST[kind])), 0, 0)]
+    found = [(float(math.floor(depth * width * LOGIC_COST[kind])), 0, 0)] if kind in LOGIC_COST else []
     for ram in FAMILIES[family]:
         if ram.block or kind == "ram":
-            cost, count = min(_shapes(ram, depth, width, kind))
-            found.append((cost, count if ram.block else 0, 0 if ram.block else count))
+            cost, count = min(_shapes(ram, depth, width, reads_only=kind.endswith("rom")))
+            found.append((cost, count * ram.size if ram.block else 0, 0 if ram.block else count))
     return min(found, key=lambda option: option[0])[1:]
 
 
@@ -65,13 +75,13 @@ def blocks(depth: int, width: int, kind: str, family: str) -> int:
     return units(depth, width, kind, family)[0]
 
 
-def _shapes(ram: Ram, depth: int, width: int, kind: str) -> Iterator[tuple[float, int]]:
+def _shapes(ram: Ram, depth: int, width: int, *, reads_only: bool) -> Iterator[tuple[float, int]]:
     """Costs and units of a memory at every width of a port."""
     for position, word in enumerate(ram.widths):
-        if kind != "rom" and position < ram.least:
+        if not reads_only and position < ram.least:
             continue
-        byte = 1 if kind == "rom" else min(ram.byte or word, word)
+        byte = 1 if reads_only else min(ram.byte or word, word)
         deep = -(-depth // (1 << ram.bits - position))
         count = -(-deep * (-(-width // byte) * byte) // word)
-        select = (deep - 1) * width + (deep if deep > 1 and kind != "rom" else 0)
+        select = (deep - 1) * width + (deep if deep > 1 and not reads_only else 0)
         yield ram.cost * count + SELECT_COST * select + PORT_COST, count

@@ -1,10 +1,11 @@
 """What a core takes of a device: its memories one by one, block RAMs, look-up tables."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .cost import by_name, core_registers, flat
 from .digits import digits
-from .geometry import Diagonal
+from .geometry import Diagonal, even_bits
 from .levels import core_visits, integrates, kept_words
 from .lookups import table_sizes
 from .network import Network, Population
@@ -20,6 +21,10 @@ FOLD_LUTS = 250  # flags of the moves of folded layers, and their scans
 SLOTS = 16  # that wait between a bank and the generator
 ICE40_CELLS = 2.1  # cells a LUT: most flip-flops take one alone; memories that are not block RAMs are flip-flops
 ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share cells with the adders before them
+IDENTITY_BLOCKS = 1  # that say which build it is, where its parameters may change
+PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  # kind of memory of what may change
+# of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries; and block RAMs
+LINK_LUTS, LINK_BLOCKS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2500}, 3
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -43,6 +48,7 @@ class Capacity:
     multipliers: int = 0
 
 
+@lru_cache(maxsize=1024)
 def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple[tuple[str, int, int, str], ...]:
     """Every memory of a core: (name, depth, width in bits, kind as in `spikeloom.ram`).
 
@@ -50,9 +56,12 @@ def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple
     that all weights of a lane happen to share is still counted.
     """
     rows, taken = sum(weight_rows(network, core).values()), [core.lanes // core.grid[0]] * core.grid[0]
-    if mapped:
+    kind = PARAMETERS[core.contents]
+    if mapped and kind != "block":  # what can be written cannot be dropped
         taken = used_lanes(network, core).sum((1, 2)).tolist()
-    found = [(f"weights{i}", rows, lanes * core.weight_bits, "rom") for i, lanes in enumerate(taken)]
+    found = [
+        (f"weights{i}", core.parameter_depth(rows), lanes * core.weight_bits, kind) for i, lanes in enumerate(taken)
+    ]
     if not core_registers(core):
         cells = core.grid[0] * core.grid[1]
         found += [(f"bank{i}", 2 * core.rows, core.width * core.bits, "ram") for i in range(cells)]
@@ -70,7 +79,8 @@ def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple
     words = program_words(network, core)
     if words > LOGIC_WORDS:
         found.append(("program", words, PROGRAM_BITS, "rom"))
-    found += [(name, depth, width, "rom") for name, (depth, width) in table_sizes(network, core, mapped=mapped).items()]
+    for name, (depth, width) in table_sizes(network, core, mapped=mapped).items():
+        found.append((name, depth, width, kind if name == "neurons" else "rom"))
     return tuple(found)
 
 
@@ -79,8 +89,9 @@ def decoder(network: Network, core: CorePlan) -> tuple[tuple[str, int, int, str]
     channels, height, width = network.inputs[0].shape
     if flat(network, core) or not (height & (height - 1) or width & (width - 1)):
         return ()
-    bits = sum((extent - 1).bit_length() for extent in (channels, height, width))
-    return (("coordinates", channels * height * width, bits, "rom"),)
+    below = even_bits(width)
+    bits = sum((extent - 1).bit_length() for extent in (channels, height, width)) - below
+    return (("coordinates", channels * height * width >> below, bits, "rom"),)
 
 
 def program_words(network: Network, core: CorePlan) -> int:
@@ -157,6 +168,7 @@ def shortages(program: Program, capacity: Capacity) -> list[str]:
     """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
     luts = sum(core_luts(program.network, core, capacity.family) for core in program.cores)
     blocks = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
+    blocks += 0 if program.contents == "fixed" else IDENTITY_BLOCKS
     found = []
     if luts > capacity.lut:
         found.append(f"needs about {luts} of {capacity.lut} LUTs")

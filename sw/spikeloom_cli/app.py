@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 a check failed, 2 wrong use or input, 130 interrupted. 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import typer
@@ -15,12 +16,15 @@ from . import (
     build_commands,
     check_command,
     demo_command,
+    fit_command,
+    link_commands,
     network_commands,
     nir_command,
     sweep_command,
+    synth_command,
     train_command,
 )
-from .output import Answer, reserved_stdout
+from .output import Answer, Service, reserved_stdout
 
 CHECK_FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
@@ -42,10 +46,17 @@ for command, summary in (
     (nir_command.export, "a network as a .nir file, for other frameworks"),
     (network_commands.run, "accuracy and cost of a network, by the golden model"),
     (sweep_command.sweep, "accuracy, cost and energy of a model against time steps"),
+    (fit_command.fit, "whether a network fits a board, and the smallest on which it does"),
     (build_commands.generate, "the core of a network: Verilog, memories, manifest"),
     (build_commands.simulate, "the gates against the golden model, bit by bit"),
-    (build_commands.synth, "a bitstream, what it uses and how fast it is"),
+    (synth_command.synth, "a bitstream, what it uses and how fast it is"),
+    (board_commands.flash, "a bitstream onto its board"),
+    (build_commands.replace, "other weights and thresholds in a finished bitstream"),
+    (link_commands.load, "other weights and thresholds into a board that runs"),
+    (link_commands.infer, "a data set through a board at a serial port"),
+    (link_commands.emulate, "a build as a virtual board, for infer"),
     (board_commands.boards, "the boards there are"),
+    (link_commands.ports, "the serial ports there are, and what is plugged in"),
     (board_commands.doctor, "whether every tool is there, and how to mend it"),
     (demo_command.demo, "the whole way on scikit-learn's digits"),
 ):
@@ -80,7 +91,7 @@ def respond(arguments: Sequence[str]) -> int:
             result = typer.main.get_command(app).main(list(arguments), prog_name="spikeloom", standalone_mode=False)
             if not isinstance(result, Answer):
                 return int(result or 0)
-            print(result.text(as_json=as_json), file=stdout, flush=True)
+            _tell(result, stdout, as_json)
         except typer.TyperException as error:
             return _refuse(_usage(error), stdout if as_json else None)
         except BrokenPipeError:
@@ -95,6 +106,16 @@ def respond(arguments: Sequence[str]) -> int:
             print(f"spikeloom: {_one_line(result.failure)}", file=sys.stderr)
             return CHECK_FAILED
         return 0
+
+
+def _tell(answer: Answer, stdout: TextIO, as_json: bool) -> None:
+    """Print an answer, and do the work that it announces."""
+    if not isinstance(answer, Service):
+        print(answer.text(as_json=as_json), file=stdout, flush=True)
+        return
+    with answer.held, suppress(KeyboardInterrupt):
+        print(answer.text(as_json=as_json), file=stdout, flush=True)
+        answer.work()
 
 
 def _spikeloom_error() -> type[Exception]:

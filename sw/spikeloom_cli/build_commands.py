@@ -1,11 +1,11 @@
-"""Commands on the hardware side of the integer line: generate, simulate, synth."""
+"""Commands on the hardware side of the integer line: generate, simulate, synth, replace."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source
+from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source, Wrapper
 from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ def generate(
     cores: Annotated[
         int | None, typer.Option(metavar="N", help="Cores that share the layers.  [default: chosen]")
     ] = None,
+    wrapper: Annotated[
+        Wrapper, typer.Option(help="axi adds a module for a SoC: AXI4-Stream in and out, AXI4-Lite registers.")
+    ] = Wrapper.STREAMS,
+    replaceable: Annotated[
+        bool, typer.Option("--replaceable", help="Parameters in block RAMs, where `spikeloom replace` puts others.")
+    ] = False,
+    loadable: Annotated[
+        bool, typer.Option("--loadable", help="The same, with a port to load them by while the board runs.")
+    ] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to make, or a build to replace.")
     ] = Path("build"),
@@ -35,11 +44,21 @@ def generate(
     """
     from spikeloom.network import Network
 
-    return generated(Network.load(network), output, board=board, lanes=lanes, cores=cores)
+    contents = "loadable" if loadable else "replaceable" if replaceable else "fixed"
+    return generated(
+        Network.load(network), output, board=board, lanes=lanes, cores=cores, wrapper=wrapper, contents=contents
+    )
 
 
 def generated(
-    network: "Network", folder: Path, *, board: str, lanes: int | None = None, cores: int | None = None
+    network: "Network",
+    folder: Path,
+    *,
+    board: str,
+    lanes: int | None = None,
+    cores: int | None = None,
+    wrapper: str = "streams",
+    contents: str = "fixed",
 ) -> Answer:
     """The answer of generate, which the demo gives too."""
     from spikeloom.place import place
@@ -49,14 +68,18 @@ def generated(
 
     capacity = None if board == "none" else find(board).capacity()
     with working(f"generating {folder}"):
-        program = place(network, lanes=lanes, cores=cores, capacity=capacity)
-        build = generate_build(network, folder, board=board, lanes=lanes, cores=cores, program=program)
+        program = place(network, lanes=lanes, cores=cores, capacity=capacity, contents=contents)
+        build = generate_build(
+            network, folder, board=board, lanes=lanes, cores=cores, wrapper=wrapper, contents=contents, program=program
+        )
     manifest, expected = build.manifest, plan(program, capacity)
     sizes = ("name", "populations", "lanes", "grid", "width", "rows", "bits", "generate_width")
     document = {
         "build": str(build.folder),
         "digest": manifest["digest"],
         "board": manifest["board"],
+        "build_id": manifest["link"]["build"],
+        "wrapper": manifest["wrapper"],
         "lanes": manifest["lanes_total"],
         "cores": [{size: core[size] for size in sizes} for core in manifest["cores"]],
         "plan": expected.document,
@@ -65,6 +88,8 @@ def generated(
         "build": str(build.folder),
         "digest": manifest["digest"][:16],
         "board": manifest["board"],
+        "build id": manifest["link"]["build"],
+        "wrapper": manifest["wrapper"]["kind"],
         "lanes": str(manifest["lanes_total"]),
         "between inferences": f"about {cycles(expected.interval)}",
         "utilisation": f"about {percent(expected.utilisation)}",
@@ -160,39 +185,37 @@ def cycles(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f} cycles"
 
 
-def synth(build: BuildFolder, seed: Seed = 1, json: Json = False) -> Answer:
-    """Synthesise, place and route a build for its board: a bitstream, what it uses, how fast it is.
+def replace(
+    build: BuildFolder,
+    network: NetworkFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Build to make, or to replace.  [default: BUILD itself]"),
+    ] = None,
+    json: Json = False,
+) -> Answer:
+    """Put the weights and thresholds of another network of the same structure into a finished bitstream.
+
+    The build must be generated with --replaceable or --loadable. Nothing is synthesised, placed or routed; the
+    bitstream is the one that `synth` would make of the other network.
 
     \b
     Example:
-      spikeloom synth build
+      spikeloom replace build new.loom -o other
     """
-    return synthesised(build, seed=seed)
-
-
-def synthesised(folder: Path, *, seed: int = 1) -> Answer:
-    """The answer of synth, which the demo gives too."""
     from dataclasses import asdict
 
-    from spikeloom_hw.synth import synth as synth_build
+    from spikeloom.network import Network
+    from spikeloom_hw.replacement import replace_parameters
 
-    with working(f"synthesising {folder}") as progress:
-        result = synth_build(folder, seed=seed, progress=lambda text: progress(what=text))
+    with working(f"replacing the parameters of {build}") as progress:
+        result = replace_parameters(build, Network.load(network), output, progress=lambda text: progress(what=text))
     rows = {
-        "board": result.board,
-        "LUTs": f"{result.lut:,} of {result.lut_available:,}",
-        "flip-flops": f"{result.ff:,}",
-        "RAM blocks": f"{result.ram} of {result.ram_available}",
-        "multipliers": f"{result.dsp} of {result.dsp_available}",
-        "Fmax": f"{result.fmax_mhz:.1f} MHz, the board's clock is {result.clock_mhz:g} MHz",
-        "bitstream": result.bitstream or "none, timing is not met",
-        "log": result.log,
+        "build": result.build,
+        "network": result.network,
+        "digest": f"{result.digest[:16]}, before {result.before[:16]}",
+        "bitstream": result.bitstream,
+        "memories": f"{result.memories} with other contents",
         "seconds": f"{result.seconds:.1f}",
     }
-    failure = None
-    if not result.timing_met:
-        failure = (
-            f"Board '{result.board}': Fmax must be at least {result.clock_mhz:g} MHz, not {result.fmax_mhz:.1f}, so "
-            "there is no bitstream; try another --seed, or generate with fewer lanes"
-        )
-    return Answer(asdict(result), (named_rows(f"Synthesised {folder}", rows),), failure)
+    return Answer(asdict(result), (named_rows("Replaced", rows),))

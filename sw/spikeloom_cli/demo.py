@@ -9,7 +9,7 @@ from spikeloom import SpikeloomError, datasets
 from spikeloom.datasets import Data
 from spikeloom.network import Network
 
-from . import build_commands, network_commands, plot
+from . import build_commands, network_commands, plot, synth_command
 from .journal import Journal, Step, fingerprint, sources
 from .output import Answer, named_rows, percent, working
 
@@ -146,7 +146,7 @@ class Demo:
         return build_commands.simulated(self.build, data, simulator=SIMULATOR, seed=self.seed).document
 
     def _synthesise(self) -> dict[str, Any]:
-        return build_commands.synthesised(self.build).document
+        return synth_command.synthesised(self.build, clock="oscillator").document
 
     def _summary(self, steps: list[Step]) -> Answer:
         results = {step.name: step.result for step in steps}

@@ -34,6 +34,13 @@ class Simulator(StrEnum):
     CXXRTL = "cxxrtl"
 
 
+class Wrapper(StrEnum):
+    """What is put around the cores."""
+
+    STREAMS = "streams"
+    AXI = "axi"
+
+
 def require_writable(path: Path, what: str) -> None:
     """Refuse an output file that could not be written, before the work for it is done.
 

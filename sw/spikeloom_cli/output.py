@@ -6,8 +6,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
@@ -43,6 +43,20 @@ class Answer:
         if as_json:
             return json.dumps(self.document, allow_nan=False)
         return "\n\n".join(table_text(table) for table in self.tables)
+
+
+@dataclass(frozen=True)
+class Service(Answer):
+    """An answer that is told before the work begins, which goes on until it is interrupted.
+
+    Members
+    -------
+    work : ends by KeyboardInterrupt, which is no failure.
+    held : what the work needs; let go of at the end, or where the answer cannot be told.
+    """
+
+    work: Callable[[], None] = field(kw_only=True)
+    held: AbstractContextManager[object] = field(kw_only=True)
 
 
 def table_text(rows: Sequence[Cells]) -> str:

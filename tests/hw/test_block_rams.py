@@ -8,13 +8,15 @@ from random_networks import RandomNetwork
 from spikeloom import Conv2d, SpikeloomError
 from spikeloom.place import place
 from spikeloom.plan import plan
+from spikeloom.program import CONTENTS
 from spikeloom_hw.build import generate
 from spikeloom_hw.synth import block_rams
 
 
-def test_planned_block_rams_are_those_that_yosys_takes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("contents", CONTENTS)
+def test_planned_block_rams_are_those_that_yosys_takes(contents: str, tmp_path: Path) -> None:
     network = RandomNetwork(np.random.default_rng(0), (2, 12, 12), 4).conv(24, Conv2d((3, 3))).readout(10)
-    program = place(network, lanes=24, cores=2)
+    program = place(network, lanes=24, cores=2, contents=contents)
     build = generate(network, tmp_path / "build", program=program)
     assert block_rams(build.folder) == plan(program).ram > 2
     (build.folder / build.manifest["verilog"]).write_text("module spikeloom(); endmodule")

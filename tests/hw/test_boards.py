@@ -1,5 +1,6 @@
-"""Boards: what the list says is what amaranth-boards and nextpnr say."""
+"""Boards: what the list says is what amaranth-boards and nextpnr say, and reaches the constraints."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,15 @@ from amaranth.build import Platform
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import io
 from spikeloom import SpikeloomError
-from spikeloom_hw import toolchain
-from spikeloom_hw.boards import BOARDS, DEVICES, Board, find
-from spikeloom_hw.synth import CELLS
+from spikeloom_hw import flow, toolchain
+from spikeloom_hw.board_list import BOARDS
+from spikeloom_hw.boards import Board, find
+from spikeloom_hw.devices import DEVICES
+from spikeloom_hw.flow import FAMILIES
 
 ONE_BOARD_A_DEVICE = {board.device: board for board in BOARDS.values()}
 
-QUICK = ("LFE5U-85F", "iCE40UP5K")  # the other devices take half a minute
+QUICK = ("LFE5U-85F", "iCE40UP5K", "GW1NR-9C")  # the other devices take a minute
 
 
 class Echo(Elaboratable):
@@ -31,7 +34,7 @@ class Echo(Elaboratable):
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
-def test_part_and_clock_are_those_of_amaranth_boards(board: Board) -> None:
+def test_part_and_clock_are_those_of_the_platform(board: Board) -> None:
     platform = board.platform()
     assert (platform.device, platform.package, getattr(platform, "speed", "")) == (
         board.device,
@@ -39,6 +42,42 @@ def test_part_and_clock_are_those_of_amaranth_boards(board: Board) -> None:
         board.speed_grade,
     )
     assert platform.default_clk_frequency == board.clock_mhz * 1e6
+    assert platform.lookup("uart", 0)
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_every_board_says_where_its_pins_are_from(board: Board) -> None:
+    assert board.source.startswith("https://github.com/")
+    assert board.serial
+    if board.pins is not None:  # the pins are in the sentence that cites them
+        named = re.sub(r"[^\w]+", " ", board.source).split()
+        assert {board.pins.clock, board.pins.rx, board.pins.tx} - {"J17", "H18"} <= set(named)
+
+
+def test_there_are_twelve_boards_in_four_families() -> None:
+    assert {board.family for board in BOARDS.values()} == {"ecp5", "ice40", "gowin", "gatemate"}
+    wanted = {
+        "ulx3s-12f", "ulx3s-25f", "ulx3s-45f", "ulx3s-85f", "icebreaker", "ice40-hx8k", "alchitry-cu", "orangecrab-25f",
+        "orangecrab-85f", "colorlight-i5", "colorlight-i9", "icepi-zero", "tang-nano-9k", "tang-nano-20k",
+        "tang-primer-20k", "tang-primer-25k", "gatemate-evb", "olimex-gatemate",
+    }  # fmt: skip
+    assert wanted <= set(BOARDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("tang-nano-9k", ['IO_LOC "uart_0__rx__io" 18;', 'IO_LOC "uart_0__tx__io" 17;', 'IO_LOC "clk_0__io" 52;']),
+        ("olimex-gatemate", ['Net "uart_0__rx__io" Loc = "IO_SA_A6";', 'Net "uart_0__tx__io" Loc = "IO_SA_B6";',
+                             'Net "clk_0__io" Loc = "IO_SB_A8" | SCHMITT_TRIGGER=true;']),
+        ("colorlight-i9", ['LOCATE COMP "uart_0__rx__io" SITE "H18";', 'LOCATE COMP "clk_0__io" SITE "P3";']),
+        ("alchitry-cu", ["set_io uart_0__rx__io P14", "set_io uart_0__tx__io M9", "set_io clk_0__io P7"]),
+    ],
+)  # fmt: skip
+def test_pins_reach_the_constraints(name: str, lines: list[str]) -> None:
+    plan = BOARDS[name].platform().prepare(Echo(), "top")
+    constraints = plan.files[f"top.{FAMILIES[BOARDS[name].family].constraints}"]
+    assert set(lines) <= {line.strip() for line in constraints.splitlines()}
 
 
 @pytest.mark.parametrize(
@@ -46,29 +85,31 @@ def test_part_and_clock_are_those_of_amaranth_boards(board: Board) -> None:
 )
 def test_device_holds_what_nextpnr_says(device: str, tmp_path: Path) -> None:
     board = ONE_BOARD_A_DEVICE[device]
-    plan = board.platform().prepare(Echo(), "top", verbose=True, nextpnr_opts="--pack-only")
+    platform = board.platform()
+    plan = platform.prepare(Echo(), "top")
     for name, content in plan.files.items():
-        (tmp_path / name).write_text(content)
-    script = tmp_path / "build_top.sh"  # nothing is placed, so nothing can be written
-    lines = [line.partition(" --textcfg")[0] for line in script.read_text().splitlines() if "PACK" not in line]
-    script.write_text("\n".join(lines) + "\n")
+        (tmp_path / name).write_text(content if isinstance(content, str) else content.decode())
+    (tmp_path / "top.ys").write_text("\n".join(flow.script(board, ["top.il"], [])) + "\n")
+    toolchain.run("yosys", ["-q", "top.ys"], cwd=tmp_path, log=tmp_path / "yosys.log")
+    tool, *args = flow.route(board, platform, flow.NETLIST, ".", 1, 10.0)
     seen: list[str] = []
-    toolchain.run("sh", [script.name], cwd=tmp_path, log=tmp_path / "log", on_line=seen.append)
+    toolchain.run(tool, [*args, "--pack-only"], cwd=tmp_path, log=tmp_path / "log", on_line=seen.append)
     usage = {
         words[1].rstrip(":"): words for words in (line.replace("/", " ").split() for line in seen) if len(words) == 5
     }
-    lut, ram, _, _ = CELLS[board.family]
-    assert (int(usage[lut][3]), int(usage[ram][3])) == (board.lut, board.ram_blocks)
+    family = FAMILIES[board.family]
+    available = [sum(int(usage[cell][3]) for cell in cells) for cells in (family.lut, family.ram)]
+    assert available == [board.lut, board.ram_blocks]
 
 
 def test_every_device_has_a_board() -> None:
     assert set(ONE_BOARD_A_DEVICE) == set(DEVICES)
 
 
-def test_capacity_is_that_of_the_device() -> None:
+def test_capacity_is_what_the_link_leaves_of_the_device() -> None:
     capacity = find("ulx3s-85f").capacity()
-    assert (capacity.name, capacity.lut) == ("ulx3s-85f", 83640)
-    assert (capacity.ram_blocks, capacity.family, capacity.multipliers) == (208, "ecp5", 156)
+    assert (capacity.name, capacity.lut) == ("ulx3s-85f", 83640 - 1400)
+    assert (capacity.ram_blocks, capacity.family, capacity.multipliers) == (208 - 3, "ecp5", 156)
     assert find("ulx3s-85f").ram_kbit == 3744
     assert find("icebreaker").ram_kbit == 120
 

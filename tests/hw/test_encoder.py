@@ -29,7 +29,9 @@ class Output:
 
 
 def trains(dut: PixelEncoder, x: np.ndarray) -> np.ndarray:
-    """Trains [N, digits, neurons] of samples uint8 [N, neurons], by the definition."""
+    """Trains [N, digits, neurons] of samples uint8 [N, neurons], or of codes int64, by the definition."""
+    if x.dtype != np.uint8:
+        return spikes_of(x, dut.timesteps, dut.code).reshape(len(x), dut.digits, dut.neurons)
     source = Input("x", (dut.neurons, 1, 1), dut.timesteps, 1 / 255, code=dut.code)
     spikes = spikes_of(encode(source, x), source.timesteps, source.code)
     return spikes.reshape(len(x), dut.digits, dut.neurons)
@@ -45,11 +47,11 @@ def wanted(dut: PixelEncoder, x: np.ndarray) -> list[list[Event]]:
 
 
 def words(dut: PixelEncoder, x: np.ndarray) -> list[tuple[list[int], int]]:
-    """(pixels, last) of samples uint8 [N, neurons]; what lies beyond a sample's end is noise."""
-    count = -(-dut.neurons // dut.pixels)
+    """(pixels, last) of samples [N, neurons]; what lies beyond a sample's end is noise."""
+    count, mask = -(-dut.neurons // dut.pixels), (1 << dut.bits) - 1
     found = []
-    for sample in x.tolist():
-        padded = sample + [255] * (count * dut.pixels - dut.neurons)
+    for sample in (x & mask).tolist():
+        padded = sample + [mask] * (count * dut.pixels - dut.neurons)
         parts = [padded[n * dut.pixels : (n + 1) * dut.pixels] for n in range(count)]
         found += [(part, int(n == count - 1)) for n, part in enumerate(parts)]
     return found
@@ -161,6 +163,24 @@ def test_sizes_that_are_no_multiple_of_a_word_are_cut_off_at_the_end(neurons: in
     assert simulate(dut, x, rng, stalls=0.3).samples == wanted(dut, x)
 
 
+@pytest.mark.parametrize("depth", [0, 4])
+@pytest.mark.parametrize(
+    ("timesteps", "code", "signed"), [(4, "plain", False), (12, "naf", False), (1, "plain", True), (9, "plain", True)]
+)
+def test_codes_of_any_width_and_sign_with_a_queue_and_without(
+    timesteps: int, code: str, signed: bool, depth: int
+) -> None:
+    rng = np.random.default_rng([timesteps, depth])
+    most = (1 << timesteps) - 1
+    x = rng.integers(-most if signed else 0, most + 1, (3, 7)) * rng.integers(0, 2, (3, 7))
+    x[0, :2] = most, -most if signed else most
+    dut = PixelEncoder(
+        neurons=7, timesteps=timesteps, code=code, pixels=1 + depth // 2, depth=depth, bits=timesteps + signed,
+        signed=signed,
+    )  # fmt: skip
+    assert simulate(dut, x, rng, stalls=0.3).samples == wanted(dut, x)
+
+
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("value", [0, 15, 16, 255])
 def test_samples_of_one_value_from_silent_to_full(value: int, code: str) -> None:
@@ -268,7 +288,10 @@ def test_parameters_out_of_range_are_refused_together() -> None:
     message = (
         "Encoder: neurons must be an integer of at least 1, not 0; timesteps must be an integer in 1..16, not 17; "
         "pixels must be an integer of at least 1, not 0; depth must be an integer of at least 4, not 3; "
-        "code must be plain or naf, not 'gray'"
+        "bits must be an integer of at least 1, not 0; code must be plain or naf, not 'gray'"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        PixelEncoder(neurons=0, timesteps=17, code="gray", pixels=0, depth=3)
+        PixelEncoder(neurons=0, timesteps=17, code="gray", pixels=0, depth=3, bits=0)
+    message = "Encoder: signed must be with code plain and 5 bits, not naf and 5"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        PixelEncoder(neurons=1, timesteps=4, code="naf", bits=5, signed=True)

@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_networks import RandomNetwork, random_samples
-from spikeloom import Network, golden
-from spikeloom.encoding import encode, spikes_of
+from spikeloom.encoding import encode
+from spikeloom.link import Device, Identify, Identity, Sample, frame, golden_inference, pack
 from spikeloom_hw import toolchain
 from spikeloom_hw.board_top import BoardTop
 from spikeloom_hw.boards import find
-from spikeloom_hw.bridge import ByteFormat
 from spikeloom_hw.build import Build, generate
 
 DIVISOR = 4
 
-# Sends bytes, waits at every word 100 for the answer to a sample, and prints what comes back.
+# Sends bytes, waits at every word from 8000 on for so many bytes of an answer, and prints what comes back.
 BENCH = """
 `timescale 1ns/1ns
 module bench;
@@ -26,7 +25,7 @@ module bench;
   assign clk_pin = clk;
   assign rx_pin = rx;
   top dut(.clk12_0__io(clk_pin), .uart_0__rx__io(rx_pin), .uart_0__tx__io(tx));
-  reg [8:0] words [0:COUNT - 1];
+  reg [15:0] words [0:COUNT - 1];
   reg [7:0] answer;
   integer index, bit_sent, bit_got, answers = 0, expected = 0;
   always #5 clk = ~clk;
@@ -35,8 +34,8 @@ module bench;
     $readmemh("words.hex", words);
     repeat (500) @(negedge clk);
     for (index = 0; index < COUNT; index = index + 1)
-      if (words[index][8]) begin
-        expected = expected + ANSWER;
+      if (words[index][15]) begin
+        expected = expected + words[index][14:0];
         wait (answers == expected);
       end else begin
         send(0);
@@ -71,37 +70,25 @@ def netlist(build: Build, folder: Path) -> None:
     toolchain.run("yosys", ["-q", "top.ys"], cwd=folder, log=folder / "yosys.log")
 
 
-def words(network: Network, build: Build, x: np.ndarray, rng: np.random.Generator) -> list[int]:
-    """Bytes of samples, their events in random order, 256 after each sample."""
-    source, form = network.inputs[0], ByteFormat.of(build.manifest)
-    offsets = {name: offset for name, (offset, _) in build.manifest["input"]["fields"].items()}
-    sent: list[int] = []
-    for train in spikes_of(encode(source, x), source.timesteps).reshape(len(x), source.timesteps, -1):
-        events = rng.permutation(np.argwhere(train)).tolist()
-        beats = [(address << offsets["address"]) | (step << offsets["step"]) for step, address in events]
-        sent += [*form.pack([*beats, 1 << offsets["end"]]), 256]
-    return sent
-
-
 @pytest.mark.skipif(toolchain.find("iverilog") is None, reason="Icarus Verilog is not installed")
 def test_netlist_behind_its_serial_pins_answers_as_the_golden_model(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     network = RandomNetwork(rng, (1, 4, 4), 3, "gates").dense(4).readout(3)
-    build = generate(network, tmp_path / "build", board="icestick")
-    x = random_samples(rng, network, 4)
+    build = generate(network, tmp_path / "build", board="ice40-hx8k")
     netlist(build, tmp_path)
-    form = ByteFormat.of(build.manifest)
-    sent = words(network, build, x, rng)
-    bench = BENCH.replace("COUNT", str(len(sent))).replace("ANSWER", str(form.answer_bytes))
-    (tmp_path / "bench.v").write_text(bench.replace("DIVISOR", str(DIVISOR)))
-    (tmp_path / "words.hex").write_text("\n".join(f"{word:03x}" for word in sent))
+    identity = Identity.of(build.manifest, clock_hz=12_000_000)
+    twin = Device(identity, golden_inference(network))
+    codes = encode(network.inputs[0], random_samples(rng, network, 2))
+    requests = [frame(pack(Identify(), 3))]
+    requests += [frame(pack(Sample(identity.pack_codes(code)), 4 + n)) for n, code in enumerate(codes)]
+    answers = [twin.receive(request) for request in requests]
+    sent = [word for pair in zip(requests, answers, strict=True) for word in (*pair[0], 0x8000 + len(pair[1]))]
+    (tmp_path / "bench.v").write_text(BENCH.replace("COUNT", str(len(sent))).replace("DIVISOR", str(DIVISOR)))
+    (tmp_path / "words.hex").write_text("\n".join(f"{word:04x}" for word in sent))
     cells = Path(importlib.util.find_spec("pyosys").origin).parent / "share" / "ice40" / "cells_sim.v"
     sources = ["bench.v", "netlist.v", cells]
     options = ["-g2005", "-DNO_ICE40_DEFAULT_ASSIGNMENTS", "-o", "bench.vvp"]
     toolchain.run("iverilog", [*options, *sources], cwd=tmp_path, log=tmp_path / "iverilog.log")
     toolchain.run("vvp", ["bench.vvp"], cwd=tmp_path, log=tmp_path / "vvp.log")
     got = bytes.fromhex("".join(re.findall(r"^answer (\w\w)$", (tmp_path / "vvp.log").read_text(), re.MULTILINE)))
-    answers = [form.unpack(got[k * form.answer_bytes :][: form.answer_bytes]) for k in range(len(x))]
-    expected = golden.evaluate(network, x)
-    assert [potentials for potentials, _ in answers] == expected.tolist()
-    assert [winner for _, (winner,) in answers] == expected.argmax(1).tolist()
+    assert got == b"".join(answers)

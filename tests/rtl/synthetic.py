@@ -31,7 +31,7 @@ def described(program: Program, **more_fields: list[int]) -> Design:
         offset += width
     bits = potential_bits(network)[readout.name]
     manifest = {
-        "format": 3,
+        "format": 4,
         "top": "spikeloom",
         "memories": [],
         "input": {

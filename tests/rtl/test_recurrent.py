@@ -100,3 +100,14 @@ def test_spikes_of_the_last_population_are_refused_in_gates() -> None:
     assert str(error.value) == (
         f"Network 'turned': not built in gates yet: connection '{back}': the last population's spikes cannot be kept"
     )
+
+
+@pytest.mark.parametrize("where", [{"board": "ulx3s-85f"}, {"wrapper": "axi"}])
+def test_a_sequence_is_refused_for_boards_and_wrappers(where: dict[str, str], tmp_path: Path) -> None:
+    expected = (
+        r"^Input 'input': must be one value a neuron for a board or a wrapper, not a sequence of 6 time steps; use "
+        r"--board none and the core's own streams$"
+    )
+    with pytest.raises(NotBuilt, match=expected):
+        generate(wired(), tmp_path / "build", **where)
+    assert not (tmp_path / "build").exists()

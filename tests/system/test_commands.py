@@ -5,7 +5,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from random_networks import RandomNetwork
 
 from .conftest import Command
 
@@ -16,9 +18,11 @@ NAMES = (
     "export",
     "run",
     "sweep",
+    "fit",
     "generate",
     "simulate",
     "synth",
+    "flash",
     "boards",
     "doctor",
     "demo",
@@ -30,7 +34,7 @@ def test_help_lists_what_there_is_and_nothing_else(spikeloom: Command) -> None:
     commands = text.split("Commands:")[1].splitlines()
     listed = [line.split()[0] for line in commands if line.startswith("  ") and line.split()]
     assert tuple(name for name in listed if name in NAMES) == NAMES
-    for name in ("flash", "infer", "report"):
+    for name in ("infer", "report"):
         assert name not in listed
 
 
@@ -93,12 +97,56 @@ def test_generate_says_what_it_made_and_replaces_a_build(spikeloom: Command, loo
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_generate_adds_a_wrapper_around_a_core_that_simulates(spikeloom: Command, loom: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "soc"
+    made = spikeloom("generate", loom, "-o", folder, "--wrapper", "axi", "--json")
+    assert made.code == 0
+    wrapper = json.loads((folder / "manifest.json").read_text())["wrapper"]
+    assert made.document["wrapper"] == wrapper
+    assert (wrapper["kind"], wrapper["top"], wrapper["verilog"]) == ("axi", "spikeloom_axi", "spikeloom_axi.v")
+    assert "module spikeloom_axi(" in (folder / "spikeloom_axi.v").read_text()
+    done = spikeloom("simulate", folder, "digits", "--samples", 2, "--simulator", "cxxrtl", "--json")
+    assert (done.code, done.document["mismatches"]) == (0, 0)
+    refused = spikeloom("flash", folder)
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr.count("\n") == 1
+
+
 def test_boards_lists_what_their_devices_hold(spikeloom: Command) -> None:
     boards = {board["name"]: board for board in spikeloom("boards", "--json").document["boards"]}
     assert {"ulx3s-85f", "ulx3s-25f", "icebreaker", "ice40-hx8k"} <= boards.keys()
     assert boards["ulx3s-85f"]["lut"] == 83640
     assert boards["ulx3s-85f"]["ram_kbit"] == 3744
     assert "ulx3s-85f" in spikeloom("boards").stdout
+    assert len(boards) >= 12
+    assert {board["family"] for board in boards.values()} == {"ecp5", "ice40", "gowin", "gatemate"}
+    assert (boards["tang-nano-9k"]["ram_kbit"], boards["tang-nano-9k"]["pll"]) == (468, "rPLL")
+    assert all(board["source"] for board in boards.values())
+
+
+def test_fit_tells_every_reason_and_the_smallest_board(spikeloom: Command, tmp_path: Path) -> None:
+    network = RandomNetwork(np.random.default_rng(0), (2, 12, 12), 4, "wide").dense(200).readout(10)
+    network.save(tmp_path / "wide.loom")
+    outcome = spikeloom("fit", tmp_path / "wide.loom", "--board", "icestick", "--json")
+    assert outcome.code == 1
+    (found,) = outcome.document["boards"]
+    assert not found["fits"]
+    assert len(found["reasons"]) == 2
+    least = outcome.document["smallest"]
+    assert outcome.stderr.strip().endswith(
+        f"spikeloom: Network 'wide' on 'icestick': {'; '.join(found['reasons'])}; "
+        f"the smallest board on which it does is {least}"
+    )
+    fits = spikeloom("fit", tmp_path / "wide.loom", "--board", least)
+    assert (fits.code, "smallest board" in fits.stdout) == (0, True)
+    assert spikeloom("fit", tmp_path / "wide.loom").code == 0
+
+
+def test_fit_for_a_board_that_there_is_not_is_refused(spikeloom: Command, tmp_path: Path) -> None:
+    RandomNetwork(np.random.default_rng(0), (1, 1, 4), 2, "tiny").readout(2).save(tmp_path / "tiny.loom")
+    outcome = spikeloom("fit", tmp_path / "tiny.loom", "--board", "basys3")
+    assert outcome.code == 2
+    assert outcome.stderr == "spikeloom: Board 'basys3': must be one that `spikeloom boards` lists, not this\n"
 
 
 def test_doctor_finds_every_tool_of_this_environment(spikeloom: Command) -> None:
@@ -106,3 +154,28 @@ def test_doctor_finds_every_tool_of_this_environment(spikeloom: Command) -> None
     assert outcome.code == 0
     assert outcome.document["ok"] is True
     assert {"torch", "verilator", "g++", "pyosys"} <= {tool["name"] for tool in outcome.document["tools"]}
+    assert {"cache folder", "serial ports"} <= {item["name"] for item in outcome.document["machine"]}
+
+
+def test_doctor_without_libusb_says_what_to_install_and_is_content(
+    spikeloom: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr("ctypes.CDLL", refuse)
+    outcome = spikeloom("doctor")
+    assert outcome.code == 0
+    mend = "to flash boards, install it (Debian: apt-get install libusb-1.0-0 libftdi1-2)"
+    (line,) = (line for line in outcome.stdout.splitlines() if line.startswith("libusb-1.0.so.0"))
+    assert line.endswith(f"  no, optional  {mend}")
+
+
+def test_doctor_fails_where_the_disk_is_full(spikeloom: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikeloom_hw.machine.HERE_GIB", 1e9)
+    outcome = spikeloom("doctor", "--json")
+    assert (outcome.code, outcome.document["ok"]) == (1, False)
+    assert outcome.stderr == (
+        "spikeloom: Machine: everything that is not optional must be right, and 1 are not; "
+        "current folder: make room, or work in a folder that is yours\n"
+    )

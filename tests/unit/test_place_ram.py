@@ -49,7 +49,9 @@ MEASURED = [
     ("ice40", "ram", 2048, 37, 19, 0),
     ("ice40", "ram", 5000, 320, 400, 0),
 ]
-CELLS = {"DP16KD": 0, "SB_RAM40_4K": 0, "TRELLIS_DPR16X4": 1}
+CELLS = {"DP16KD": (0, 1), "SB_RAM40_4K": (0, 1), "TRELLIS_DPR16X4": (1, 1), "RAM16SDP4": (1, 1),
+         "CC_BRAM_20K": (0, 1), "CC_BRAM_40K": (0, 2),
+         **dict.fromkeys(("SP", "SPX9", "DPB", "DPX9B", "SDPB", "SDPX9B"), (0, 1))}  # fmt: skip
 
 
 @pytest.mark.parametrize(("family", "kind", "depth", "width", "block", "distributed"), MEASURED)
@@ -60,7 +62,7 @@ def test_units_are_those_that_yosys_needed(
     assert blocks(depth, width, kind, family) == block
 
 
-@pytest.mark.parametrize(("family", "expected"), [("ecp5", 1), ("ice40", 1)])
+@pytest.mark.parametrize(("family", "expected"), [("ecp5", 1), ("ice40", 1), ("gowin", 1), ("gatemate", 1)])
 def test_a_memory_that_asks_for_block_ram_gets_it_however_small_it_is(family: str, expected: int) -> None:
     assert units(2, 12, "block", family) == (expected, 0)
     assert blocks(2, 12, "ram", family) == 0
@@ -71,6 +73,7 @@ import json, os, random, sys
 from pyosys import libyosys
 
 source = random.Random(1)
+last = {"ecp5": "map_ffs", "ice40": "map_ffs", "gowin": "map_gates", "gatemate": "map_gates"}
 
 for number, (family, kind, depth, width, same) in enumerate(json.loads(sys.argv[1])):
     bits = max(1, (depth - 1).bit_length())
@@ -91,7 +94,7 @@ for number, (family, kind, depth, width, same) in enumerate(json.loads(sys.argv[
         )
     design = libyosys.Design()
     libyosys.run_pass(f"read_verilog {name}.v", design)
-    libyosys.run_pass(f"synth_{family} -top top -run begin:map_ffs", design)
+    libyosys.run_pass(f"synth_{family} -top top -run begin:{last[family]}", design)
     libyosys.run_pass(f"tee -q -o {name}.json stat -json", design)
 sys.stdout.flush()
 os._exit(0)
@@ -111,6 +114,14 @@ def test_yosys_still_maps_memories_so(tmp_path: Path) -> None:
         ("ice40", "rom", 600, 12, 0),
         ("ice40", "ram", 300, 21, 0),
         ("ice40", "block", 3, 5, 0),
+        ("gowin", "rom", 413, 74, 0),
+        ("gowin", "ram", 40, 20, 0),
+        ("gowin", "ram", 600, 45, 0),
+        ("gowin", "block", 6, 50, 0),
+        ("gatemate", "rom", 413, 74, 0),
+        ("gatemate", "ram", 15, 30, 0),
+        ("gatemate", "ram", 600, 45, 0),
+        ("gatemate", "rom", 3000, 36, 0),
     ]
     (tmp_path / "run.py").write_text(SCRIPT)
     subprocess.run(
@@ -121,6 +132,7 @@ def test_yosys_still_maps_memories_so(tmp_path: Path) -> None:
         found = [0, 0]
         for cell, count in module["num_cells_by_type"].items():
             if cell in CELLS:
-                found[CELLS[cell]] += count
+                place, size = CELLS[cell]
+                found[place] += count * size
         expected = units(depth, width - same, kind, family)
         assert (family, kind, depth, width, same, *found) == (family, kind, depth, width, same, *expected)

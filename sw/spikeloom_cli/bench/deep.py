@@ -144,7 +144,7 @@ def _gates(
             )  # fmt: skip
         if whole:
             with working(f"placing and routing {what}") as progress:
-                routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
+                routed = synth(build.folder, clock="oscillator", seed=1, progress=lambda text: progress(what=text))
     row: dict[str, Any] = {
         "timesteps": timesteps,
         "cores": count,

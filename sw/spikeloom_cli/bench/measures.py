@@ -1,4 +1,4 @@
-"""What is measured: conversion, golden model, core, boards; each returns plain JSON."""
+"""What is measured: conversion, golden model, core; each returns plain JSON."""
 
 import tempfile
 import time
@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from spikeloom import Network, golden
+from spikeloom import golden
 from spikeloom.measure import measure
 from spikeloom.threads import single_threaded
-from spikeloom_convert import convert
 from spikeloom_hw.build import generate
 from spikeloom_hw.synth import synth
 from spikeloom_sim import simulate
@@ -27,7 +26,6 @@ from .targets import targets
 
 SETTINGS = ((4, 6), (4, 8), (6, 8))  # time steps, weight bits
 CORES = {"mnist_mlp": 10000, "mnist_cnn": 200}  # test images through the gates
-BOARDS = ("ulx3s-85f", "ulx3s-25f", "icebreaker", "ice40-hx8k")
 
 
 def conversion(bench: Bench) -> dict[str, Any]:
@@ -98,7 +96,7 @@ def core(bench: Bench) -> dict[str, Any]:
             with working(f"simulating {name}") as progress:
                 result = simulate(build.folder, x, y, simulator="cxxrtl", seed=bench.seed, progress=progress)
             with working(f"placing and routing {name}") as progress:
-                routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
+                routed = synth(build.folder, clock="oscillator", seed=1, progress=lambda text: progress(what=text))
         rows.append(
             {
                 "network": name,
@@ -113,35 +111,6 @@ def core(bench: Bench) -> dict[str, Any]:
     return {"data": "MNIST test images", "rows": rows}
 
 
-def boards(bench: Bench) -> dict[str, Any]:
-    """Bitstreams of a small network on boards of both families."""
-    network = small(bench)
-    rows = []
-    for board in BOARDS:
-        with tempfile.TemporaryDirectory() as folder:
-            build = generate(network, Path(folder) / "build", board=board)
-            with working(f"placing and routing for {board}") as progress:
-                routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
-        lanes = [core["lanes"] for core in build.manifest["cores"]]
-        rows.append({"lanes": lanes, **_plain(routed)})
-    return {"network": "scikit-learn digits, 64-32-10, T=4, 6-bit weights", "rows": rows}
-
-
-def small(bench: Bench) -> Network:
-    """A 64-32-10 network on scikit-learn's digits, which fits every board."""
-    from spikeloom import datasets
-    from spikeloom_convert.training import train
-    from torch import nn
-
-    data, validation = datasets.load("digits", "train"), datasets.load("digits", "validation")
-    torch.manual_seed(bench.seed)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-    assert data.y is not None
-    assert validation.y is not None
-    train(model, data.x, data.y, validation.x, validation.y, epochs=30, seed=bench.seed)
-    return convert(model, data.x, labels=data.y, timesteps=4, weight_bits=6, seed=bench.seed, name="digits_mlp")
-
-
 def _plain(result: Any) -> dict[str, Any]:
     import dataclasses
 
@@ -153,7 +122,6 @@ ALL: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "conversion": conversion,
     "golden": golden_speed,
     "core": core,
-    "boards": boards,
     "targets": targets,
     "plan": plan,
     "encoder": encoder,

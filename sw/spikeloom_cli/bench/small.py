@@ -84,7 +84,7 @@ def _row(bench: Bench, title: str, lanes: int) -> dict[str, Any]:
         with working(f"simulating {title}") as progress:
             result = simulate(build.folder, x, y, simulator="cxxrtl", seed=bench.seed, progress=progress)
         with working(f"placing and routing {title}") as progress:
-            routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
+            routed = synth(build.folder, clock="oscillator", seed=1, progress=lambda text: progress(what=text))
     paths = ("bitstream", "log")  # in a folder that is gone by now
     return {
         "network": title,

@@ -74,7 +74,7 @@ def _row(bench: Bench, target: Target, samples: int) -> dict[str, Any]:
         with working(f"simulating {network.name} for {target.board}") as progress:
             simulated = simulate(build.folder, x, y, simulator="cxxrtl", seed=bench.seed, progress=progress)
         with working(f"placing and routing {network.name} for {target.board}") as progress:
-            routed = synth(build.folder, seed=1, progress=lambda text: progress(what=text))
+            routed = synth(build.folder, clock="oscillator", seed=1, progress=lambda text: progress(what=text))
     if simulated.initiation_interval_cycles is None or simulated.latency_cycles is None:
         raise Divergence(f"Target '{network.name}' on '{target.board}': {simulated.first_divergence}")
     times = {

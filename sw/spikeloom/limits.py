@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from spikeloom import Network
-from spikeloom.landing import landings
-from spikeloom.network import Connection
-from spikeloom.program import LayerPlan
-from spikeloom.visits import sent_digits, visits
+
+from .landing import landings
+from .network import Connection, Network
+from .program import LayerPlan
+from .visits import sent_digits, visits
 
 
 def busy_cycles(network: Network, source: str, layers: Sequence[LayerPlan]) -> int:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from spikeloom import Connection, Dense
-from spikeloom.cost import channel_starts, reach
-from spikeloom.digits import digits
-from spikeloom.geometry import Diagonal, Shape
-from spikeloom.landing import Landing, landings
-from spikeloom.program import LayerPlan
-from spikeloom.weights import pack, used_cells
+
+from .cost import by_name, channel_starts, listed_steps, reach, walked
+from .digits import digits
+from .geometry import Dense, Diagonal, Shape
+from .landing import Landing, landings
+from .network import Connection, Network
+from .program import CorePlan, LayerPlan
+from .weights import pack, used_cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,3 +138,20 @@ def _slots(
     ky = kernels[0][None, :, None, None, :, :, None]
     kx = kernels[1][None, None, :, None, :, :, None]
     return synapses[c, ky, kx, output[:, None, None]]
+
+
+def weight_image(network: Network, core: CorePlan) -> np.ndarray:
+    """The weight memory of a core, int64 [rows, P]: a weight a lane, cells row-major; connections as `weight_rows`."""
+    found: list[np.ndarray] = []
+    source = core.source
+    for layer in core.layers:
+        for step in listed_steps(network, source, layer.population):
+            if step.connection is not None:
+                connection = by_name(network, step.connection)
+                if step.kind == "rows":
+                    image = Rows.of(connection, layer, core.weight_bits, multiply=core.multiply).weights
+                else:
+                    image = Events.of(connection, layer, walked(network, core, connection)).weights
+                found.append(image.reshape(len(image), -1))
+        source = layer.population
+    return np.concatenate(found)

@@ -1,0 +1,61 @@
+"""Whether a network fits a board: what it needs at least, told in a few seconds, without synthesis."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from spikeloom.network import Network
+from spikeloom.place import smallest as smallest_chain
+from spikeloom.resources import Capacity
+
+from .board_list import BOARDS
+from .boards import Board
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a network fits a board.
+
+    Members
+    -------
+    board : its name.
+    fits : there is a way to place it.
+    reasons : every resource of which it needs more than there is, as sentences; empty where it fits.
+    lut, ram : look-up tables and block RAMs of the smallest way to place it that was found, the first an estimate.
+    lut_available, ram_available : of the board.
+    """
+
+    board: str
+    fits: bool
+    reasons: tuple[str, ...]
+    lut: int
+    lut_available: int
+    ram: int
+    ram_available: int
+
+
+def verdict(network: Network, board: Board) -> Verdict:
+    """Whether a network fits a board.
+
+    Raises
+    ------
+    NotBuilt
+        The network needs something the gates do not do yet.
+    """
+    capacity = board.capacity()
+    lut, ram, reasons = _smallest(network, capacity.lut, capacity.ram_blocks, capacity.family)
+    return Verdict(board.name, not reasons, reasons, lut, capacity.lut, ram, capacity.ram_blocks)
+
+
+def smallest(network: Network) -> str | None:
+    """Name of the board with the fewest LUTs, of equals the fewest bits of RAM, that a network fits; None for none."""
+    for board in sorted(BOARDS.values(), key=lambda one: (one.lut, one.ram_kbit)):
+        if verdict(network, board).fits:
+            return board.name
+    return None
+
+
+@lru_cache(maxsize=256)
+def _smallest(network: Network, lut: int, ram_blocks: int, family: str) -> tuple[int, int, tuple[str, ...]]:
+    """LUTs and block RAMs of the smallest chain, and what is short: once for all boards with the same device."""
+    chain, missing = smallest_chain(network, Capacity("board", lut, ram_blocks, family))
+    return chain.luts, chain.blocks, tuple(missing)

@@ -1,0 +1,158 @@
+"""COBS in gates: what keeps zero bytes out of frames, and puts them back; the twin is `spikeloom.link.frames`."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from spikeloom.link.frames import GROUP_BYTES
+
+from .spec import BYTE_BITS
+
+
+def decoded_layout() -> data.StructLayout:
+    """A byte of a frame, or its end, which says whether the code was whole; then `data` means nothing."""
+    return data.StructLayout({"data": BYTE_BITS, "end": 1, "whole": 1})
+
+
+LEAST_ROOM = 4
+
+
+class COBSDecoder(wiring.Component):
+    """Takes coded bytes and gives the bytes of frames.
+
+    Latency none, one byte a cycle; `i` stalls as `o` does. Zeros that follow one another are one end.
+
+    Members
+    -------
+    drop : In(1), forget what the frame was so far; its next byte begins another.
+    i : In(stream), coded bytes, a zero behind each frame.
+    o : Out(stream), see `decoded_layout`. May change while it waits where `drop` is set.
+    begun : Out(1), a frame has begun.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "drop": In(1),
+                "i": In(stream.Signature(BYTE_BITS)),
+                "o": Out(stream.Signature(decoded_layout())),
+                "begun": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        left = Signal(BYTE_BITS)  # bytes of the group that are still to come
+        zero = Signal()  # behind the group, where another follows
+        byte, sent = self.i.payload, self.o.payload
+        counts = Signal()
+        m.d.comb += [
+            sent.end.eq(byte == 0),
+            sent.whole.eq(left == 0),
+            counts.eq(left == 0),
+            sent.data.eq(Mux(counts, 0, byte)),
+            # a count is a byte of the frame only where it stands for the zero before it
+            self.o.valid.eq(self.i.valid & self.begun & (sent.end | ~counts | zero)),
+            self.i.ready.eq(self.o.ready | ~self.o.valid),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [self.begun.eq(~sent.end), left.eq(left - 1)]
+            with m.If(sent.end):
+                m.d.sync += left.eq(0)
+            with m.Elif(counts):
+                m.d.sync += [left.eq(byte - 1), zero.eq(byte != GROUP_BYTES + 1)]
+        with m.If(self.drop):
+            m.d.sync += [self.begun.eq(0), left.eq(0)]
+        return m
+
+
+class COBSEncoder(wiring.Component):
+    """Takes the bytes of frames and gives coded bytes, each frame when it is whole.
+
+    The count of a group stands before its bytes, so that frames are coded in a memory, round and round: one is sent
+    while the next is written. One byte a cycle in, one more cycle for a full group and three for the end; a byte in two
+    cycles out. `i` stalls while the memory is full.
+
+    Parameters
+    ----------
+    depth : bytes of the memory, a power of two; six more than a coded frame has, or its bytes would wait forever.
+
+    Members
+    -------
+    drop : In(1), forget the frame that is being written, but for one whose last byte was taken.
+    i : In(stream), bytes, `last` marks the last of a frame.
+    o : Out(stream), coded bytes, a zero behind each frame.
+    idle : Out(1), all is sent.
+    """
+
+    def __init__(self, *, depth: int) -> None:
+        if depth < 2 * LEAST_ROOM or depth & (depth - 1):
+            raise ValueError(f"COBS encoder: depth must be a power of two of at least {2 * LEAST_ROOM}, not {depth!r}")
+        self.depth = depth
+        super().__init__(
+            {
+                "drop": In(1),
+                "i": In(stream.Signature(data.StructLayout({"data": BYTE_BITS, "last": 1}))),
+                "o": Out(stream.Signature(BYTE_BITS)),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.coded = memory = Memory(shape=BYTE_BITS, depth=self.depth, init=[], attrs={"no_rw_check": 1})
+        write, read = memory.write_port(), memory.read_port()
+        finished = Signal(range(self.depth))  # where the frame begins that is being written: its first count
+        head, place = Signal.like(finished), Signal(range(self.depth), init=1)
+        group = Signal(BYTE_BITS)  # bytes of the group
+        first = Signal.like(finished)  # byte that is read
+        room = Signal()
+        m.d.comb += write.addr.eq(place)
+        # a register, for the clock's sake: what is written meanwhile still has room
+        m.d.sync += room.eq((first - place)[: len(place)] >= LEAST_ROOM)
+        with m.FSM(init="Take"):
+            with m.State("Take"):
+                full = group == GROUP_BYTES
+                m.d.comb += [self.i.ready.eq(room & ~full), write.data.eq(self.i.payload.data)]
+                with m.If(full):
+                    m.d.comb += [write.en.eq(room), write.addr.eq(head), write.data.eq(GROUP_BYTES + 1)]
+                    with m.If(room):
+                        m.d.sync += [head.eq(place), place.eq(place + 1), group.eq(0)]
+                with m.Elif(self.i.valid & room):
+                    m.d.comb += write.en.eq(1)
+                    m.d.sync += [place.eq(place + 1), group.eq(group + 1)]
+                    with m.If(self.i.payload.data == 0):
+                        m.d.comb += [write.addr.eq(head), write.data.eq(group + 1)]
+                        m.d.sync += [head.eq(place), group.eq(0)]
+                    with m.If(self.i.payload.last):
+                        m.next = "CloseGroup"
+                with m.If(self.drop):
+                    m.d.sync += [head.eq(finished), place.eq(finished + 1), group.eq(0)]
+                    m.next = "Take"
+            with m.State("CloseGroup"):
+                m.d.comb += [write.en.eq(1), write.addr.eq(head), write.data.eq(group + 1)]
+                m.next = "CloseFrame"
+            with m.State("CloseFrame"):
+                m.d.comb += [write.en.eq(room), write.data.eq(0)]
+                with m.If(room):
+                    m.d.sync += [finished.eq(place + 1), head.eq(place + 1), place.eq(place + 1), group.eq(0)]
+                    m.next = "Reserve"
+            with m.State("Reserve"), m.If(room):  # the first count of the next frame
+                m.d.sync += place.eq(place + 1)
+                m.next = "Take"
+        fetched = Signal()
+        m.d.comb += [
+            read.addr.eq(first),
+            self.o.valid.eq(fetched),
+            self.o.payload.eq(read.data),
+            self.idle.eq(~fetched & (first == finished)),
+        ]
+        m.d.sync += fetched.eq(~fetched & (first != finished))
+        m.d.comb += read.en.eq(~fetched)
+        with m.If(fetched):
+            m.d.sync += fetched.eq(~self.o.ready)
+            with m.If(self.o.ready):
+                m.d.sync += first.eq(first + 1)
+        return m
