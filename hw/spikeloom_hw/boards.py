@@ -78,11 +78,12 @@ class Board:
         return self.ram_blocks * self.ram_block_bits // 1024
 
     def capacity(self) -> "Capacity":
-        """What a network has to fit into, beside the link to the host."""
+        """What a network has to fit into, and what the link to the host takes besides."""
         from spikeloom.resources import LINK_BLOCKS, LINK_LUTS, Capacity
 
-        lut, blocks = max(self.lut - LINK_LUTS[self.family], 0), self.ram_blocks - LINK_BLOCKS
-        return Capacity(self.name, lut, blocks, self.family, self.holds.multipliers)
+        link = LINK_LUTS[self.family]
+        lut, blocks = self.lut - link, self.ram_blocks - LINK_BLOCKS
+        return Capacity(self.name, lut, blocks, self.family, self.holds.multipliers, link, LINK_BLOCKS)
 
     def platform(self) -> Any:
         """A new Amaranth platform: pins and clock of the board."""

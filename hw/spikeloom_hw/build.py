@@ -171,7 +171,7 @@ def made(program: Program, board: str, command: str, wrapper: str = "streams") -
     files = {VERILOG: code, **memories}
     manifest = describe(chain, board, sorted(memories))
     manifest["sha256"] = {name: _sha256(content.encode()) for name, content in files.items()}
-    manifest["link"]["build"] = build_id(manifest)
+    manifest["link"]["build"] = build_id(network.digest, files)
     manifest["wrapper"] = {"kind": wrapper, "top": TOP, "verilog": VERILOG}
     if wrapper == "axi":
         files[AXI_VERILOG], manifest["wrapper"] = wrapped(network.inputs[0], manifest, header)
@@ -215,9 +215,14 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def build_id(manifest: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits that name a build: its Verilog, memories and network."""
-    content = {"network": manifest["digest"], "files": manifest["sha256"]}
+def without_header(text: str) -> str:
+    """A file without the comments on top, which name the network and the command that made it."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("//"))
+
+
+def build_id(digest: str, files: Mapping[str, str]) -> str:
+    """16 hexadecimal digits that name a build: its network, Verilog and memories, whatever command made them."""
+    content = {"network": digest, "files": {name: _sha256(without_header(files[name]).encode()) for name in files}}
     return _sha256(canonical(content).encode())[:16]
 
 

@@ -63,8 +63,6 @@ def warm(progress: Callable[[str], None] | None = None) -> None:
         A tool is missing or does not run.
     """
     for tool in WASM:
-        if "himbaechel" in tool and toolchain.find(tool) is None:
-            continue
         if progress is not None:
             progress(f"preparing {tool}")
         log = toolchain.cache_dir() / "log" / f"{tool}.log"

@@ -1,6 +1,6 @@
 """Whether a network fits a board: what it needs at least, told in a few seconds, without synthesis."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from spikeloom.network import Network
@@ -20,7 +20,8 @@ class Verdict:
     board : its name.
     fits : there is a way to place it.
     reasons : every resource of which it needs more than there is, as sentences; empty where it fits.
-    lut, ram : look-up tables and block RAMs of the smallest way to place it that was found, the first an estimate.
+    lut, ram : look-up tables and block RAMs of the smallest way to place it that was found, and of the link to the
+        host; the first an estimate.
     lut_available, ram_available : of the board.
     """
 
@@ -42,8 +43,8 @@ def verdict(network: Network, board: Board) -> Verdict:
         The network needs something the gates do not do yet.
     """
     capacity = board.capacity()
-    lut, ram, reasons = _smallest(network, capacity.lut, capacity.ram_blocks, capacity.family)
-    return Verdict(board.name, not reasons, reasons, lut, capacity.lut, ram, capacity.ram_blocks)
+    lut, ram, reasons = _smallest(network, replace(capacity, name="board"))
+    return Verdict(board.name, not reasons, reasons, lut, board.lut, ram, board.ram_blocks)
 
 
 def smallest(network: Network) -> str | None:
@@ -55,7 +56,7 @@ def smallest(network: Network) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _smallest(network: Network, lut: int, ram_blocks: int, family: str) -> tuple[int, int, tuple[str, ...]]:
-    """LUTs and block RAMs of the smallest chain, and what is short: once for all boards with the same device."""
-    chain, missing = smallest_chain(network, Capacity("board", lut, ram_blocks, family))
-    return chain.luts, chain.blocks, tuple(missing)
+def _smallest(network: Network, capacity: Capacity) -> tuple[int, int, tuple[str, ...]]:
+    """LUTs and block RAMs of the smallest chain and the link, and what is short: once for all boards with a device."""
+    chain, missing = smallest_chain(network, capacity)
+    return chain.luts + capacity.link_lut, chain.blocks + capacity.link_blocks, tuple(missing)

@@ -18,7 +18,7 @@ from spikeloom.structure import require_structure
 from . import flow
 from .blocks import FORMATS
 from .boards import find
-from .build import Build, appearing, made, require_free, write
+from .build import Build, appearing, made, require_free, without_header, write
 from .implant import pack, placed_name
 from .stages import Stages
 from .synth import RESULT
@@ -160,7 +160,7 @@ def _changed(build: Build, files: Mapping[str, str]) -> list[str]:
     differing = []
     for name in sorted({*files, build.manifest["verilog"], *build.manifest["memories"]}):
         old = (build.folder / name).read_text() if (build.folder / name).is_file() else ""
-        if _without_header(files.get(name, "")) != _without_header(old):
+        if without_header(files.get(name, "")) != without_header(old):
             differing.append(name)
     if others := [name for name in differing if name not in parameters]:
         raise DoesNotFit(
@@ -168,8 +168,3 @@ def _changed(build: Build, files: Mapping[str, str]) -> list[str]:
             "generate and synthesise it anew"
         )
     return differing
-
-
-def _without_header(text: str) -> str:
-    """Without the comments on top, which name the network."""
-    return "\n".join(line for line in text.splitlines() if not line.startswith("//"))

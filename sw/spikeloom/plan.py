@@ -7,7 +7,7 @@ from .cost import phases, sops
 from .levels import core_visits
 from .pace import interval
 from .program import CorePlan, Program
-from .resources import Capacity, core_blocks, core_luts
+from .resources import Capacity, core_blocks, core_luts, link_blocks
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Plan:
     -------
     interval : cycles between samples, see `spikeloom.pace.interval`.
     utilisation : part of all lanes' cycles that synaptic operations fill.
-    lut, ram : look-up tables and block RAMs of all cores, without the board's wrapper.
+    lut, ram : look-up tables and block RAMs of all cores, and of the link to the host on a board.
     lut_available, ram_available : of the board, None without one.
     family : of the device that the block RAMs are counted for.
     """
@@ -85,11 +85,11 @@ def plan(program: Program, capacity: Capacity | None = None) -> Plan:
         cores=cores,
         interval=pace,
         utilisation=sum(layer.sops for layer in layers) / (pace * program.lanes),
-        lut=sum(core.lut for core in cores),
-        ram=sum(core.ram for core in cores),
+        lut=sum(core.lut for core in cores) + (capacity.link_lut if capacity else 0),
+        ram=sum(core.ram for core in cores) + (link_blocks(program, capacity) if capacity else 0),
         family=family,
-        lut_available=capacity.lut if capacity else None,
-        ram_available=capacity.ram_blocks if capacity else None,
+        lut_available=capacity.lut + capacity.link_lut if capacity else None,
+        ram_available=capacity.ram_blocks + capacity.link_blocks if capacity else None,
     )
 
 

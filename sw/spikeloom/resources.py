@@ -10,6 +10,7 @@ from .levels import core_visits, integrates, kept_words
 from .lookups import table_sizes
 from .network import Network, Population
 from .neuron import Neuron
+from .parameters import WORD_BITS
 from .program import CorePlan, LayerPlan, Program
 from .ram import blocks, units
 from .visits import sent_digits, stored_bits, unrolled
@@ -35,10 +36,11 @@ class Capacity:
     Parameters
     ----------
     name : board or device, for messages.
-    lut : four-input look-up tables.
-    ram_blocks : block RAMs.
+    lut : four-input look-up tables that a network may take.
+    ram_blocks : block RAMs that a network may take.
     family : of `spikeloom.ram.FAMILIES`.
     multipliers : of 18 by 18 bits.
+    link_lut, link_blocks : what the link to the host takes besides.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Capacity:
     ram_blocks: int
     family: str
     multipliers: int = 0
+    link_lut: int = 0
+    link_blocks: int = 0
 
 
 @lru_cache(maxsize=1024)
@@ -81,6 +85,11 @@ def memories(network: Network, core: CorePlan, *, mapped: bool = False) -> tuple
         found.append(("program", words, PROGRAM_BITS, "rom"))
     for name, (depth, width) in table_sizes(network, core, mapped=mapped).items():
         found.append((name, depth, width, kind if name == "neurons" else "rom"))
+    if kind == "block":  # loaded word by word
+        found = [
+            (name, depth, -(-width // WORD_BITS) * WORD_BITS if sort == kind else width, sort)
+            for name, depth, width, sort in found
+        ]
     return tuple(found)
 
 
@@ -166,15 +175,21 @@ def _distances(network: Network, core: CorePlan) -> int:
 
 def shortages(program: Program, capacity: Capacity) -> list[str]:
     """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
-    luts = sum(core_luts(program.network, core, capacity.family) for core in program.cores)
+    luts = sum(core_luts(program.network, core, capacity.family) for core in program.cores) + capacity.link_lut
     blocks = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
-    blocks += 0 if program.contents == "fixed" else IDENTITY_BLOCKS
+    blocks += link_blocks(program, capacity)
+    most, most_blocks = capacity.lut + capacity.link_lut, capacity.ram_blocks + capacity.link_blocks
     found = []
-    if luts > capacity.lut:
-        found.append(f"needs about {luts} of {capacity.lut} LUTs")
-    if blocks > capacity.ram_blocks:
-        found.append(f"needs about {blocks} of {capacity.ram_blocks} RAM blocks")
+    if luts > most:
+        found.append(f"needs about {luts} of {most} LUTs")
+    if blocks > most_blocks:
+        found.append(f"needs about {blocks} of {most_blocks} RAM blocks")
     return found
+
+
+def link_blocks(program: Program, capacity: Capacity) -> int:
+    """Block RAMs of the link to the host, which tells another identity where parameters may change."""
+    return capacity.link_blocks + (0 if program.contents == "fixed" else IDENTITY_BLOCKS)
 
 
 def _slot_bits(core: CorePlan) -> int:

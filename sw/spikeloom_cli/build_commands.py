@@ -61,14 +61,20 @@ def generated(
     contents: str = "fixed",
 ) -> Answer:
     """The answer of generate, which the demo gives too."""
+    from spikeloom.errors import DoesNotFit
     from spikeloom.place import place
     from spikeloom.plan import plan
     from spikeloom_hw.boards import find
     from spikeloom_hw.build import generate as generate_build
+    from spikeloom_hw.fit import smallest
 
     capacity = None if board == "none" else find(board).capacity()
     with working(f"generating {folder}"):
-        program = place(network, lanes=lanes, cores=cores, capacity=capacity, contents=contents)
+        try:
+            program = place(network, lanes=lanes, cores=cores, capacity=capacity, contents=contents)
+        except DoesNotFit as error:
+            where = smallest(network) if contents == "fixed" and lanes is None and cores is None else None
+            raise (DoesNotFit(f"{error}; the smallest board on which it fits is {where}") if where else error) from None
         build = generate_build(
             network, folder, board=board, lanes=lanes, cores=cores, wrapper=wrapper, contents=contents, program=program
         )

@@ -41,8 +41,8 @@ def fit(
         if not one.fits:
             rows["reasons"] = "; ".join(one.reasons)
         rows |= {
-            "LUTs": f"about {one.lut:,} of {one.lut_available:,}",
-            "RAM blocks": f"{one.ram} of {one.ram_available}",
+            "LUTs at least": f"about {one.lut:,} of {one.lut_available:,}",
+            "RAM blocks at least": f"{one.ram} of {one.ram_available}",
             "smallest board": least or "none",
         }
         failure = None if one.fits else f"Network '{loaded.name}' on '{one.board}': {'; '.join(one.reasons)}{advice}"

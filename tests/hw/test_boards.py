@@ -92,6 +92,8 @@ def test_device_holds_what_nextpnr_says(device: str, tmp_path: Path) -> None:
     (tmp_path / "top.ys").write_text("\n".join(flow.script(board, ["top.il"], [])) + "\n")
     toolchain.run("yosys", ["-q", "top.ys"], cwd=tmp_path, log=tmp_path / "yosys.log")
     tool, *args = flow.route(board, platform, flow.NETLIST, ".", 1, 10.0)
+    if board.family == "ecp5":  # nothing is placed, and so there is nothing to be written
+        del args[(at := args.index("--textcfg")) : at + 2]
     seen: list[str] = []
     toolchain.run(tool, [*args, "--pack-only"], cwd=tmp_path, log=tmp_path / "log", on_line=seen.append)
     usage = {

@@ -90,15 +90,15 @@ def test_too_many_or_none_are_left_to_nextpnr(kinds: tuple[str, ...]) -> None:
     assert floorplan.floorplan(cells, "LFE5U-25F", seed=1) == {}
 
 
-def test_the_program_writes_bels_into_the_netlist_and_changes_nothing_else(tmp_path: Path) -> None:
+def test_the_program_writes_the_netlist_with_bels_and_changes_nothing_else(tmp_path: Path) -> None:
     cells = clusters(2) | {"scope": cell("$scopeinfo")}
     netlist = {"modules": {"LIB": {"attributes": {}, "cells": {}}, "top": {"attributes": {"top": "1"}, "cells": cells}}}
     file = tmp_path / "top.json"
     file.write_text(json.dumps(netlist))
-    command = [sys.executable, "-m", "spikeloom_hw.floorplan", file.name, "LFE5U-25F", "1"]
+    command = [sys.executable, "-m", "spikeloom_hw.floorplan", file.name, "LFE5U-25F", "1", "planned.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Floor: forces, step 0\n")
-    written = json.loads(file.read_text())
+    written = json.loads((tmp_path / "planned.json").read_text())
     bels = {
         name: found["attributes"].pop("BEL")
         for name, found in written["modules"]["top"]["cells"].items()
@@ -107,4 +107,5 @@ def test_the_program_writes_bels_into_the_netlist_and_changes_nothing_else(tmp_p
     plan = floorplan.floorplan({name: item for name, item in cells.items() if name != "scope"}, "LFE5U-25F", 1)
     assert bels == plan
     assert written == netlist
-    assert [path.name for path in tmp_path.iterdir()] == ["top.json"]
+    assert json.loads(file.read_text()) == netlist
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["planned.json", "top.json"]

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The parts of the link in gates, each with random stalls against its twin in software, and dropped in mid-frame."""
 
 import random

@@ -27,7 +27,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build with a bitstream."""
     folder = tmp_path_factory.mktemp("replacement") / "build"
     generate(tiny(), folder, board="icebreaker", lanes=2, contents="replaceable")
-    assert synth(folder).bitstream
+    assert synth(folder, clock="oscillator").bitstream
     return folder
 
 
@@ -56,7 +56,7 @@ def test_bitstream_is_the_one_that_synthesis_makes_of_the_other_network(build: P
     assert not list(tmp_path.glob(".*"))
 
     whole = generate(other(), tmp_path / "whole", board="icebreaker", lanes=2, contents="replaceable")
-    bitstream = synth(whole.folder).bitstream
+    bitstream = synth(whole.folder, clock="oscillator").bitstream
     assert bitstream
     assert Path(result.bitstream).read_bytes() == Path(bitstream).read_bytes()
     assert Path(result.bitstream).read_bytes() != (build / "tiny-icebreaker.bin").read_bytes()
@@ -150,9 +150,9 @@ def test_it_is_so_on_other_boards(board: str, contents: str, tmp_path: Path) -> 
         generate(item, tmp_path / item.name, board=board, lanes=3, contents=contents)
         for item in (network, exchanged(network, rng))
     )
-    assert synth(first.folder).bitstream
+    assert synth(first.folder, clock="oscillator").bitstream
     found = replace_parameters(first.folder, second.network, tmp_path / "replaced")
-    wanted = synth(second.folder).bitstream
+    wanted = synth(second.folder, clock="oscillator").bitstream
     assert wanted
     assert Path(found.bitstream).read_bytes() == Path(wanted).read_bytes()
     assert asdict(found)["digest"] == second.network.digest

@@ -92,7 +92,7 @@ def design(tmp_path: Path) -> Design:
     program = Program(network, (plan_core(network, 0, 1, width=1), plan_core(network, 1, 1, width=1)))
     plan = described(program)
     (tmp_path / "spikeloom.v").write_text(VERILOG)
-    plan.manifest["verilog"] = "spikeloom.v"
+    plan.manifest.update(verilog="spikeloom.v", contents="fixed")
     first, second = plan.cores
     spike = Stream(first.name, "many.valid", "many.valid", "many.spike", 5, {"step": (1, 4), "end": (0, 1)})
     states = tuple(f"many.{name}" for name in ("accumulating", "waiting", "draining", "programming"))

@@ -214,8 +214,8 @@ def test_mismatches_with_the_golden_model_exit_1(
 def test_wrong_options_are_refused_before_the_port_is_touched(build: Path, spikeloom: Command, tmp_path: Path) -> None:
     port = ("--port", tmp_path / "none")
     for options, said in {
-        ("--timeout", "0"): "Option '--timeout': must be 0.1..3640 seconds, not 0",
-        ("--timeout", "nan"): "Option '--timeout': must be 0.1..3640 seconds, not nan",
+        ("--timeout", "0"): "Option '--timeout': must be 0.1..3600 seconds, not 0",
+        ("--timeout", "nan"): "Option '--timeout': must be 0.1..3600 seconds, not nan",
         ("--baud", "0"): "Option '--baud': must be 1..100000000, not 0",
         ("--samples", "0"): "Data 'digits': samples must be 1..364, not 0",
         ("-o", str(tmp_path)): f"Output '{tmp_path}': must be an .npz file, not a folder; name the file in it",

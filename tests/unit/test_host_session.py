@@ -245,10 +245,10 @@ def test_board_of_another_release_is_told_at_once() -> None:
 
 
 def test_one_reply_that_was_slow_is_forgotten_in_time() -> None:
-    line = Line(device, [Fault("delay", 200, back=True, seconds=1.9), Fault("swallow", 3000, back=True)])
+    line = Line(device, [Fault("delay", 200, back=True, seconds=1.9), Fault("swallow", 2500, back=True)])
     jobs = [sample_job(IDENTITY, SAMPLES[k % 6]) for k in range(60)]
     assert len(session(line).run(jobs)) == 60
-    assert line.counts[True] > 3000
+    assert line.counts[True] > 2500
 
 
 def test_clock_of_the_board_may_be_any() -> None:

@@ -10,8 +10,7 @@ from spikeloom.link import memory_loads
 from spikeloom.link.messages import LOAD_BYTES
 from spikeloom.parameters import ADDRESS_WORD_BITS, WORD_BYTES, parameter_memories, parameter_rows
 from spikeloom.place import place
-from spikeloom_hw.build import describe
-from spikeloom_hw.chain import Chain
+from spikeloom_hw.build import made
 
 
 def network(outputs: int = 20) -> Network:
@@ -19,7 +18,7 @@ def network(outputs: int = 20) -> Network:
 
 
 def manifest(contents: str = "loadable", frame_bytes: int = 256) -> dict[str, Any]:
-    found = describe(Chain(program=place(network(), lanes=20, contents=contents)), "none", [])
+    _, found = made(place(network(), lanes=20, contents=contents), "none", "spikeloom generate")
     return found | {"link": found["link"] | {"frame_bytes": frame_bytes}}
 
 

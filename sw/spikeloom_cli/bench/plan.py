@@ -122,9 +122,9 @@ def _row(bench: Bench, case: Case) -> dict[str, Any]:
         "deviation_percent": None if cycles is None else round(100 * (seen.interval / cycles - 1), 2),
         "sops_predicted": round(sum(layer.sops for layer in seen.layers)),
         "sops_measured": round(measured.sops_per_inference),
-        "ram_planned": expected.ram,
+        "ram_planned": sum(core.ram for core in expected.cores),
         "ram_yosys": blocks,
-        "lut_planned": expected.lut,
+        "lut_planned": sum(core.lut for core in expected.cores),
         "digest": network.digest,
     }
 
