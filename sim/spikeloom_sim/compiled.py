@@ -157,7 +157,6 @@ def compile_verilog(
     driver : C++ file that includes `design.cc`.
     parts : C++ files that it includes where RECORD is defined, which it is if there are any.
     """
-
     defines = ["-DRECORD"] if parts else []
 
     def make(work: Path) -> None:
@@ -165,7 +164,9 @@ def compile_verilog(
         (work / "spikeloom.v").write_text(source)
         (work / "design.ys").write_text("\n".join(script) + "\n")
         toolchain.run("yosys", ["-q", "design.ys"], cwd=work, log=work / "yosys.log", on_wait=on_wait)
-        toolchain.run("g++", [*defines, *_command(top, driver, work, level)], cwd=work, log=work / "g++.log", on_wait=on_wait)
+        toolchain.run(
+            "g++", [*defines, *_command(top, driver, work, level)], cwd=work, log=work / "g++.log", on_wait=on_wait
+        )
 
     if folder is not None:
         folder.mkdir(parents=True)

@@ -120,6 +120,9 @@ struct Simulation {
             if (item.second[0].type == cxxrtl::debug_item::MEMORY)
                 memories += item.first + "\t" + std::to_string(item.second[0].depth) + "\t" +
                             std::to_string(item.second[0].width) + "\n";
+#ifdef RECORD
+        recording.find(items);
+#endif
         rst = find("rst"), mutant = find("mutant", false);
         std::istringstream lines(probes);
         for (std::string line; std::getline(lines, line);) {
@@ -155,6 +158,7 @@ struct Simulation {
         design.p_clk.template set<bool>(true);
         design.eval();
 #ifdef RECORD
+        recording.settle();
         recording.sample(cycle);
 #endif
         observe();
@@ -348,10 +352,9 @@ int64_t sim_states(void *handle, int64_t core, const int64_t **spent) {
 }
 
 #ifdef RECORD
-// Record cycles first..stop-1, until `room` pieces are kept; see `Recording`. Returns its `names`.
+// From now on record cycles first..stop-1, until `room` pieces are kept; see `Recording`. Returns its `names`.
 const char *sim_record(void *handle, int64_t first, int64_t stop, int64_t room) {
-    Recording &recording = simulation(handle)->recording = Recording();
-    recording.find(simulation(handle)->items);
+    Recording &recording = simulation(handle)->recording;
     recording.first = first, recording.stop = stop, recording.room = (size_t)room;
     return recording.names.c_str();
 }

@@ -61,3 +61,8 @@ def clock(path: tuple[str, ...], first: int, stop: int) -> Line:
 def unsigned(found: Line) -> Line:
     """The same line, shown as bits."""
     return replace(found, signed=False)
+
+
+def scoped(path: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """What to sort paths by so that every scope comes in one piece, and before those in it."""
+    return path[:-1], path[-1]

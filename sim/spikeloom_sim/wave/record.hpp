@@ -35,9 +35,13 @@ struct Recording {
         }
     }
 
+    // Some wires, probes among them, have their values only after this.
+    void settle() {
+        for (cxxrtl::debug_outline *outline : outlines) outline->eval();
+    }
+
     void sample(int64_t cycle) {
         if (cycle < first || cycle >= stop || full) return;
-        for (cxxrtl::debug_outline *outline : outlines) outline->eval();
         for (uint32_t number = 0; number < traced.size(); number++) {
             const Signal &signal = traced[number];
             uint32_t *before = &known[signal.last];

@@ -9,7 +9,7 @@ from spikeloom import SpikeloomError
 
 from ..capture import pieces_of
 from ..cxxrtl import Model, copied
-from .line import CYCLE_NS, Line, clock
+from .line import CYCLE_NS, Line, clock, scoped
 
 ROOM_PIECES = 1 << 26  # of 32 bits that changes may take, with their cycles and numbers
 CLOCK = "clk"
@@ -22,7 +22,7 @@ class Recorder(Model):
     """A model whose library was compiled to record."""
 
     def record(self, first: int, stop: int) -> None:
-        """Record cycles first..stop-1 of the runs to come, and forget what was recorded."""
+        """Record cycles first..stop-1 of the run to come."""
         self._library.sim_record.restype = ctypes.c_char_p
         self._library.sim_changes.restype = _INT
         names = self._library.sim_record(self._handle, _INT(first), _INT(stop), _INT(ROOM_PIECES))
@@ -61,19 +61,20 @@ class Recorder(Model):
         found: list[Line] = []
         places: dict[int, int] = {}
         taken: set[tuple[str, ...]] = set()
-        # first those in the outermost scopes: of signals that are one and the same they hold the changes
-        for name, _, text in sorted(listed, key=lambda item: (item[0].count(" "), item[0])):
-            number, path = int(text), self._path(name)
-            if path is None or path in taken:
+        paths = {name: path for name, _, _ in listed if (path := self._path(name))}
+        # in the order in which a file declares them: of signals that are one and the same the first holds the changes
+        for name, _, text in sorted(
+            (item for item in listed if item[0] in paths), key=lambda item: scoped(paths[item[0]])
+        ):
+            number, path = int(text), paths[name]
+            if path in taken:
                 continue
             taken.add(path)
             mine = order[ends[number] - counts[number] : ends[number]]
             line = Line(path, widths[number], np.zeros(0, np.int64), np.zeros(0, np.uint64), shares=places.get(number))
             if number not in places:
                 places[number] = len(found)
-                line = replace(
-                    line, times=cycles[mine] * CYCLE_NS, values=_values(words, starts[mine], widths[number])
-                )
+                line = replace(line, times=cycles[mine] * CYCLE_NS, values=_values(words, starts[mine], widths[number]))
                 if name == CLOCK:
                     line = clock(path, *self._window)
             found.append(line)
