@@ -132,7 +132,11 @@ def simulate(
     with _runner(design, simulator, session.compiling) as runner:
         session.run_pass(runner, timed, stalls=False)
         session.run_pass(runner, stalled, stalls=True)
-    traced = None if waveform is None else trace(design, waveform, session.to_trace(waveform), session.recording)
+    traced = (
+        None
+        if waveform is None
+        else trace(design, waveform, session.to_trace(waveform), lambda what: session.tell(0, what))
+    )
     return replace(session.result(simulator, time.monotonic() - started), trace=traced)
 
 
@@ -187,10 +191,6 @@ class _Session:
     def compiling(self, seconds: float) -> None:
         """Tell that a compiler is at work."""
         self.tell(0, f"compiling, {seconds:.0f} s")
-
-    def recording(self, seconds: float) -> None:
-        """Tell that the design is compiled once more, to record."""
-        self.tell(0, f"compiling for the trace, {seconds:.0f} s")
 
     def to_trace(self, waveform: TraceRequest) -> Run:
         """What to record: the first run in which something differs, else the first samples without stalls."""

@@ -50,6 +50,10 @@ class Waveform:
             )
         )
 
+    def neurons(self, layer: str, kind: str) -> tuple[str, ...]:
+        """Names of the `potential` or the `spike` of each neuron of a layer that has one."""
+        return tuple(name for name in self.names if name.startswith(f"layers.{layer}.{kind}."))
+
     def width(self, name: str) -> int:
         """Bits of a signal."""
         return int(self._find(name).bitwidth)

@@ -46,8 +46,8 @@ class Run:
     what: str
 
 
-def trace(design: Design, request: TraceRequest, run: Run, on_wait: Callable[[float], None] | None = None) -> Traced:
-    """Record samples of a run, and write the waveform.
+def trace(design: Design, request: TraceRequest, run: Run, tell_what: Callable[[str], None]) -> Traced:
+    """Record samples of a run, and write the waveform; `tell_what` is called with what is going on.
 
     Raises
     ------
@@ -58,7 +58,13 @@ def trace(design: Design, request: TraceRequest, run: Run, on_wait: Callable[[fl
     """
     first = run.sample or 0
     count = min(request.samples, len(run.x) - first)
-    library = compile_library(design, level=LEVEL, records=True, on_wait=on_wait)
+    library = compile_library(
+        design,
+        level=LEVEL,
+        records=True,
+        on_wait=lambda seconds: tell_what(f"compiling for the trace, {seconds:.0f} s"),
+    )
+    tell_what("recording")
     stimulus = vectors(design, run.x, None if run.seed is None else np.random.default_rng(run.seed))
     want = expected(design, run.x)
     with Recorder(design, library) as model:
@@ -74,6 +80,7 @@ def trace(design: Design, request: TraceRequest, run: Run, on_wait: Callable[[fl
     lines = [*gates, _cycles(*window), *(found for layer in story.layers for found in layer.lines(*window))]
     number = int(run.numbers[first])
     comment = f"spikeloom simulate --trace; network {design.network.name}, digest {design.manifest['digest']}"
+    tell_what(f"writing {request.path}")
     write(request.path, lines, window[1] * CYCLE_NS, comment)
     groups = groups_of(lines, design.manifest["top"], _probes(design))
     write_gtkw(request.gtkw, request.path, groups, marker)
