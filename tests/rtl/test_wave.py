@@ -24,9 +24,11 @@ from spikeloom_sim.wave.read import Waveform
 EVERY = 10_000  # neurons: all of them
 
 
-def traced(folder: Path, x: np.ndarray, name: str = "wave.fst", **options: object) -> tuple[SimulationResult, Waveform]:
+def traced(
+    folder: Path, x: np.ndarray, name: str = "wave.fst", *, build: str = "build", **options: object
+) -> tuple[SimulationResult, Waveform]:
     request = TraceRequest(folder / name, samples=len(x), neurons=EVERY)
-    result = simulate(folder / "build", x, simulator="cxxrtl", waveform=request, **options)  # type: ignore[arg-type]
+    result = simulate(folder / build, x, simulator="cxxrtl", waveform=request, **options)  # type: ignore[arg-type]
     return result, Waveform(folder / name)
 
 
@@ -260,7 +262,7 @@ def test_spikes_of_other_networks_are_goldens(network: Callable[[], Network], tm
 @pytest.mark.slow
 def test_spikes_of_a_core_that_runs_all_layers_are_goldens(woven: Design, tmp_path: Path) -> None:
     x = random_samples(np.random.default_rng(6), woven.network, 2)
-    result, wave = traced(tmp_path, x)
+    result, wave = traced(tmp_path, x, build=woven.folder.name)
     assert result.mismatches == 0
     assert check_spikes(wave, woven.network, golden.run(woven.network, x)) > 0
 

@@ -110,7 +110,7 @@ class Train:
         """Tell its events; (value, cycle) by (step, address)."""
         layer = self.layer
         got: dict[tuple[int, int], tuple[int, int]] = {}
-        count = 0 if self.before == 0 else layer.stages.get("spikes", [(0, 0)])[-1][1]
+        count = layer.stages["spikes"][-1][1] if self.before else 0
         layer.at("sends", int(cycles[0]), self.sample)
         if self.before == 0:
             layer.stage("spikes", int(cycles[0]), 0)

@@ -220,17 +220,21 @@ class _Teller:
         step, negative = stream.field(words, "step"), np.zeros(len(words), np.int64)
         if "negative" in stream.fields:
             negative = stream.field(words, "negative")
-        for turn, number in enumerate(turns):
-            layer, last = self.layers[number], turn == len(turns) - 1 or number not in turns[turn + 1 :]
-            layer.spike_bits = (
-                2 if self.want.spikes[layer.name].min(initial=0) < 0 or "negative" in stream.fields else 1
-            )
-            addresses = _addresses(stream, words, layer.shape)
-            for place in np.unique(closed[closed % len(turns) == turn]).tolist():
-                mine = np.flatnonzero(closed == place)
-                train = Train(layer, place // len(turns), before[turn], digits[turn], last and bool(ends[mine[-1]]))
-                got = train.tell(cycles[mine], ends[mine], step[mine], 1 - 2 * negative[mine], addresses[mine])
-                self.judge(train, got, int(cycles[mine[-1]]), bool(ends[mine[-1]]))
+        addresses = {}
+        for number in dict.fromkeys(turns):
+            layer = self.layers[number]
+            layer.spike_bits = 2 if "negative" in stream.fields else 1
+            layer.stages |= {name: [] for name in ("sends", "step", "spikes")}
+            addresses[number] = _addresses(stream, words, layer.shape)
+        for place in np.unique(closed).tolist():  # in the order in which they came
+            sample, turn = divmod(place, len(turns))
+            mine = np.flatnonzero(closed == place)
+            complete = bool(ends[mine[-1]])
+            last = complete and turns[turn] not in turns[turn + 1 :]
+            train = Train(self.layers[turns[turn]], sample, before[turn], digits[turn], last)
+            where = addresses[turns[turn]][mine]
+            got = train.tell(cycles[mine], ends[mine], step[mine], 1 - 2 * negative[mine], where)
+            self.judge(train, got, int(cycles[mine[-1]]), complete)
 
     def judge(self, train: "Train", got: dict[tuple[int, int], tuple[int, int]], cycle: int, closed: bool) -> None:
         """Compare a train with golden's: what is wrong shows when it comes, what is missing at the end mark."""
