@@ -20,6 +20,7 @@ from spikeloom_sim.design import Design
 from spikeloom_sim.simulation import SimulationResult
 from spikeloom_sim.wave import TraceRequest, record
 from spikeloom_sim.wave.read import Waveform
+from spikeloom_sim.wave.trace import Run, trace
 
 EVERY = 10_000  # neurons: all of them
 
@@ -275,3 +276,34 @@ def test_spikes_of_a_recurrent_network_are_goldens(tmp_path: Path) -> None:
     result, wave = traced(tmp_path, x)
     assert result.mismatches == 0
     assert check_spikes(wave, design.network, golden.run_values(design.network, x)) > 0
+
+
+def test_a_run_with_stalls_is_recorded_under_the_numbers_of_its_samples(folder: Path, tmp_path: Path) -> None:
+    design, numbers = Design.load(folder / "build"), np.array([7, 3])
+    run = Run(np.load(folder / "x.npy"), numbers, 5, 0, 1, "with stalls")
+    done = trace(design, TraceRequest(tmp_path / "wave.fst", 1, EVERY), run, lambda what: None)
+    wave = Waveform(tmp_path / "wave.fst")
+    assert (done.first_sample, done.samples, done.what) == (3, 1, "with stalls")
+    assert 0 < done.first_cycle < intervals(wave, "layers.l1.accumulates", 3)[0][0]
+    want = golden.run(design.network, np.load(folder / "x.npy"))
+    for name, train in want.spikes.items():
+        found = spikes_in(wave, design.network, name, 3, len(train[1]))
+        np.testing.assert_array_equal(found, train[1].reshape(len(train[1]), -1))
+    waits = wave.at("spikeloom.o__valid", (at := wave.changes("layers.cycle")[1])) & (
+        wave.at("spikeloom.o__ready", at) ^ 1
+    )
+    assert waits.any()
+
+
+@pytest.mark.slow
+def test_a_design_that_hangs_is_recorded_up_to_its_end(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "build", tmp_path / "build")
+    path = tmp_path / "build" / "spikeloom.v"
+    text, count = re.subn(r"\.deciding\(o_class__valid\)", ".deciding()", path.read_text())  # no class ever leaves
+    assert count == 1
+    path.write_text(text)
+    result, wave = traced(tmp_path, np.load(folder / "x.npy"))
+    assert result.trace is not None
+    assert re.match(r"sample 0: nothing moved for \d+ cycles", result.first_divergence or "")
+    assert result.trace.marker_cycle == result.trace.last_cycle == wave.changes("layers.cycle")[1][-1]
+    assert wave.changes("layers.readout.class")[1].tolist() == [-1]

@@ -51,7 +51,8 @@ def tell(
             for item in core.layers
         ]
         for item in layers:
-            item.stages["mismatches"] = []
+            item.stages |= {name: [] for name in ("mismatches", "accumulates", "generates")}
+            item.stages |= {"class": []} if item.name in design.readouts else {}
         story.layers += layers
         _Teller(network, want.trace, story, layers).core(design, core, capture)
     return story
@@ -100,8 +101,10 @@ class _Teller:
             before = cycle + 1
             if not core.visited:
                 self.bank(core, turn, swaps.words[turn], cycle + 1)
-        self.left(core, capture)
+        if core.visited:
+            self.visited(core, capture.visits[core.name])
         if core.spike is not None:
+            self.divided(core, capture.retires[core.name])
             digits = [sent_digits(self.network, self.layers[visit.layer].name) for visit in core.sends]
             self.trains(core.spike, capture.beats[core.name], [visit.layer for visit in core.sends], digits)
         if core is design.cores[-1]:
@@ -159,32 +162,37 @@ class _Teller:
         layer.potential(cycle, potentials, everywhere)
         self.compare(layer, "accumulated", sample, None, potentials, everywhere, cycle)
 
-    def left(self, core: Core, capture: Capture) -> None:
-        """Potentials that the generator leaves, slot by slot; of a core that integrates also those that it finds."""
-        if core.visited:
-            visits, slot, seen = list(core.visits), core.slot, capture.visits[core.name]
-            values = lanes_of(seen.words, 2 * slot, core.bits)
-        elif core.spike is not None:
-            visits, slot, seen = list(core.sends), core.generate_width, capture.retires[core.name]
-            values = lanes_of(seen.words, slot, core.bits)
-        else:
-            return
-        words = [(visit, row) for visit in visits for row in core.layers[visit.layer].scan(slot)]
+    def visited(self, core: Core, seen: Words) -> None:
+        """Potentials that the generator finds, slot by slot, and what it leaves of them unless it divides."""
+        values = lanes_of(seen.words, 2 * core.slot, core.bits)
+        words = [(visit, row) for visit in core.visits for row in core.layers[visit.layer].scan(core.slot)]
         for number, cycle in enumerate(seen.cycles.tolist()):
             sample, at = divmod(number, len(words))
             visit, addresses = words[at]
             layer, plan = self.layers[visit.layer], core.layers[visit.layer]
-            mask = np.zeros(layer.shape, bool)
-            mask.reshape(-1)[addresses[addresses >= 0]] = True
-            if core.visited:
-                whole = _at(plan, values[number, slot:], addresses)
-                layer.potential(cycle, whole, mask)
-                if visit.complete:
-                    step = visit.time if self.want.accumulated[layer.name].ndim == 5 else None
-                    self.compare(layer, "accumulated", sample, step, whole, mask, cycle)
-            rest = _at(plan, values[number, :slot], addresses)
-            layer.potential(cycle + 1, rest, mask)
-            if visit.action == "generate" or (visit.action == "fire" and visit.final):
+            mask = _mask(layer, addresses)
+            found = _at(plan, values[number, core.slot :], addresses)
+            layer.potential(cycle, found, mask)
+            if visit.complete:
+                step = visit.time if self.want.accumulated[layer.name].ndim == 5 else None
+                self.compare(layer, "accumulated", sample, step, found, mask, cycle)
+            if visit.action != "generate":
+                rest = _at(plan, values[number, : core.slot], addresses)
+                layer.potential(cycle + 1, rest, mask)
+                if visit.action == "fire" and visit.final:
+                    self.compare(layer, "remainder", sample, None, rest, mask, cycle + 1)
+
+    def divided(self, core: Core, seen: Words) -> None:
+        """What divisions leave of potentials, slot by slot."""
+        values = lanes_of(seen.words, core.generate_width, core.bits)
+        words = [(visit, row) for visit in core.sends for row in core.layers[visit.layer].scan(core.generate_width)]
+        for number, cycle in enumerate(seen.cycles.tolist()):
+            sample, at = divmod(number, len(words))
+            visit, addresses = words[at]
+            if visit.action == "generate":
+                layer = self.layers[visit.layer]
+                rest, mask = _at(core.layers[visit.layer], values[number], addresses), _mask(layer, addresses)
+                layer.potential(cycle + 1, rest, mask)
                 self.compare(layer, "remainder", sample, None, rest, mask, cycle + 1)
 
     def compare(
@@ -268,3 +276,10 @@ def _addresses(stream: Stream, words: np.ndarray, shape: tuple[int, int, int]) -
 def _at(plan: LayerPlan, values: np.ndarray, addresses: np.ndarray) -> np.ndarray:
     """Potentials [C, H, W] of a slot that holds these neurons; zero elsewhere."""
     return neurons_of(plan, values[None], addresses)[0]
+
+
+def _mask(layer: Layer, addresses: np.ndarray) -> np.ndarray:
+    """Which neurons [C, H, W] a slot holds."""
+    mask = np.zeros(layer.shape, bool)
+    mask.reshape(-1)[addresses[addresses >= 0]] = True
+    return mask
