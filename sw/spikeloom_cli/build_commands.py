@@ -125,7 +125,8 @@ def simulate(
     build: BuildFolder,
     data: Source,
     samples: Annotated[
-        int | None, typer.Option(metavar="N", help="The first N samples.  [default: 20 under cocotb, all with cxxrtl]")
+        int | None,
+        typer.Option(metavar="N", help="The first N samples.  [default: 20 under cocotb or for a trace, else all]"),
     ] = None,
     simulator: Annotated[
         Simulator | None,
@@ -221,10 +222,11 @@ def simulated(
 
 def trace_rows(trace: "Traced") -> dict[str, str]:
     """What a waveform holds, and how to look at it."""
+    viewers = f"gtkwave {trace.file} {trace.gtkwave}", f"surfer {trace.file} --command-file {trace.surfer}"
     found = {
         "trace": f"{trace.file}, {trace.signals:,} signals, cycles {trace.first_cycle} to {trace.last_cycle}",
         "samples in it": f"{trace.samples}, from sample {trace.first_sample} on, {trace.what}",
-        "look at it with": f"gtkwave {trace.gtkwave}  or  surfer {trace.file} --command-file {trace.surfer}",
+        "look at it with": "  or  ".join(viewers),
     }
     if trace.marker_cycle is not None:
         found["divergence"] = f"cycle {trace.marker_cycle}, marked in the waveform"

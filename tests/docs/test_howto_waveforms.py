@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from random_networks import RandomNetwork
-from spikeloom import Conv2d
-from spikeloom_hw.build import generate
+from spikeloom import Conv2d, datasets, golden
+from spikeloom_hw.build import Build, generate
 from spikeloom_sim.wave.read import Waveform
 
 HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto"
@@ -72,6 +72,15 @@ def test_a_divergence_leads_to_its_cycle_as_the_page_says(folder: Path) -> None:
     wave, at = Waveform(folder / "wrong.fst"), np.array([cycle - 1, cycle])
     assert wave.at(f"layers.{population}.potential.c{c}_y{y}_x{x}", at)[1] == int(got)
     assert wave.at(f"layers.{population}.accumulates", at)[0] == int(sample)
+    # the first 64 neurons, those of channel 0, have lines: all that differ are among them
+    network, test = Build.load(folder / "build").network, datasets.load("digits", "test")
+    want = golden.run(network, test.x[:1]).accumulated[population][0, 0].ravel()
+    seen = [wave.at(name, at)[1] for name in wave.neurons(population, "potential")]
+    together = int(wave.at(f"layers.{population}.mismatches", at)[1])
+    assert together == np.count_nonzero(want != seen)
+    assert (
+        f"rises to {together} at once, and all {together} potentials" in (HOWTO / "debug-a-divergence.md").read_text()
+    )
     assert {f"spikeloom.l1_{population}.lanes.{name}" for name in ("operation", "addends")} <= set(wave.names)
 
 
