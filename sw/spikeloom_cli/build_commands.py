@@ -164,7 +164,7 @@ def simulate(
     if trace is not None:
         waveform = TraceRequest(trace, trace_samples, trace_neurons)
         for path in (trace, waveform.gtkw, waveform.surfer):
-            require_writable(path, "a file to write the trace to")
+            require_writable(path, "a file to write the trace to", "--trace")
     loaded = datasets.load(data, "test", data_dir)
     chosen = simulator or (Simulator.VERILATOR if trace is None else Simulator.CXXRTL)
     if samples is None and (chosen is not Simulator.CXXRTL or trace is not None):

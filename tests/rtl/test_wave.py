@@ -219,6 +219,22 @@ def test_a_design_that_is_not_traced_has_no_recorder_in_it(folder: Path) -> None
     assert not hasattr(ctypes.CDLL(str(compile_library(Design.load(folder / "build")))), "sim_record")
 
 
+def test_a_file_that_is_no_waveform_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.fst").write_bytes((folder / "wave.fst").read_bytes()[:50_000])
+    (tmp_path / "none.vcd").write_text("none")
+    for name in ("half.fst", "none.vcd"):
+        with pytest.raises(
+            SpikeloomError, match=r"^Waveform '\S+': must be FST or VCD, not damaged \(.+\); write it again$"
+        ):
+            Waveform(tmp_path / name)
+    with pytest.raises(
+        SpikeloomError, match=r"^Waveform '\S+': must be a file; write one with spikeloom simulate --trace$"
+    ):
+        Waveform(tmp_path / "missing.fst")
+    with pytest.raises(SpikeloomError, match=r"^Waveform '\S+': must have a signal 'layers.l9.step'; see its names$"):
+        Waveform(folder / "wave.fst").changes("layers.l9.step")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -30,8 +30,9 @@ class Waveform:
         try:
             file = pywellen.Waveform(str(path))
         except RuntimeError as error:
+            why = " ".join(str(error).split())
             raise SpikeloomError(
-                f"Waveform '{path}': must be FST or VCD, not damaged: {error}; write it again"
+                f"Waveform '{path}': must be FST or VCD, not damaged ({why}); write it again"
             ) from None
         self.path = path
         self._vars: dict[str, Any] = {var.full_name: var for var in file.all_vars()}

@@ -57,7 +57,8 @@ class Traced:
     """A waveform that was written; plain values, ready for JSON.
 
     `samples` recorded, from `first_sample` on, of the pass `what`; `first_cycle` and `last_cycle` of the record;
-    `signals` in the file; `marker_cycle` the cycle in which the first divergence shows.
+    `signals` in the file; `marker_cycle` the cycle in which the first integer that differs shows, or in which a design
+    that hangs was given up.
     """
 
     file: str

@@ -12,7 +12,7 @@ from ..compiled import compile_library
 from ..design import Design
 from ..vectors import Expected, Vectors, expected, vectors
 from .files import write
-from .layers import SCOPE, Story
+from .layers import SCOPE
 from .layout import groups_of, write_gtkw, write_surfer
 from .line import CYCLE_NS, Line, line
 from .record import Recorder
@@ -76,7 +76,9 @@ def trace(design: Design, request: TraceRequest, run: Run, tell_what: Callable[[
         gates = model.lines()
     place = None if run.sample is None else _place(design, want, capture)
     story = tell(design, capture, want, request.neurons, run.numbers.tolist(), place)
-    marker = None if run.sample is None else _marker(story, place, window)
+    marker = None if place is None else story.cycle_of(place)
+    if run.sample is not None and capture.fault is not None and marker is None:
+        marker = window[1] - 1  # where it hangs
     lines = [*gates, _cycles(*window), *(found for layer in story.layers for found in layer.lines(*window))]
     number = int(run.numbers[first])
     comment = f"spikeloom simulate --trace; network {design.network.name}, digest {design.manifest['digest']}"
@@ -114,12 +116,6 @@ def _place(design: Design, want: Expected, capture: Capture) -> Place | None:
         for kind in ("spikes", "accumulated", "remainder")
     }
     return first_place(type(want.trace)(**head), got)
-
-
-def _marker(story: Story, place: Place | None, window: tuple[int, int]) -> int:
-    """Cycle to mark: where the divergence shows, else the last one."""
-    found = None if place is None else story.cycle_of(place)
-    return window[1] - 1 if found is None else found
 
 
 def _cycles(first: int, stop: int) -> Line:
