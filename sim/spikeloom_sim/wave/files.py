@@ -87,10 +87,12 @@ class _Fst:
     """By way of GTKWave's own library."""
 
     def __init__(self, path: Path, comment: str) -> None:
-        from pylibfst import lib
+        from pylibfst import ffi, lib
 
         self.lib: Any = lib
         self.file = lib.fstWriterCreate(os.fsencode(path), 1)
+        if self.file == ffi.NULL:
+            raise OSError(0, "the FST library cannot open it")
         self.time = -1
         lib.fstWriterSetPackType(self.file, lib.FST_WR_PT_LZ4)
         lib.fstWriterSetTimescaleFromString(self.file, b"1ns")

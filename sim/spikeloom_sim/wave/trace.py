@@ -10,6 +10,7 @@ from ..capture import Capture
 from ..collect import collect
 from ..compiled import compile_library
 from ..design import Design
+from ..scoreboard import cut
 from ..vectors import Expected, Vectors, expected, vectors
 from .files import write
 from .layers import SCOPE
@@ -69,7 +70,7 @@ def trace(design: Design, request: TraceRequest, run: Run, tell_what: Callable[[
     want = expected(design, run.x)
     with Recorder(design, library) as model:
         capture = model.run(stimulus, seed=run.seed, alone=run.alone)
-    window = _window(design, stimulus, capture, first, count)
+        window = _window(design, stimulus, capture, first, count, model.cycle)
     with Recorder(design, library) as model:
         model.record(*window)
         capture = model.run(stimulus, seed=run.seed, alone=run.alone)
@@ -93,13 +94,15 @@ def trace(design: Design, request: TraceRequest, run: Run, tell_what: Callable[[
     )  # fmt: skip
 
 
-def _window(design: Design, stimulus: Vectors, capture: Capture, first: int, count: int) -> tuple[int, int]:
-    """Cycles in which the samples are under way; up to the end where the run was cut off."""
+def _window(
+    design: Design, stimulus: Vectors, capture: Capture, first: int, count: int, stopped: int
+) -> tuple[int, int]:
+    """Cycles in which the samples are under way; up to where the run stopped if it was cut off."""
     taken, answers = capture.beats["i"].cycles, capture.beats["o_class"].cycles
     start = int(stimulus.stops[first - 1]) if first else 0
     last = (first + count) * len(design.readouts) - 1
     begin = 0 if first == 0 or start >= len(taken) else max(int(taken[start]) - MARGIN_CYCLES, 0)
-    end = int(answers[last]) + MARGIN_CYCLES if last < len(answers) else capture.cycles
+    end = int(answers[last]) + MARGIN_CYCLES if last < len(answers) else stopped
     return begin, max(end, begin + 1)
 
 
@@ -111,11 +114,7 @@ def _place(design: Design, want: Expected, capture: Capture) -> Place | None:
     if samples == 0:
         return None
     got = collect(design, capture, samples, cut=capture.fault is not None).trace
-    head = {
-        kind: {name: array[:samples] for name, array in getattr(want.trace, kind).items()}
-        for kind in ("spikes", "accumulated", "remainder")
-    }
-    return first_place(type(want.trace)(**head), got)
+    return first_place(cut(want.trace, samples), got)
 
 
 def _cycles(first: int, stop: int) -> Line:
