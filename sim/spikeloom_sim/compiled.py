@@ -12,6 +12,7 @@ from .cache import digest, made
 from .design import Design
 
 DRIVER = Path(__file__).with_name("driver.cpp")
+RECORDER = Path(__file__).parent / "wave" / "record.hpp"
 LIBRARY = "design.so"
 FLAGS = ("-std=c++17", "-DNDEBUG", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique")
 # Yosys passes from a flat design to C++
@@ -21,6 +22,7 @@ TO_CXX = (
     "opt_clean",
     "write_cxxrtl -g2 design.cc",
 )
+TO_RECORD = ("write_cxxrtl -g4 design.cc",)  # keeps every name of the source, whatever it costs
 # Contents are loaded when the simulation starts: as C++ initialisers they would take g++ longer than all the rest.
 _READMEM = re.compile(r"^ *initial \$readmemb\(.*?\);\n", re.MULTILINE)
 _COMMENT = re.compile(r"^//.*\n", re.MULTILINE)
@@ -98,6 +100,7 @@ def compile_library(
     edit: Callable[[str], str] | None = None,
     passes: Sequence[str] = (),
     level: str = "-O2",
+    records: bool = False,
     folder: Path | None = None,
     on_wait: Callable[[float], None] | None = None,
 ) -> Path:
@@ -109,6 +112,7 @@ def compile_library(
     edit : changes the Verilog first, for mutants.
     passes : Yosys passes on the flat design, for mutants.
     level : optimisation by g++; "-O0" compiles a tiny design in half the time and runs it twenty times slower.
+    records : every signal that has a name can be recorded; several times slower, whether it is or not.
     folder : where to compile it, whether it is known or not; None: in the cache.
     on_wait : called about once a second with the seconds a tool has been running.
 
@@ -119,9 +123,16 @@ def compile_library(
     """
     source = without_contents(design.verilog.read_text())
     source = edit(source) if edit else source
-    script = _script(design, passes)
+    script = [*flat_design(design), *passes, *(TO_RECORD if records else TO_CXX)]
     return compile_verilog(
-        source, script, top=design.manifest["top"], driver=DRIVER, level=level, folder=folder, on_wait=on_wait
+        source,
+        script,
+        top=design.manifest["top"],
+        driver=DRIVER,
+        level=level,
+        parts=(RECORDER,) if records else (),
+        folder=folder,
+        on_wait=on_wait,
     )
 
 
@@ -132,6 +143,7 @@ def compile_verilog(
     top: str,
     driver: Path,
     level: str = "-O2",
+    parts: Sequence[Path] = (),
     folder: Path | None = None,
     on_wait: Callable[[float], None] | None = None,
 ) -> Path:
@@ -143,20 +155,25 @@ def compile_verilog(
     script : Yosys passes that read it and write `design.cc`.
     top : its top module.
     driver : C++ file that includes `design.cc`.
+    parts : C++ files that it includes where RECORD is defined, which it is if there are any.
     """
+    defines = ["-DRECORD"] if parts else []
 
     def make(work: Path) -> None:
         _fast_header(work / "cxxrtl")
         (work / "spikeloom.v").write_text(source)
         (work / "design.ys").write_text("\n".join(script) + "\n")
         toolchain.run("yosys", ["-q", "design.ys"], cwd=work, log=work / "yosys.log", on_wait=on_wait)
-        toolchain.run("g++", _command(top, driver, work, level), cwd=work, log=work / "g++.log", on_wait=on_wait)
+        toolchain.run(
+            "g++", [*defines, *_command(top, driver, work, level)], cwd=work, log=work / "g++.log", on_wait=on_wait
+        )
 
     if folder is not None:
         folder.mkdir(parents=True)
         make(folder)
         return folder / LIBRARY
-    key = digest(source, *script, driver.read_text(), _FAST_SLICE, _FAST_CONCAT, _PLACE, *FLAGS, level)
+    texts = [path.read_text() for path in (driver, *parts)]
+    key = digest(source, *script, *texts, *defines, _FAST_SLICE, _FAST_CONCAT, _PLACE, *FLAGS, level)
     return made("cxxrtl", key, make) / LIBRARY
 
 
@@ -183,16 +200,11 @@ def flat_design(design: Design) -> list[str]:
     ]
 
 
-def _script(design: Design, passes: Sequence[str]) -> list[str]:
-    """Yosys passes from Verilog to C++."""
-    return [*flat_design(design), *passes, *TO_CXX]
-
-
 def _command(top: str, driver: Path, work: Path, level: str) -> list[str | Path]:
     """Arguments of g++."""
     feedback = "converged = false" in (work / "design.cc").read_text()
     defines = [f"-DTOP=p_{top.replace('_', '__')}", *(["-DFEEDBACK"] if feedback else [])]
-    return [*FLAGS, level, *defines, "-I", ".", "-I", _runtime(), "-o", LIBRARY, driver]
+    return [*FLAGS, level, *defines, "-I", ".", "-I", driver.parent, "-I", _runtime(), "-o", LIBRARY, driver]
 
 
 def _runtime() -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from spikeloom import ToolError
@@ -55,7 +56,7 @@ class Model:
         self._load_memories()
         self.configure()
 
-    def __enter__(self) -> "Model":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -198,20 +199,20 @@ class Model:
     def _beats(self, stream: int) -> Words:
         words, cycles = _POINTER(), _POINTER()
         size = self._library.sim_beats(self._handle, _INT(stream), ctypes.byref(words), ctypes.byref(cycles))
-        return Words(_copy(words, ctypes.c_uint64, size), _copy(cycles, ctypes.c_int64, size))
+        return Words(copied(words, ctypes.c_uint64, size), copied(cycles, ctypes.c_int64, size))
 
     def _words(self, core: int, kind: int, shape: tuple[int, ...]) -> Words:
         words, cycles, size = _POINTER(), _POINTER(), _INT()
         records = self._library.sim_words(
             self._handle, _INT(core), ctypes.c_int(kind), ctypes.byref(words), ctypes.byref(cycles), ctypes.byref(size)
         )
-        found = _copy(words, ctypes.c_uint32, size.value).reshape(records, *shape)
-        return Words(found, _copy(cycles, ctypes.c_int64, records))
+        found = copied(words, ctypes.c_uint32, size.value).reshape(records, *shape)
+        return Words(found, copied(cycles, ctypes.c_int64, records))
 
     def _states(self, core: int) -> np.ndarray:
         counts = _POINTER()
         size = self._library.sim_states(self._handle, _INT(core), ctypes.byref(counts))
-        return _copy(counts, ctypes.c_int64, size).reshape(-1, len(STATES))
+        return copied(counts, ctypes.c_int64, size).reshape(-1, len(STATES))
 
     def _load_memories(self) -> None:
         """Hand over the contents of the memories that have a file, which is named after its memory's place."""
@@ -253,7 +254,8 @@ def read_memory(path: Path, depth: int, width: int) -> np.ndarray:
     return np.ascontiguousarray(np.packbits(padded, axis=1, bitorder="little").view("<u4"))
 
 
-def _copy(pointer: ctypes.c_void_p, kind: type, size: int) -> np.ndarray:
+def copied(pointer: ctypes.c_void_p, kind: type, size: int) -> np.ndarray:
+    """What lies at a pointer into the library, which may move it later."""
     if size == 0:
         return np.zeros(0, np.dtype(kind))
     return np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(kind)), (size,)).copy()

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -84,6 +85,10 @@ struct Stalls {
     }
 };
 
+#ifdef RECORD
+#include "wave/record.hpp"
+#endif
+
 struct Simulation {
     cxxrtl_design::TOP design;
     cxxrtl::debug_items items;
@@ -95,6 +100,9 @@ struct Simulation {
     bool offered = false;
     int64_t cycle = 0, moved = 0, advanced = 0;
     std::string fault, memories;
+#ifdef RECORD
+    Recording recording;
+#endif
 
     Probe find(const std::string &path, bool needed = true) {
         auto found = items.table.find(path);
@@ -112,6 +120,9 @@ struct Simulation {
             if (item.second[0].type == cxxrtl::debug_item::MEMORY)
                 memories += item.first + "\t" + std::to_string(item.second[0].depth) + "\t" +
                             std::to_string(item.second[0].width) + "\n";
+#ifdef RECORD
+        recording.find(items);
+#endif
         rst = find("rst"), mutant = find("mutant", false);
         std::istringstream lines(probes);
         for (std::string line; std::getline(lines, line);) {
@@ -146,6 +157,10 @@ struct Simulation {
 #endif
         design.p_clk.template set<bool>(true);
         design.eval();
+#ifdef RECORD
+        recording.settle();
+        recording.sample(cycle);
+#endif
         observe();
         design.commit();
         cycle++;
@@ -335,6 +350,24 @@ int64_t sim_states(void *handle, int64_t core, const int64_t **spent) {
     *spent = found.spent_at_swaps.data();
     return (int64_t)found.spent_at_swaps.size();
 }
+
+#ifdef RECORD
+// From now on record cycles first..stop-1, until `room` pieces are kept; see `Recording`. Returns its `names`.
+const char *sim_record(void *handle, int64_t first, int64_t stop, int64_t room) {
+    Recording &recording = simulation(handle)->recording;
+    recording.first = first, recording.stop = stop, recording.room = (size_t)room;
+    return recording.names.c_str();
+}
+
+// Changes that were recorded: their number; *size pieces in all; -1: there was no room for all of them.
+int64_t sim_changes(void *handle, const uint32_t **signals, const int64_t **cycles, const uint32_t **words,
+                    int64_t *size) {
+    Recording &found = simulation(handle)->recording;
+    *signals = found.signals.data(), *cycles = found.cycles.data(), *words = found.words.data();
+    *size = (int64_t)found.words.size();
+    return found.full ? -1 : (int64_t)found.signals.size();
+}
+#endif
 
 }  // extern "C"
 #pragma GCC visibility pop

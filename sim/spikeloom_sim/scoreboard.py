@@ -57,13 +57,13 @@ def _first(design: Design, expected: Trace, got: Trace, faults: list[Fault]) -> 
     names = [layer.population for layer in design.layers]
     upstream = names[: fault.rank]
     for samples, kept in ((fault.sample, names), (fault.sample + 1, upstream)):
-        found = first_divergence(_cut(expected, samples), _cut(got, samples, kept)) if kept else None
+        found = first_divergence(cut(expected, samples), cut(got, samples, kept)) if kept else None
         if found:
             return found
     return fault.text
 
 
-def _cut(trace: Trace, samples: int, names: Collection[str] | None = None) -> Trace:
+def cut(trace: Trace, samples: int, names: Collection[str] | None = None) -> Trace:
     """The first samples of a trace, of some populations or all."""
     return Trace(
         *(
@@ -74,7 +74,7 @@ def _cut(trace: Trace, samples: int, names: Collection[str] | None = None) -> Tr
 
 
 def _head(expected: Expected, samples: int) -> Expected:
-    return Expected(_cut(expected.trace, samples), expected.potentials[:samples], expected.classes[:samples])
+    return Expected(cut(expected.trace, samples), expected.potentials[:samples], expected.classes[:samples])
 
 
 def _progress(design: Design, capture: Capture, samples: int) -> str:

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -21,8 +21,11 @@ from .design import Design
 from .scoreboard import judge
 from .timing import Timing, round_trip, timing
 from .vectors import Vectors, expected, vectors
+from .wave import Traced, TraceRequest
+from .wave.trace import Run, trace
 
-SIMULATORS = (*cocotb_run.SIMULATORS, "cxxrtl")
+TRACER = "cxxrtl"
+SIMULATORS = (*cocotb_run.SIMULATORS, TRACER)
 CHUNK_SAMPLES, CHUNK_BYTES = 500, 1 << 26  # compared at once, at most; bytes of potentials as they are captured
 TIMED_SAMPLES = 16  # of the pass without stalls under cocotb
 ALONE_SAMPLES = 4  # of a pass without stalls, for the latency
@@ -53,7 +56,7 @@ class SimulationResult:
     `busiest`; `utilisation` that over the interval; `cycles_by_layer` the mean cycles from swap to swap of each
     population (of all its swaps together); `breakdown` how many cycles a sample each core spends in what (see
     `capture.STATES`), where a design shows it; all None where a pass without stalls has mismatches. `cycles` in all
-    passes.
+    passes. `trace` the waveform that was asked for.
     """
 
     samples: int
@@ -70,6 +73,7 @@ class SimulationResult:
     cycles: int = 0
     cycles_by_layer: dict[str, float] | None = None
     breakdown: dict[str, dict[str, float]] | None = None
+    trace: Traced | None = None
 
 
 def simulate(
@@ -80,6 +84,7 @@ def simulate(
     simulator: str = "verilator",
     seed: int = 0,
     stalls: bool = True,
+    waveform: TraceRequest | None = None,
     progress: Progress | None = None,
 ) -> SimulationResult:
     """Send samples through a build, back to back, and compare with the golden model bit by bit.
@@ -96,18 +101,24 @@ def simulate(
     simulator : one of `SIMULATORS`.
     seed : of stalls and orders.
     stalls : False leaves out the second pass; then the first has all samples.
+    waveform : to write afterwards: of the first samples without stalls, or where something differs, of the pass in
+        which it does first, from that sample on.
     progress : told about samples done.
 
     Raises
     ------
     SpikeloomError
-        No build, not its network, no samples, wrong labels, or an unknown simulator.
+        No build, not its network, no samples, wrong labels, an unknown simulator, or one that cannot trace.
     ToolError
         A tool is missing or failed; the message names its log.
     """
     started = time.monotonic()
     if simulator not in SIMULATORS:
         raise SpikeloomError(f"Simulator '{simulator}': must be one of {', '.join(SIMULATORS)}")
+    if waveform is not None and simulator != TRACER:
+        raise SpikeloomError(
+            f"Simulator '{simulator}': must be {TRACER} for a trace, since no other records one; choose it, or no trace"
+        )
     design = Design.load(folder)
     x = samples_of(design.network.inputs[0], x)
     if len(x) == 0:
@@ -121,7 +132,12 @@ def simulate(
     with _runner(design, simulator, session.compiling) as runner:
         session.run_pass(runner, timed, stalls=False)
         session.run_pass(runner, stalled, stalls=True)
-    return session.result(simulator, time.monotonic() - started)
+    traced = (
+        None
+        if waveform is None
+        else trace(design, waveform, session.to_trace(waveform), lambda what: session.tell(0, what))
+    )
+    return replace(session.result(simulator, time.monotonic() - started), trace=traced)
 
 
 def chunk_samples(design: Design) -> int:
@@ -147,6 +163,12 @@ def _placed(sentence: str, order: np.ndarray) -> str:
     return re.sub(r"^sample (\d+)", lambda found: f"sample {numbers[int(found[1])]}", sentence)
 
 
+def _sample(sentence: str) -> int:
+    """The sample that a divergence names, as its chunk counts; 0 where it names none."""
+    found = re.match(r"sample (\d+)", sentence)
+    return int(found[1]) if found else 0
+
+
 @dataclass(eq=False)
 class _Session:
     """Runs the passes of one simulation and gathers what they find."""
@@ -164,10 +186,18 @@ class _Session:
     hangs: bool = False
     timing: Timing | None = None
     classes: np.ndarray | None = None
+    failed: Run | None = None
 
     def compiling(self, seconds: float) -> None:
         """Tell that a compiler is at work."""
         self.tell(0, f"compiling, {seconds:.0f} s")
+
+    def to_trace(self, waveform: TraceRequest) -> Run:
+        """What to record: the first run in which something differs, else the first samples without stalls."""
+        if self.failed is not None:
+            return self.failed
+        numbers = np.arange(min(waveform.samples, len(self.x)))
+        return Run(self.x[numbers], numbers, None, 0, None, "without stalls")
 
     def tell(self, samples: int, what: str = "") -> None:
         """Tell how many samples of this chunk are out."""
@@ -199,6 +229,8 @@ class _Session:
             self.cycles += capture.cycles
             if verdict.first and not self.first:
                 self.first = f"{_placed(verdict.first, order)} ({what}, seed {self.seed})"
+                sample = min(_sample(verdict.first), size - 1)
+                self.failed = Run(x, order, seed, alone, sample, f"{what}, seed {self.seed}")
             self.hangs = capture.fault is not None
             if not stalls and not self.hangs and verdict.mismatches == 0:
                 found = timing(self.design, stimulus, capture, want.trace, alone)

@@ -38,8 +38,32 @@ def mismatches(expected: Trace, got: Trace) -> int:
     return sum(int(np.count_nonzero(want != have)) for _, _, want, have in _pairs(expected, got))
 
 
-def first_divergence(expected: Trace, got: Trace) -> str | None:
-    """Sentence naming the first difference (sample, time step, population, neuron, field, expected, got) or None.
+@dataclass(frozen=True)
+class Place:
+    """Where two traces differ: `field` of a neuron (c, y, x) of a population in a sample.
+
+    `step` counts time steps from 0; None: the field has one value a sample.
+    """
+
+    sample: int
+    step: int | None
+    population: str
+    neuron: tuple[int, int, int]
+    field: str
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        when = "" if self.step is None else f"time step {self.step + 1}, "
+        channel, y, x = self.neuron
+        return (
+            f"sample {self.sample}, {when}population '{self.population}', neuron (c={channel}, y={y}, x={x}), "
+            f"{self.field}: expected {self.expected}, got {self.got}"
+        )
+
+
+def first_place(expected: Trace, got: Trace) -> Place | None:
+    """Where two traces differ first, or None.
 
     Order: earliest sample first, then the populations in the order of `expected` (topological), then potentials
     before the spikes they lead to (of synchronous networks time step by time step), so that the name is that of the
@@ -47,27 +71,34 @@ def first_divergence(expected: Trace, got: Trace) -> str | None:
     """
     # spikes name the input and all that fires, in order; nothing hears the readouts, which only accumulate
     order = {name: rank for rank, name in enumerate(dict.fromkeys((*expected.spikes, *expected.accumulated)))}
-    found: list[tuple[int, int, int, int, str]] = []
+    found: list[tuple[tuple[int, int, int, int], Place]] = []
     for field_name, name, want, have in _pairs(expected, got):
         different = want != have
         if different.any():
             at = tuple(int(i) for i in np.unravel_index(different.argmax(), different.shape))
             sample, *step, channel, y, x = at
-            when = f"time step {step[0] + 1}, " if step else ""
             potentials = expected.accumulated.get(name, np.zeros((0, 0, 0, 0)))
             steps = potentials.shape[1] if potentials.ndim == 5 else 0  # T, where potentials are those of every step
             digits = want.shape[1] // steps if steps and step else 1
-            found.append(
-                (
-                    sample,
-                    order.get(name, 0),
-                    (step[0] // digits if step else steps) if steps else 0,
-                    ("accumulated", "spikes", "remainder").index(field_name),
-                    f"sample {sample}, {when}population '{name}', neuron (c={channel}, y={y}, x={x}), "
-                    f"{field_name}: expected {int(want[at])}, got {int(have[at])}",
-                )
+            rank = (
+                sample,
+                order.get(name, 0),
+                (step[0] // digits if step else steps) if steps else 0,
+                ("accumulated", "spikes", "remainder").index(field_name),
             )
-    return min(found)[4] if found else None
+            place = Place(
+                sample, step[0] if step else None, name, (channel, y, x), field_name, int(want[at]), int(have[at])
+            )
+            found.append((rank, place))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def first_divergence(expected: Trace, got: Trace) -> str | None:
+    """Sentence naming the first difference (sample, time step, population, neuron, field, expected, got) or None; see
+    `first_place`.
+    """
+    place = first_place(expected, got)
+    return None if place is None else str(place)
 
 
 def require_equal(expected: Trace, got: Trace) -> None:

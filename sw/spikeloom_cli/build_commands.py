@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source, Wrapper
+from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source, Wrapper, require_writable
 from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.network import Network
     from spikeloom.plan import LayerEstimate, Plan
+    from spikeloom_sim.wave import Traced, TraceRequest
 
 SAMPLES_UNDER_COCOTB = 20
 
@@ -130,13 +131,29 @@ def simulate(
     build: BuildFolder,
     data: Source,
     samples: Annotated[
-        int | None, typer.Option(metavar="N", help="The first N samples.  [default: 20 under cocotb, all with cxxrtl]")
+        int | None,
+        typer.Option(metavar="N", help="The first N samples.  [default: 20 under cocotb or for a trace, else all]"),
     ] = None,
-    simulator: Annotated[Simulator, typer.Option(help="cxxrtl is fastest; the others run under cocotb.")] = (
-        Simulator.VERILATOR
-    ),
+    simulator: Annotated[
+        Simulator | None,
+        typer.Option(
+            help="cxxrtl is fastest, the others run under cocotb.  [default: verilator, or cxxrtl for a trace]",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     stalls: Annotated[bool, typer.Option(help="Hold both ends of the core back at random.")] = True,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Waveform to write, .fst or .vcd, and layouts for GTKWave and Surfer.",
+        ),
+    ] = None,
+    trace_samples: Annotated[int, typer.Option(metavar="N", help="Samples in the waveform.")] = 2,
+    trace_neurons: Annotated[
+        int, typer.Option(metavar="N", help="Neurons of each layer with lines of their own.")
+    ] = 64,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> Answer:
@@ -147,15 +164,29 @@ def simulate(
       spikeloom simulate build mnist --data-dir data --samples 20 --simulator verilator
     """
     from spikeloom import datasets
+    from spikeloom_sim.wave import TraceRequest
 
+    waveform = None
+    if trace is not None:
+        waveform = TraceRequest(trace, trace_samples, trace_neurons)
+        for path in (trace, waveform.gtkw, waveform.surfer):
+            require_writable(path, "a file to write the trace to", "--trace")
     loaded = datasets.load(data, "test", data_dir)
-    if samples is None and simulator is not Simulator.CXXRTL:
+    chosen = simulator or (Simulator.VERILATOR if trace is None else Simulator.CXXRTL)
+    if samples is None and (chosen is not Simulator.CXXRTL or trace is not None):
         samples = min(SAMPLES_UNDER_COCOTB, len(loaded))
-    loaded = loaded.head(samples)
-    return simulated(build, loaded, simulator=simulator, seed=seed, stalls=stalls)
+    return simulated(build, loaded.head(samples), simulator=chosen, seed=seed, stalls=stalls, waveform=waveform)
 
 
-def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls: bool = True) -> Answer:
+def simulated(
+    folder: Path,
+    data: Any,
+    *,
+    simulator: str,
+    seed: int = 0,
+    stalls: bool = True,
+    waveform: "TraceRequest | None" = None,
+) -> Answer:
     """The answer of simulate, which the demo gives too."""
     from dataclasses import asdict
 
@@ -163,7 +194,14 @@ def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls:
 
     with working(f"simulating {len(data)} samples on {simulator}") as progress:
         result = simulate_build(
-            folder, data.x, data.y, simulator=simulator, seed=seed, stalls=stalls, progress=progress
+            folder,
+            data.x,
+            data.y,
+            simulator=simulator,
+            seed=seed,
+            stalls=stalls,
+            waveform=waveform,
+            progress=progress,
         )
     rows = {
         "simulator": result.simulator,
@@ -177,6 +215,8 @@ def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls:
         "busiest core": result.busiest or "-",
         "seconds": f"{result.seconds:.1f}",
     }
+    if result.trace is not None:
+        rows |= trace_rows(result.trace)
     failure = None
     if result.mismatches:
         failure = (
@@ -184,6 +224,19 @@ def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls:
             f"first: {result.first_divergence}"
         )
     return Answer(asdict(result), (named_rows(f"Simulated {folder}", rows),), failure)
+
+
+def trace_rows(trace: "Traced") -> dict[str, str]:
+    """What a waveform holds, and how to look at it."""
+    viewers = f"gtkwave {trace.file} {trace.gtkwave}", f"surfer {trace.file} --command-file {trace.surfer}"
+    found = {
+        "trace": f"{trace.file}, {trace.signals:,} signals, cycles {trace.first_cycle} to {trace.last_cycle}",
+        "samples in it": f"{trace.samples}, from sample {trace.first_sample} on, {trace.what}",
+        "look at it with": "  or  ".join(viewers),
+    }
+    if trace.marker_cycle is not None:
+        found["divergence"] = f"cycle {trace.marker_cycle}, marked in the waveform"
+    return found
 
 
 def cycles(value: float | None) -> str:

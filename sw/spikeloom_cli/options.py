@@ -41,8 +41,8 @@ class Wrapper(StrEnum):
     AXI = "axi"
 
 
-def require_writable(path: Path, what: str) -> None:
-    """Refuse an output file that could not be written, before the work for it is done.
+def require_writable(path: Path, what: str, option: str = "-o") -> None:
+    """Refuse an output file that could not be written, before the work for it is done; `option` is what names it.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def require_writable(path: Path, what: str) -> None:
         os.unlink(temporary)
     except OSError as error:
         raise SpikeloomError(
-            f"{who}: folder '{path.parent}' must be writable, not {error.strerror}; choose another with -o"
+            f"{who}: folder '{path.parent}' must be writable, not {error.strerror}; choose another with {option}"
         ) from None
 
 
