@@ -141,7 +141,12 @@ def beats(network: Network, build: Build, x: np.ndarray, rng: np.random.Generato
 
 
 @pytest.mark.parametrize(
-    ("family", "block_ram"), [("ice40", "SB_RAM40_4K"), ("gowin", "SPX9"), ("gatemate", "CC_BRAM_20K")]
+    ("family", "block_ram"),
+    [
+        ("ice40", "SB_RAM40_4K"),
+        ("gowin", "SPX9"),
+        pytest.param("gatemate", "CC_BRAM_20K", marks=pytest.mark.slow),
+    ],
 )
 def test_netlist_of_a_core_answers_as_the_golden_model(family: str, block_ram: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
