@@ -150,15 +150,21 @@ def simulate(
 
 
 def simulated(folder: Path, data: Any, *, simulator: str, seed: int = 0, stalls: bool = True) -> Answer:
-    """The answer of simulate, which the demo gives too."""
+    """The answer of simulate, which the demo gives too; it is left in the build as well, for the report."""
     from dataclasses import asdict
 
+    from spikeloom_hw.build import Build
     from spikeloom_sim import simulate as simulate_build
+
+    from .report.results import keep_simulation
 
     with working(f"simulating {len(data)} samples on {simulator}") as progress:
         result = simulate_build(
             folder, data.x, data.y, simulator=simulator, seed=seed, stalls=stalls, progress=progress
         )
+    manifest = Build.load(folder).manifest
+    identity = {"digest": manifest["digest"], "build": manifest["link"]["build"]}
+    keep_simulation(folder, asdict(result), data.name, identity)
     rows = {
         "simulator": result.simulator,
         "samples": str(result.samples),
