@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SERIES = 6  # colours there are, by number from 1
+MOST_VALUES = 9  # points of a line that are labelled
 
 
 class Own(str):
@@ -37,7 +38,7 @@ class Series:
 class LineChart:
     """Lines over steps, in a box of `width` by `height` with room for the ticks around it.
 
-    `rules`: horizontal lines, each with what it says; `band`: (from, to, what it says) along x, shaded.
+    `values`: what is written beside points, and where. `rules`: horizontal lines, each with what it says; `bands`: (from, to, what it says) along x, shaded.
     """
 
     key: str
@@ -54,6 +55,7 @@ class LineChart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     series: tuple[Series, ...]
+    values: tuple[tuple[float, float, str], ...]
     rules: tuple[Tick, ...]
     bands: tuple[tuple[float, float, str], ...]
 
@@ -166,10 +168,27 @@ def line_chart(
         tuple(Tick(x_at(x), text) for x, text in names.items()),
         tuple(Tick(y_at(y), f"{100 * y:g}" if percent else number(y)) for y in marks),
         series,
+        _values(series, top) if percent else (),
         tuple(Tick(y_at(y), text) for y, text in rules),
         tuple((x_at(start) if start > low else left, x_at(end) if end < high else right, text)
               for start, end, text in splits),
     )  # fmt: skip
+
+
+def _values(series: Sequence[Series], top: float) -> tuple[tuple[float, float, str], ...]:
+    """What the points of a single short line say: above them, or below where the line comes from above."""
+    if len(series) != 1 or len(series[0].points) > MOST_VALUES:
+        return ()
+    found: list[tuple[float, float, str]] = []
+    before = None
+    for x, y, text in series[0].points:
+        value = text.rpartition(": ")[2].removesuffix(" %")
+        if before is None:
+            found.append((x + 22, y + 4, value))  # beside the first point: the line may leave it up or down
+        else:
+            found.append((x, y - 8 if y - 9 > top and y <= before + 2 else y + 16, value))
+        before = y
+    return tuple(found)
 
 
 def _y_marks(values: Sequence[float], percent: bool) -> list[float]:
@@ -194,7 +213,7 @@ def raster_chart(
     """Lay out spikes int8 [neurons, steps] of neurons with these addresses; all rasters are as tall, if they can be."""
     neurons, steps = spikes.shape
     row = min(14.0, max(2.0, tall / neurons))
-    column = min(16.0, max(5.0, 104.0 / steps))
+    column = min(22.0, max(5.0, 84.0 / steps))
     left, top = 40.0, 4.0
     right, bottom = left + max(column * steps, 40.0), top + row * neurons
     column = (right - left) / steps
@@ -209,7 +228,7 @@ def raster_chart(
     return RasterChart(
         key, title, description, round(right + 12, 2), round(bottom + 20, 2), left, top, right, bottom,
         path(1), path(-1),
-        tuple(Tick(left + column * (step - 0.5), str(step)) for step in whole_ticks(steps, int((right - left) / 22))),
+        tuple(Tick(left + column * (step - 0.5), str(step)) for step in whole_ticks(steps, int((right - left) / (13 if steps < 10 else 22)))),
         tuple(Tick(top + row * (place + 0.5), str(int(addresses[place]))) for place in named),
     )  # fmt: skip
 

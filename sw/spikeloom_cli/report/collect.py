@@ -54,7 +54,7 @@ def collect(folder: Path, data: Data | None, *, sweep: Path | None, command: str
         cores=cores,
         interval_cycles=planned.interval,
         accuracy=found.accuracy if found else build_facts.missing_accuracy(build),
-        sweep=sweep_of(sweep, network.provenance.model),
+        sweep=sweep_of(sweep),
         simulation=simulation,
         synthesis=synthesis,
         pace=_pace(simulation, synthesis),

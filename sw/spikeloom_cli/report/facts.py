@@ -112,7 +112,7 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What `spikeloom synth` found of this very build; `used` [(what, used, available)]."""
+    """What `spikeloom synth` found of this very build; `used` [(what, used, available)], `bitstream` a file name."""
 
     board: str
     clock_mhz: float

@@ -10,6 +10,7 @@ from .facts import Accuracy, Core, Course, Facts, Missing, Raster, Sample, Sweep
 STATES = ("accumulating", "waiting", "draining", "program")
 MOST_CLASSES = 24  # of a confusion matrix that is drawn; of more, the most frequent confusions are listed
 MOST_CONFUSIONS = 10
+MOST_STEPS_NAMED = 12  # on an axis of two phases
 
 
 @dataclass(frozen=True)
@@ -168,8 +169,8 @@ def _followed(key: str, course: Course) -> Followed:
         + (f" and {generated} of generating." if generated else "."),
         lines,
         x_label="time step",
-        y_label=what,
-        rules=[(1.0, "threshold")] if course.theta is not None else [],
+        y_label=f"{what}; dotted: the threshold" if course.theta is not None else what,
+        rules=[(1.0, "")] if course.theta is not None else [],
         splits=[(1.0, edge, "accumulate"), (edge, float(steps), "generate")] if generated else (),
         x_names=_phase_names(course.accumulated, generated) if generated else None,
     )
@@ -181,9 +182,9 @@ def _phase_names(accumulated: int, generated: int) -> dict[float, str]:
     """Steps are counted from 1 in either phase."""
     from .charts import whole_ticks
 
-    most = max(2, 8 * accumulated // (accumulated + generated))
+    most = max(2, MOST_STEPS_NAMED * accumulated // (accumulated + generated))
     first = {float(step): str(step) for step in whole_ticks(accumulated, most)}
-    return first | {float(accumulated + step): str(step) for step in whole_ticks(generated, max(2, 8 - most))}
+    return first | {float(accumulated + step): str(step) for step in whole_ticks(generated, max(2, MOST_STEPS_NAMED - most))}
 
 
 def accuracy_charts(facts: Facts) -> tuple[LineChart, ...]:

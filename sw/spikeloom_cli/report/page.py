@@ -51,24 +51,24 @@ def _finalized(value: Any) -> Any:
     """Text from outside: what cannot be printed is replaced, what is endless is cut."""
     if type(value) is not str:  # our own, or markup of the templates
         return value
-    printable = (character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in value[:_LONGEST])
+    printable = (character if character.isprintable() or character == "\N{NO-BREAK SPACE}" else "\N{REPLACEMENT CHARACTER}" for character in value[:_LONGEST])
     return "".join(printable) + (f"… ({len(value):,} characters)" if len(value) > _LONGEST else "")
 
 
 def number(value: float | None, digits: int = 0) -> str:
     """A number with its thousands apart, or a dash."""
-    return "–" if value is None else Own(f"{value:,.{digits}f}".replace("-", "−").replace(",", "\N{NARROW NO-BREAK SPACE}"))
+    return "–" if value is None else f"{value:,.{digits}f}".replace("-", "−")
 
 
 def percent(value: float | None, digits: int = 2) -> str:
     """A share as percent, or a dash."""
-    return "–" if value is None else Own(f"{100 * value:.{digits}f}\N{NARROW NO-BREAK SPACE}%")
+    return "–" if value is None else f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def joules(picojoules: float) -> str:
     """An energy in the unit that suits it."""
     size, unit = next((item for item in _UNITS if picojoules >= item[0]), _UNITS[-1])
-    return Own(f"{picojoules / size:.3g}\N{NARROW NO-BREAK SPACE}{unit}")
+    return f"{picojoules / size:.3g}\N{NO-BREAK SPACE}{unit}"
 
 
 def image_uri(picture: np.ndarray) -> str:

@@ -80,7 +80,7 @@ def synthesis_of(folder: Path, board: str, identity: Mapping[str, str]) -> Synth
             cells=tuple(cells),
             critical_path=tuple(map(str, found["critical_path"])),
             seeds=tuple((_count(seed), _positive(mhz)) for seed, mhz in found["fmax_mhz_by_seed"]),
-            bitstream=_text(found["bitstream"]),
+            bitstream=None if found["bitstream"] is None else Path(found["bitstream"]).name,
             sha256=str(found["sha256"]),
             seconds=_number(found["seconds"]),
         )
@@ -88,9 +88,9 @@ def synthesis_of(folder: Path, board: str, identity: Mapping[str, str]) -> Synth
         return _unreadable(path, error, command)
 
 
-def sweep_of(path: Path | None, model: str) -> Sweep | Missing:
-    """What a sweep found; `path` of its folder or its file, None: nobody named one; `model` for the command."""
-    command = f"spikeloom sweep {model or 'MODEL'} --calibration DATA --timesteps 1,2,4,8 -o sweep"
+def sweep_of(path: Path | None) -> Sweep | Missing:
+    """What a sweep found; `path` of its folder or its file, None: nobody named one."""
+    command = "spikeloom sweep MODEL --calibration DATA --timesteps 1,2,4,8 -o sweep"
     if path is None:
         return Missing("How accuracy depends on T is known once the model was converted at several T.", command)
     path = path / "sweep.json" if path.is_dir() else path
