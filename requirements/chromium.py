@@ -57,7 +57,9 @@ def main(arguments: Sequence[str]) -> int:
 def _fetch(work: Path) -> None:
     """The package as npm has it, and what is needed to fetch and unpack it."""
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--target", str(work / "tools"), "-r", str(TOOLS)], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [*pip, "--target", str(work / "tools"), "-r", str(TOOLS)], check=True, capture_output=True, text=True
+    )
     tools = work / "tools"
     environment = os.environ | {"PYTHONPATH": str(tools), "PATH": f"{tools / 'bin'}:{os.environ['PATH']}"}
     npm = [sys.executable, str(tools / "bin" / "npm"), "pack", PACKAGE, "--silent", "--pack-destination", str(work)]

@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -25,6 +26,14 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--mute-audio",
     "--font-render-hinting=none", "--remote-debugging-pipe",
 )  # fmt: skip
+# The browser reads from descriptor 3 and writes to 4: move ours there, whichever they are, and become it.
+LAUNCH = """
+import fcntl, os, sys
+kept = [fcntl.fcntl(int(word), fcntl.F_DUPFD, 10) for word in sys.argv[1:3]]
+for number, descriptor in enumerate(kept, 3):
+    os.dup2(descriptor, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class BrowserFailure(AssertionError):
@@ -56,31 +65,38 @@ class Browser:
         self.profile = Path(tempfile.mkdtemp(prefix="spikeloom-browser-"))
 
     def __enter__(self) -> "Browser":
-        ours_in, self.write = os.pipe()
-        self.read, ours_out = os.pipe()
-        command = [str(self.home / "chromium"), *FLAGS, f"--user-data-dir={self.profile}", "about:blank"]
+        theirs_in, self.write = os.pipe()
+        self.read, theirs_out = os.pipe()
+        browser = [str(self.home / "chromium"), *FLAGS, f"--user-data-dir={self.profile}", "about:blank"]
         environment = os.environ | {
             "LD_LIBRARY_PATH": str(self.home / "al2023" / "lib"),
             "FONTCONFIG_PATH": str(self.home / "fonts"),
             "HOME": str(self.profile),
         }
-        # the browser reads from descriptor 3 and writes to 4; a shell puts ours there
-        move = f'exec "$0" "$@" 3<&{ours_in} 4>&{ours_out}'
+        command = [sys.executable, "-I", "-c", LAUNCH, str(theirs_in), str(theirs_out), *browser]
         with (self.profile / "log").open("w") as log:
             self.process = subprocess.Popen(
-                ["sh", "-c", move, *command], pass_fds=(ours_in, ours_out), env=environment, stderr=log, stdout=log
+                command, pass_fds=(theirs_in, theirs_out), env=environment, stderr=log, stdout=log
             )
-        os.close(ours_in)
-        os.close(ours_out)
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.call(f"{domain}.enable")
+        os.close(theirs_in)
+        os.close(theirs_out)
+        try:
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
+            self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Network", "Log"):
+                self.call(f"{domain}.enable")
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """End the browser and remove all that it wrote."""
         self.process.kill()
         self.process.wait()
         os.close(self.write)

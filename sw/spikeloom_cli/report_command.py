@@ -13,7 +13,9 @@ def report(
     build: BuildFolder,
     data: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="As DATA of `spikeloom run`; without it there is no accuracy.", show_default=False),
+        typer.Argument(
+            metavar="[DATA]", help="As DATA of `spikeloom run`; without it there is no accuracy.", show_default=False
+        ),
     ] = None,
     sweep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="What `spikeloom sweep` wrote: accuracy against T.")
@@ -94,4 +96,6 @@ def require_ours(path: Path) -> None:
     with path.open("rb") as file:
         ours = MARK.encode() in file.read(1024) or path.stat().st_size == 0
     if not ours:
-        raise SpikeloomError(f"Output '{path}': must be a report or not be there, not another file; choose another -o")
+        raise SpikeloomError(
+            f"Output '{path}': must be a report or not be there, not another file; choose another with -o"
+        )

@@ -22,6 +22,7 @@ NAMES = (
     "generate",
     "simulate",
     "synth",
+    "report",
     "flash",
     "boards",
     "doctor",
@@ -34,8 +35,7 @@ def test_help_lists_what_there_is_and_nothing_else(spikeloom: Command) -> None:
     commands = text.split("Commands:")[1].splitlines()
     listed = [line.split()[0] for line in commands if line.startswith("  ") and line.split()]
     assert tuple(name for name in listed if name in NAMES) == NAMES
-    for name in ("infer", "report"):
-        assert name not in listed
+    assert len(listed) == len(set(listed))
 
 
 @pytest.mark.parametrize("name", NAMES)

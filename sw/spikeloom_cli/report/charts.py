@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SERIES = 6  # colours there are, by number from 1
+DIGIT = 6.5  # width of a digit on an axis
 MOST_VALUES = 9  # points of a line that are labelled
 
 
@@ -38,7 +39,8 @@ class Series:
 class LineChart:
     """Lines over steps, in a box of `width` by `height` with room for the ticks around it.
 
-    `values`: what is written beside points, and where. `rules`: horizontal lines, each with what it says; `bands`: (from, to, what it says) along x, shaded.
+    `values`: what is written beside points, and where. `rules`: horizontal lines, each with what it says. `bands`:
+    (from, to, what it says) along x, shaded.
     """
 
     key: str
@@ -62,7 +64,7 @@ class LineChart:
 
 @dataclass(frozen=True)
 class RasterChart:
-    """Spikes as cells: `up` and `down` are paths of those of either sign; neurons from top to bottom, steps across."""
+    """Spikes as cells: `up` and `down` are lines `thick` through those of either sign; steps lie across."""
 
     key: str
     title: str
@@ -75,6 +77,7 @@ class RasterChart:
     bottom: float
     up: str
     down: str
+    thick: float
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
 
@@ -165,7 +168,7 @@ def line_chart(
     )
     return LineChart(
         key, title, description, width, height, left, right, top, bottom, x_label, y_label,
-        tuple(Tick(x_at(x), text) for x, text in names.items()),
+        _apart([Tick(x_at(x), text) for x, text in names.items()]),
         tuple(Tick(y_at(y), f"{100 * y:g}" if percent else number(y)) for y in marks),
         series,
         _values(series, top) if percent else (),
@@ -173,6 +176,15 @@ def line_chart(
         tuple((x_at(start) if start > low else left, x_at(end) if end < high else right, text)
               for start, end, text in splits),
     )  # fmt: skip
+
+
+def _apart(ticks: Sequence[Tick]) -> tuple[Tick, ...]:
+    """Those from the left that do not touch the one before."""
+    kept: list[Tick] = []
+    for tick in ticks:
+        if not kept or tick.at - kept[-1].at >= DIGIT * (len(tick.text) + len(kept[-1].text)) / 2 + 4:
+            kept.append(tick)
+    return tuple(kept)
 
 
 def _values(series: Sequence[Series], top: float) -> tuple[tuple[float, float, str], ...]:
@@ -214,21 +226,22 @@ def raster_chart(
     neurons, steps = spikes.shape
     row = min(14.0, max(2.0, tall / neurons))
     column = min(22.0, max(5.0, 84.0 / steps))
-    left, top = 40.0, 4.0
+    left, top = 10 + DIGIT * len(str(int(addresses.max()))), 10.0
     right, bottom = left + max(column * steps, 40.0), top + row * neurons
     column = (right - left) / steps
-    gap = min(1.0, 0.2 * row)
 
     def path(sign: int) -> str:
         cells = np.argwhere(spikes == sign)
-        size = f"h{column - 1:.4g}v{row - gap:.4g}h{1 - column:.4g}z"
-        return Own("".join(f"M{left + column * step:.5g} {top + row * place:.5g}{size}" for place, step in cells))
+        return Own("".join(
+            f"M{left + column * step:.4g} {top + row * (place + 0.5):.5g}h{column - 1:.3g}" for place, step in cells
+        ))  # fmt: skip
 
+    room = int((right - left) / (13 if steps < 10 else 22))
     named = sorted({0, neurons // 2, neurons - 1}) if neurons > 2 else range(neurons)
     return RasterChart(
         key, title, description, round(right + 12, 2), round(bottom + 20, 2), left, top, right, bottom,
-        path(1), path(-1),
-        tuple(Tick(left + column * (step - 0.5), str(step)) for step in whole_ticks(steps, int((right - left) / (13 if steps < 10 else 22)))),
+        path(1), path(-1), round(row - min(1.0, 0.2 * row), 2),
+        tuple(Tick(left + column * (step - 0.5), str(step)) for step in whole_ticks(steps, room)),
         tuple(Tick(top + row * (place + 0.5), str(int(addresses[place]))) for place in named),
     )  # fmt: skip
 

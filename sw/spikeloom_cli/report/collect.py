@@ -1,4 +1,4 @@
-"""All facts of a build, gathered: what it says itself, what was left in it, what the golden model does on a data set."""
+"""All facts of a build: what it says itself, what was left in it, what the golden model does on a data set."""
 
 from pathlib import Path
 
@@ -95,9 +95,7 @@ def _energy(network: Network, sops: float, measured_here: bool) -> Energy | None
     )  # fmt: skip
 
 
-def _samples(
-    network: Network, data: Data | None, found: Measured | None, progress: Progress
-) -> tuple[Sample, ...]:
+def _samples(network: Network, data: Data | None, found: Measured | None, progress: Progress) -> tuple[Sample, ...]:
     """The samples that are drawn."""
     if data is None or found is None:
         return ()

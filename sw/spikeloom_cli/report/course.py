@@ -68,12 +68,9 @@ def _of_channels(neuron: Neuron, channels: np.ndarray) -> Neuron:
     """A neuron whose vectors hold one value for each of some neurons rather than for each channel."""
     from dataclasses import fields, replace
 
-    def picked(vector: np.ndarray) -> np.ndarray:
-        return vector[:1, channels if vector.shape[1] > 1 else [0] * len(channels)]
-
     vectors = {
-        item.name: picked(getattr(neuron, item.name))
+        item.name: getattr(neuron, item.name)[:1, channels]
         for item in fields(neuron)
         if isinstance(getattr(neuron, item.name), np.ndarray)
     }
-    return replace(neuron, **vectors)
+    return replace(neuron, **vectors)  # type: ignore[arg-type]  # every one of them is a vector

@@ -167,7 +167,7 @@ class Course:
     """Potentials int64 [neurons, steps] of some neurons of a population, step by step.
 
     `accumulated`: the first steps, in which the incoming trains are added up; the others generate. `theta` int64
-    [neurons], None for a readout. `ends`: what each of the neurons is, in a word or two.
+    [neurons], None for a readout; `fires` where they fire, in units of it; `ends` what each is, in a word or two.
     """
 
     population: str
@@ -175,6 +175,7 @@ class Course:
     potentials: np.ndarray
     accumulated: int
     theta: np.ndarray | None
+    fires: tuple[float, ...]
     ends: tuple[str, ...]
 
 

@@ -169,13 +169,15 @@ def _followed(key: str, course: Course) -> Followed:
         + (f" and {generated} of generating." if generated else "."),
         lines,
         x_label="time step",
-        y_label=f"{what}; dotted: the threshold" if course.theta is not None else what,
-        rules=[(1.0, "")] if course.theta is not None else [],
+        y_label=f"{what}; dotted: where it fires" if course.theta is not None else what,
+        rules=[(height, "") for height in course.fires],
         splits=[(1.0, edge, "accumulate"), (edge, float(steps), "generate")] if generated else (),
         x_names=_phase_names(course.accumulated, generated) if generated else None,
     )
     ends = [f"{name}{f', {end}' if end else ''}" for name, end in zip(names, course.ends, strict=True)]
-    return Followed(course.population, chart, tuple((line.number, text) for line, text in zip(chart.series, ends, strict=True)))
+    return Followed(
+        course.population, chart, tuple((line.number, text) for line, text in zip(chart.series, ends, strict=True))
+    )
 
 
 def _phase_names(accumulated: int, generated: int) -> dict[float, str]:
@@ -184,7 +186,9 @@ def _phase_names(accumulated: int, generated: int) -> dict[float, str]:
 
     most = max(2, MOST_STEPS_NAMED * accumulated // (accumulated + generated))
     first = {float(step): str(step) for step in whole_ticks(accumulated, most)}
-    return first | {float(accumulated + step): str(step) for step in whole_ticks(generated, max(2, MOST_STEPS_NAMED - most))}
+    return first | {
+        float(accumulated + step): str(step) for step in whole_ticks(generated, max(2, MOST_STEPS_NAMED - most))
+    }
 
 
 def accuracy_charts(facts: Facts) -> tuple[LineChart, ...]:

@@ -14,7 +14,7 @@ from .course import accumulation
 from .facts import Accuracy, Point
 
 Progress = Callable[[int, int, str], None]
-_CHUNK_SPIKES = 1 << 26  # bytes of the recordings that are held at once
+_CHUNK_BYTES = 1 << 26  # of the recordings that are held at once
 _WILSON = 1.959964  # standard deviations of 95 %
 
 
@@ -63,10 +63,11 @@ def _early_answers(network: Network, x: np.ndarray, done: Callable[[int], None])
     """Classes read out after each time step, int64 [T, N]: the first readout's potential as it stands then."""
     x = samples_of(network.inputs[0], x)
     name = network.readouts[0].population
-    sizes = [(item.name, int(np.prod(item.shape))) for item in (*network.inputs, *network.populations)]
+    names = [item.name for item in network.inputs] + [item.name for item in network.populations]
+    neurons = sum(int(np.prod(network.source(item).shape)) for item in names)
     silent = {item.population for item in network.readouts}
-    steps = max(network.sender(item).timesteps for item, _ in sizes if item not in silent)
-    chunk = max(1, _CHUNK_SPIKES // (sum(size for _, size in sizes) * (steps + 16)))
+    steps = max(network.train(item)[1] for item in names if item not in silent)
+    chunk = max(1, _CHUNK_BYTES // (neurons * (steps + 16)))  # spikes, and two potentials
     found = []
     for start in range(0, len(x), chunk):
         trace = golden.run_values(network, x[start : start + chunk])

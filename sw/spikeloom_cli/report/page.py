@@ -51,7 +51,10 @@ def _finalized(value: Any) -> Any:
     """Text from outside: what cannot be printed is replaced, what is endless is cut."""
     if type(value) is not str:  # our own, or markup of the templates
         return value
-    printable = (character if character.isprintable() or character == "\N{NO-BREAK SPACE}" else "\N{REPLACEMENT CHARACTER}" for character in value[:_LONGEST])
+    printable = (
+        character if character.isprintable() or character == "\N{NO-BREAK SPACE}" else "\N{REPLACEMENT CHARACTER}"
+        for character in value[:_LONGEST]
+    )
     return "".join(printable) + (f"… ({len(value):,} characters)" if len(value) > _LONGEST else "")
 
 

@@ -94,18 +94,32 @@ def _course(network: Network, trace: Trace, name: str, label: int | None) -> Cou
     picks = _followed(flat[-1]) if isinstance(neuron, Neuron) else _leading(flat[-1], label)
     addresses = np.array(list(picks))
     seen, theta = flat[:, addresses].T, None
+    fires: tuple[float, ...] = ()
     if isinstance(neuron, Neuron):
         channels = addresses // (population.shape[1] * population.shape[2])
-        theta = neuron.thresholds[0][0][channels if neuron.thresholds[0].shape[1] > 1 else channels * 0]
+        theta = neuron.theta[0, channels]
+        fires = _firing_heights(neuron, channels)
         if network.schedule != "synchronous":
             seen = np.concatenate([seen, generation(neuron, seen[:, -1], channels)[0]], 1)
-    return Course(name, addresses, seen, steps, theta, tuple(picks.values()))
+    return Course(name, addresses, seen, steps, theta, fires, tuple(picks.values()))
+
+
+def _firing_heights(neuron: Neuron, channels: np.ndarray) -> tuple[float, ...]:
+    """Where neurons of some channels fire, in units of theta, ascending."""
+    positive, negative, _ = neuron.thresholds
+    both = [positive] if negative is None else [positive, negative]
+    return tuple(sorted({float(height) for part in both for height in (part[0] / neuron.theta[0])[channels].round(6)}))
 
 
 def _followed(ends: np.ndarray) -> dict[int, str]:
     """Neurons from the smallest to the largest potential at the end, and which of these each is."""
     order = np.argsort(ends, kind="stable")
-    ranks = {0: "smallest", len(order) // 2: "middle", (3 * len(order)) // 4: "upper quarter", len(order) - 1: "largest"}
+    ranks = {
+        0: "smallest",
+        len(order) // 2: "middle",
+        (3 * len(order)) // 4: "upper quarter",
+        len(order) - 1: "largest",
+    }
     return {int(order[rank]): name for rank, name in ranks.items()}
 
 
@@ -114,7 +128,7 @@ def _leading(ends: np.ndarray, label: int | None) -> dict[int, str]:
     order = [int(item) for item in np.argsort(-ends, kind="stable")[:MOST_OUTPUTS]]
     if label is not None and label < len(ends) and label not in order:
         order[-1] = label
-    names = {order[0]: "read out"} | {item: "" for item in order[1:]}
+    names = {order[0]: "read out"} | dict.fromkeys(order[1:], "")
     if label in names:
         names[label] = "read out, right" if label == order[0] else "true class"
     return names

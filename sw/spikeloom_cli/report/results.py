@@ -15,7 +15,6 @@ _LARGEST = 1 << 24  # bytes of a file that are read
 _MISFITS = (KeyError, TypeError, ValueError, RecursionError)
 
 
-
 def keep_simulation(folder: Path, document: Mapping[str, Any], data: str, identity: Mapping[str, str]) -> None:
     """Leave what a simulation found in its build, for the report.
 
