@@ -39,7 +39,7 @@ class Series:
 class LineChart:
     """Lines over steps, in a box of `width` by `height` with room for the ticks around it.
 
-    `values`: what is written beside points, and where. `rules`: horizontal lines, each with what it says. `bands`:
+    `values`: what is written beside points, and where. `rules`: horizontal lines. `bands`:
     (from, to, what it says) along x, shaded.
     """
 
@@ -58,7 +58,7 @@ class LineChart:
     y_ticks: tuple[Tick, ...]
     series: tuple[Series, ...]
     values: tuple[tuple[float, float, str], ...]
-    rules: tuple[Tick, ...]
+    rules: tuple[float, ...]
     bands: tuple[tuple[float, float, str], ...]
 
 
@@ -126,7 +126,7 @@ def line_chart(
     x_label: str,
     y_label: str,
     percent: bool = False,
-    rules: Sequence[tuple[float, str]] = (),
+    rules: Sequence[float] = (),
     splits: Sequence[tuple[float, float, str]] = (),
     x_names: dict[float, str] | None = None,
     size: tuple[int, int] = (340, 210),
@@ -136,13 +136,13 @@ def line_chart(
     Parameters
     ----------
     percent : y are shares, shown as percent.
-    rules : heights of horizontal lines, and what each is.
+    rules : heights of horizontal lines.
     splits : parts along x, and what each is.
     x_names : what is said at which x, where it is not the number itself.
     """
     width, height = size
     xs = [x for _, line, _ in lines for x in line]
-    ys = [y for _, _, line in lines for y in line] + [y for y, _ in rules]
+    ys = [y for _, _, line in lines for y in line] + [*rules]
     low, high = min(xs), max(xs)
     marks = _y_marks(ys, percent)
     left, right, top, bottom = 46.0, width - 12.0, 14.0 if splits == () else 26.0, height - 38.0
@@ -172,7 +172,7 @@ def line_chart(
         tuple(Tick(y_at(y), f"{100 * y:g}" if percent else number(y)) for y in marks),
         series,
         _values(series, top) if percent else (),
-        tuple(Tick(y_at(y), text) for y, text in rules),
+        tuple(y_at(y) for y in rules),
         tuple((x_at(start) if start > low else left, x_at(end) if end < high else right, text)
               for start, end, text in splits),
     )  # fmt: skip

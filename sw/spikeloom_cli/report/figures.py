@@ -87,9 +87,9 @@ def sweep_chart(sweep: Sweep) -> LineChart:
         f"From {ys[0]:.2%} at T={xs[0]:g} to {ys[-1]:.2%} at T={xs[-1]:g}; the model has {sweep.accuracy_ann:.2%}.",
         [("spiking network", places, ys)],
         x_label="time steps T that the model was converted with",
-        y_label="accuracy, %",
+        y_label="accuracy, %; dotted: the model's own",
         percent=True,
-        rules=[(sweep.accuracy_ann, "the model")],
+        rules=[sweep.accuracy_ann],
         x_names={place: f"{x:g}" for place, x in zip(places, xs, strict=True)},
     )
 
@@ -170,7 +170,7 @@ def _followed(key: str, course: Course) -> Followed:
         lines,
         x_label="time step",
         y_label=f"{what}; dotted: where it fires" if course.theta is not None else what,
-        rules=[(height, "") for height in course.fires],
+        rules=course.fires,
         splits=[(1.0, edge, "accumulate"), (edge, float(steps), "generate")] if generated else (),
         x_names=_phase_names(course.accumulated, generated) if generated else None,
     )
