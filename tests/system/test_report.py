@@ -81,6 +81,13 @@ def test_simulation_is_left_in_its_build_for_the_report(spikeloom: Command, copi
         assert f'<td class="n">{core["accumulating"]:,.0f}</td>' in page
 
 
+def test_simulation_that_cannot_be_kept_is_an_answer_all_the_same(spikeloom: Command, copied: Path) -> None:
+    (copied / "simulation.json").mkdir()
+    outcome = spikeloom("simulate", copied, "digits", "--simulator", "cxxrtl", "--samples", 2, "--no-stalls", "--json")
+    assert (outcome.code, outcome.document["mismatches"]) == (0, 0)
+    assert "`spikeloom report` will not know of this simulation" in outcome.stderr
+
+
 def test_mismatches_are_the_first_thing_that_a_report_says(spikeloom: Command, copied: Path, tmp_path: Path) -> None:
     leave_simulation(Build.load(copied), mismatches=3, first_divergence="sample 0, somewhere")
     assert spikeloom("report", copied, "-o", tmp_path / "r.html").code == 0

@@ -1,6 +1,7 @@
 """What a report takes from files that earlier commands left: read where it is of this build, else named."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,13 @@ def test_broken_file_is_missing_and_never_an_error(broken: Any, tmp_path: Path) 
 def test_simulation_with_a_wrong_field_is_missing(field: str, tmp_path: Path) -> None:
     (tmp_path / SIMULATION).write_text(json.dumps(SIMULATED | IDENTITY | {"data": "x", field: ["?"]}))
     assert isinstance(simulation_of(tmp_path, IDENTITY, "x"), Missing)
+
+
+def test_what_is_no_file_is_missing_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / SIMULATION)
+    found = simulation_of(tmp_path, IDENTITY, "x")
+    assert isinstance(found, Missing)
+    assert found.why == "simulation.json cannot be read (ValueError: it is no file)."
 
 
 def test_accuracy_beyond_one_is_no_sweep(tmp_path: Path) -> None:

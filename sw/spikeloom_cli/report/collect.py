@@ -100,8 +100,8 @@ def _samples(network: Network, data: Data | None, found: Measured | None, progre
     if data is None or found is None:
         return ()
     picks = chosen(found.answers, data.y)
-    samples = []
+    samples: list[Sample] = []
     for index, why in picks:
-        progress(2 * len(data), 2 * len(data), f"recording sample {index}")
+        progress(len(samples), len(picks), f"recording sample {index}")
         samples.append(recorded(network, data, index, why))
     return tuple(samples)

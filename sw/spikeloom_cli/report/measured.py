@@ -29,13 +29,9 @@ class Measured:
 
 def measured(network: Network, data: Data, progress: Progress) -> Measured:
     """Run all samples of a data set; errors as of `spikeloom.measure.measure`."""
-    total = 2 * len(data)
-    result = measure(
-        network, data.x, data.y, progress=lambda done, _: progress(done, total, "measuring with the golden model")
-    )
-    early = _early_answers(
-        network, data.x, lambda done: progress(len(data) + done, total, "reading out after each time step")
-    )
+    total = len(data)
+    result = measure(network, data.x, data.y, progress=lambda done, _: progress(done, total, "measuring"))
+    early = _early_answers(network, data.x, lambda done: progress(done, total, "reading out after each time step"))
     answers, labels = early[-1], data.y
     accuracy = Accuracy(
         data=data.name,

@@ -115,6 +115,8 @@ def sweep_of(path: Path | None) -> Sweep | Missing:
 def _read(path: Path, identity: Mapping[str, str], done: str, command: str) -> dict[str, Any] | Missing:
     """The object in a file, if it is about what has this identity."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError("it is no file")
         with path.open("rb") as file:
             raw = file.read(_LARGEST + 1)
         if len(raw) > _LARGEST:
