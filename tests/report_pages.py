@@ -139,7 +139,14 @@ def large(facts: Facts) -> Facts:
     confusion = rng.integers(0, 900, (classes, classes)) + 9000 * np.eye(classes, dtype=np.int64)
     prefix = tuple(Point(step + 1, min(1.0, 0.3 + 0.01 * step)) for step in range(64))
     rasters = tuple(
-        Raster(layer.name, 1_048_576, np.linspace(0, 1_048_575, 96).astype(int), spikes.astype(np.int8), 99_999_999)
+        Raster(
+            layer.name,
+            1_048_576,
+            np.linspace(0, 1_048_575, 96).astype(int),
+            spikes.astype(np.int8),
+            99_999_999,
+            9_999_999,
+        )
         for spikes in rng.integers(-1, 2, (8, 96, 64))
     )
     sample = facts.samples[0]

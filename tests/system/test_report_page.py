@@ -11,6 +11,7 @@ from report_pages import bare_facts, full_facts, hostile, large
 from spikeloom_cli.report.facts import Facts
 from spikeloom_cli.report.page import render
 
+pytestmark = pytest.mark.xdist_group("browser")  # one browser for all of them
 CHECKS = (Path(__file__).parents[1] / "page_checks.js").read_text()
 KINDS = ("full", "bare", "hostile", "large")
 

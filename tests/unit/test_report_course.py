@@ -145,7 +145,7 @@ def test_large_populations_are_thinned_and_the_rest_is_named() -> None:
     for raster in sample.rasters:
         flat = trace.spikes[raster.population][0].reshape(6, -1)
         assert np.array_equal(raster.spikes, flat[:, raster.addresses].T)
-        assert (raster.total, raster.sent) == (flat.shape[1], np.count_nonzero(flat))
+        assert (raster.total, raster.sent, raster.negative) == (flat.shape[1], np.count_nonzero(flat), 0)
         assert (raster.addresses[0], raster.addresses[-1]) == (0, flat.shape[1] - 1)
         assert len(raster.addresses) == min(MOST_ROWS, flat.shape[1])
     assert [text for text in sample.left_out if text.startswith("population")] == [
@@ -154,6 +154,16 @@ def test_large_populations_are_thinned_and_the_rest_is_named() -> None:
     assert f"{576 - MOST_ROWS} of the 576 neurons of {names[1]}" in sample.left_out
     assert [course.population for course in sample.courses] == ["l1", "l13", "readout"]
     assert sample.courses[-1].addresses[0] == sample.answer
+
+
+def test_negative_spikes_are_counted_apart() -> None:
+    rng = np.random.default_rng(13)
+    network = signed(rng)
+    x = samples(network, rng, 1)
+    sent = golden.run(network, x).spikes["input"]
+    raster = recorded(network, Data("x", x), 0, "why").rasters[0]
+    assert (raster.sent, raster.negative) == (np.count_nonzero(sent), (sent == -1).sum())
+    assert 0 < raster.negative < raster.sent
 
 
 def test_spread_keeps_both_ends() -> None:

@@ -153,13 +153,17 @@ class Energy:
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """Spikes int8 [neurons, steps] of some neurons of a population, by `addresses`, of `total`; `sent` by all."""
+    """Spikes int8 [neurons, steps] of some neurons of a population, by `addresses`, of `total`.
+
+    `sent` by all of them, `negative` of these.
+    """
 
     population: str
     total: int
     addresses: np.ndarray
     spikes: np.ndarray
     sent: int
+    negative: int
 
 
 @dataclass(frozen=True, eq=False)

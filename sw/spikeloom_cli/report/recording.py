@@ -72,7 +72,7 @@ def _raster(name: str, train: np.ndarray) -> Raster:
     flat = train.reshape(len(train), -1)
     total = flat.shape[1]
     rows = np.unique(np.linspace(0, total - 1, min(MOST_ROWS, total)).round().astype(int))
-    return Raster(name, total, rows, flat[:MOST_STEPS, rows].T, int(np.count_nonzero(flat)))
+    return Raster(name, total, rows, flat[:MOST_STEPS, rows].T, int(np.count_nonzero(flat)), int((flat < 0).sum()))
 
 
 def _worth_following(network: Network) -> list[str]:
