@@ -7,13 +7,14 @@ READY  := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run boards test test-all nightly lint bench bench-conversion docs clean
+.PHONY: help setup run boards chromium test test-all nightly lint bench bench-conversion docs clean
 
 help:
 	@echo "make setup     virtual environment with everything pinned, caches warmed (two minutes, once)"
-	@echo "make run       the whole way on scikit-learn's digits: train, convert, generate, simulate, synthesise"
+	@echo "make run       the whole way on scikit-learn's digits: train, convert, simulate, synthesise, report"
 	@echo "make boards    a bitstream of the digits for every board; goes on where it was stopped; ONLY=icebreaker one of them"
 	@echo "make test      the quick tests      make test-all  the long ones too"
+	@echo "make chromium  the browser of the tests that look at pages, which `make test` brings in by itself"
 	@echo "make nightly   300 random networks in gates against the golden model, 10,000 hostile frames; SEED=2 draws others"
 	@echo "make lint      ruff and mypy        make docs      the code blocks of README and docs/"
 	@echo "make bench     measures the figures of docs/results/ again; ONLY=plan one of them"
@@ -28,13 +29,19 @@ $(READY): pyproject.toml requirements/constraints.txt requirements/install.py
 run: $(READY)
 	@$(BIN)/spikeloom demo --output run
 
+chromium: .cache/chromium/.ready
+
+# a browser for the tests of pages, with all it needs; no root, no packages of the system
+.cache/chromium/.ready: requirements/chromium.py requirements/chromium.txt | $(READY)
+	@$(BIN)/python requirements/chromium.py .cache/chromium
+
 boards: $(READY)
 	@$(BIN)/python -m spikeloom_cli.bench.boards --output docs/results $(addprefix --only ,$(ONLY))
 
-test: $(READY)
+test: $(READY) chromium
 	$(PYTEST) -m "not slow"
 
-test-all: $(READY)
+test-all: $(READY) chromium
 	$(PYTEST)
 
 nightly: $(READY)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source, Wrapper, require_writable
-from .output import Answer, named_rows, percent, working
+from .output import Answer, named_rows, note, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.network import Network
@@ -187,10 +187,14 @@ def simulated(
     stalls: bool = True,
     waveform: "TraceRequest | None" = None,
 ) -> Answer:
-    """The answer of simulate, which the demo gives too."""
+    """The answer of simulate, which the demo gives too; it is left in the build as well, for the report."""
     from dataclasses import asdict
 
+    from spikeloom.errors import SpikeloomError
+    from spikeloom_hw.build import Build
     from spikeloom_sim import simulate as simulate_build
+
+    from .report.results import keep_simulation
 
     with working(f"simulating {len(data)} samples on {simulator}") as progress:
         result = simulate_build(
@@ -203,6 +207,12 @@ def simulated(
             waveform=waveform,
             progress=progress,
         )
+    manifest = Build.load(folder).manifest
+    identity = {"digest": manifest["digest"], "build": manifest["link"]["build"]}
+    try:
+        keep_simulation(folder, asdict(result), data.name, identity)
+    except SpikeloomError as error:  # somebody else's build: the answer is right all the same
+        note(f"  note: {error}; `spikeloom report` will not know of this simulation")
     rows = {
         "simulator": result.simulator,
         "samples": str(result.samples),

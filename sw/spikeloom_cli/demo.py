@@ -1,4 +1,4 @@
-"""The whole way in six steps, from a network that is trained here to a bitstream, on scikit-learn's digits."""
+"""The whole way in seven steps, from a network that is trained here to a bitstream, on scikit-learn's digits."""
 
 import importlib.metadata
 from functools import cached_property
@@ -9,19 +9,21 @@ from spikeloom import SpikeloomError, datasets
 from spikeloom.datasets import Data
 from spikeloom.network import Network
 
-from . import build_commands, network_commands, plot, synth_command
+from . import build_commands, network_commands, plot, report, report_command, synth_command
 from .journal import Journal, Step, fingerprint, sources
 from .output import Answer, named_rows, percent, working
+from .report.results import SIMULATION
 
 MODEL = "spikeloom_convert.models:digits_cnn"
 SIMULATOR = "verilator"
 TIMESTEPS, WEIGHT_BITS = 4, 6
 EPOCHS, LEARNING_RATE = 60, 8e-3
+PAGE = (".py", ".jinja", ".css")  # files that the report is made by
 LOSS_ALLOWED = 0.02  # in accuracy, of the spiking network against the one it comes from
 
 
 class Demo:
-    """The six steps in one folder.
+    """The seven steps in one folder.
 
     Parameters
     ----------
@@ -37,6 +39,7 @@ class Demo:
         self.loom = folder / "digits.loom"
         self.picture = folder / "digits.png"
         self.build = folder / "build"
+        self.report = folder / "report.html"
 
     @cached_property
     def train_split(self) -> Data:
@@ -49,13 +52,13 @@ class Demo:
         return datasets.load("digits", "test")
 
     def run(self) -> Answer:
-        """Do what is left to do of the six steps; SpikeloomError where one cannot be done."""
+        """Do what is left to do of the seven steps; SpikeloomError where one cannot be done."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SpikeloomError(f"Output '{self.folder}': cannot be made: {error.strerror}; choose another") from None
         self.test_split.head(self.samples)  # too many are refused before anything is trained
-        journal = Journal(self.folder, total=6)
+        journal = Journal(self.folder, total=7)
         from spikeloom.threads import single_threaded  # brings PyTorch, which takes its time
 
         with single_threaded():  # on networks as small as these, more threads wait for each other, up to sevenfold
@@ -73,8 +76,13 @@ class Demo:
         on = self._on(right, network=network.digest, board=self.board)
         design = journal.step("generate", on, self._design, lambda: self._generate(network))["design"]
         on = self._on(right, "spikeloom_sim", design=design, samples=self.samples)
-        journal.step("simulate", on, lambda _: [], self._simulate)
-        journal.step("synthesise", self._on(right, design=design), self._bitstream, self._synthesise)
+        simulation = journal.step("simulate", on, lambda _: [self.build / SIMULATION], self._simulate)
+        synthesis = journal.step("synthesise", self._on(right, design=design), self._bitstream, self._synthesise)
+        page = {
+            str(path): fingerprint(path) for path in Path(report.__file__).parent.rglob("*.*") if path.suffix in PAGE
+        }
+        on = self._on(left, right, page=page, network=network.digest, simulation=simulation, synthesis=synthesis)
+        journal.step("report", on, lambda _: [self.report], self._report)
 
     def _design(self, result: dict[str, Any]) -> list[Path]:
         return [self.build / name for name in ("manifest.json", "spikeloom.v", "network.loom")]
@@ -148,9 +156,13 @@ class Demo:
     def _synthesise(self) -> dict[str, Any]:
         return synth_command.synthesised(self.build, clock="oscillator").document
 
+    def _report(self) -> dict[str, Any]:
+        command = f"spikeloom report {self.build} digits"
+        return report_command.reported(self.build, self.test_split, self.report, sweep=None, command=command).document
+
     def _summary(self, steps: list[Step]) -> Answer:
         results = {step.name: step.result for step in steps}
-        train, _, measured, generated, simulated, synth = results.values()
+        train, _, measured, generated, simulated, synth, _ = results.values()
         lost = train["accuracy_test"] - measured["accuracy"]
         checks = {
             f"accuracy lost in conversion at most {percent(LOSS_ALLOWED)}": lost <= LOSS_ALLOWED,
@@ -173,6 +185,7 @@ class Demo:
             "Fmax": f"{synth['fmax_mhz']:.1f} MHz",
             "bitstream": synth["bitstream"] or "none",
             "picture": str(self.picture),
+            "report": str(self.report),
         }
         failed = [check for check, holds in checks.items() if not holds]
         document = {

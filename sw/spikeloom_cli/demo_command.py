@@ -16,7 +16,7 @@ def demo(
     seed: Seed = 0,
     json: Json = False,
 ) -> Answer:
-    """Go the whole way on scikit-learn's digits: train, convert, measure, generate, simulate, synthesise.
+    """Go the whole way on scikit-learn's digits: train, convert, measure, generate, simulate, synthesise, report.
 
     Steps whose sources and inputs have not changed since the last time are reused.
 

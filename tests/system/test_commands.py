@@ -25,6 +25,7 @@ NAMES = (
     "generate",
     "simulate",
     "synth",
+    "report",
     "flash",
     "replace",
     "load",
