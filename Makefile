@@ -14,7 +14,7 @@ help:
 	@echo "make run       the whole way on scikit-learn's digits: train, convert, simulate, synthesise, report"
 	@echo "make boards    a bitstream of the digits for every board; goes on where it was stopped; ONLY=icebreaker one of them"
 	@echo "make test      the quick tests      make test-all  the long ones too"
-	@echo "make chromium  the browser of the tests that look at pages, which `make test` brings in by itself"
+	@echo "make chromium  the browser of the tests that look at pages, which make test brings in by itself"
 	@echo "make nightly   300 random networks in gates against the golden model, 10,000 hostile frames; SEED=2 draws others"
 	@echo "make lint      ruff and mypy        make docs      the code blocks of README and docs/"
 	@echo "make bench     measures the figures of docs/results/ again; ONLY=plan one of them"
