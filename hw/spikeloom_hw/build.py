@@ -133,7 +133,7 @@ def generate(
         )
     capacity = None
     if board != "none":
-        capacity = find(board).capacity()
+        capacity = find(board).capacity(network)
     if (steps := network.inputs[0].sequence) and (capacity is not None or wrapper != "streams"):
         raise NotBuilt(
             f"Input '{network.inputs[0].name}': must be one value a neuron for a board or a wrapper, not a sequence of "

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .cores import core_bits
 from .cost import by_name, core_registers, flat
 from .digits import digits
 from .geometry import Diagonal, even_bits
@@ -24,8 +25,9 @@ ICE40_CELLS = 2.1  # cells a LUT: most flip-flops take one alone; memories that 
 ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share cells with the adders before them
 IDENTITY_BLOCKS = 1  # that say which build it is, where its parameters may change
 PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  # kind of memory of what may change
-# of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries; and block RAMs
-LINK_LUTS, LINK_BLOCKS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2500}, 3
+# of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries
+LINK_LUTS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2500}
+LINK_MEMORIES = 512, 512  # bytes of requests that wait, and of replies that are sent
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -176,8 +178,7 @@ def _distances(network: Network, core: CorePlan) -> int:
 def shortages(program: Program, capacity: Capacity) -> list[str]:
     """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
     luts = sum(core_luts(program.network, core, capacity.family) for core in program.cores) + capacity.link_lut
-    blocks = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
-    blocks += link_blocks(program, capacity)
+    blocks = all_blocks(program, capacity)
     most, most_blocks = capacity.lut + capacity.link_lut, capacity.ram_blocks + capacity.link_blocks
     found = []
     if luts > most:
@@ -187,9 +188,18 @@ def shortages(program: Program, capacity: Capacity) -> list[str]:
     return found
 
 
-def link_blocks(program: Program, capacity: Capacity) -> int:
-    """Block RAMs of the link to the host, which tells another identity where parameters may change."""
-    return capacity.link_blocks + (0 if program.contents == "fixed" else IDENTITY_BLOCKS)
+def link_blocks(network: Network, family: str) -> int:
+    """Block RAMs of the link to the host, whose third memory holds the result of a sample."""
+    bits, readouts = core_bits(network), [item.population for item in network.readouts]
+    largest = max(bits[name] for name in readouts)
+    result = sum(network.source(name).shape[0] * -(-largest // 8) + 1 for name in readouts)
+    return sum(blocks(depth, 8, "ram", family) for depth in (*LINK_MEMORIES, result))
+
+
+def all_blocks(program: Program, capacity: Capacity) -> int:
+    """Block RAMs of a program and of the link, which tells another identity where parameters may change."""
+    own = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
+    return own + capacity.link_blocks + (0 if program.contents == "fixed" else IDENTITY_BLOCKS)
 
 
 def _slot_bits(core: CorePlan) -> int:

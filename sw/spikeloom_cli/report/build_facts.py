@@ -48,7 +48,7 @@ def _core_plan(network: Network, core: Mapping[str, Any]) -> CorePlan:
 def expected(build: Build, program: Program) -> Plan:
     """What the program is expected to cost on the board of the build."""
     board = build.manifest["board"]
-    return plan(program, None if board == "none" else find(board).capacity())
+    return plan(program, None if board == "none" else find(board).capacity(program.network))
 
 
 def cores_of(
