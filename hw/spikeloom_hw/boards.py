@@ -82,8 +82,9 @@ class Board:
         """What a network has to fit into, and what its link to the host takes besides."""
         from spikeloom.resources import LINK_LUTS, Capacity, link_blocks
 
-        lut, ram = LINK_LUTS[self.family], link_blocks(network, self.family)
-        return Capacity(self.name, self.lut - lut, self.ram_blocks - ram, self.family, self.holds.multipliers, lut, ram)
+        memories = self.holds.memories or self.family
+        lut, ram = LINK_LUTS[self.family], link_blocks(network, memories)
+        return Capacity(self.name, self.lut - lut, self.ram_blocks - ram, memories, self.holds.multipliers, lut, ram)
 
     def platform(self) -> Any:
         """A new Amaranth platform: pins and clock of the board."""

@@ -40,7 +40,7 @@ class Capacity:
     name : board or device, for messages.
     lut : four-input look-up tables that a network may take.
     ram_blocks : block RAMs that a network may take.
-    family : of `spikeloom.ram.FAMILIES`.
+    family : of `spikeloom.ram.FAMILIES`, which is that of the device but for few.
     multipliers : of 18 by 18 bits.
     link_lut, link_blocks : what the link to the host takes besides.
     """

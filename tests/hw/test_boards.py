@@ -118,6 +118,7 @@ def test_capacity_is_what_the_link_leaves_of_the_device() -> None:
     many = RandomNetwork(np.random.default_rng(0), (1, 1, 4), 2, "many").readout(300)
     assert find("ulx3s-85f").capacity(many).link_blocks == 3  # the result of a sample fills a block RAM
     assert find("icebreaker").capacity(network).link_blocks == 2
+    assert find("tang-primer-25k").capacity(network).family == "gowin5"
     assert find("ulx3s-85f").ram_kbit == 3744
     assert find("icebreaker").ram_kbit == 120
 
