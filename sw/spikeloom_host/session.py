@@ -29,7 +29,7 @@ from spikeloom.link import (
 )
 from spikeloom.link.bodies import SEQUENCES
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 1.75  # so that who waits for a command reads why it failed within two seconds
 HASTE = 8  # a reply that is late is asked for again after this part of the timeout, then twice that, and so on
 FORGETTING = (
     0.98  # of how slow the slowest reply was, with every reply: a machine that stood still once is no slow board
