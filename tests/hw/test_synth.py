@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import redirect
 from random_networks import RandomNetwork
 from spikeloom import DoesNotFit, Network, SpikeloomError, ToolError
 from spikeloom.link import Identity
@@ -36,12 +37,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(built: Path, tmp_path: Path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(built, tmp_path / "build"))
-
-
-def redirect(build: Path, **entries: object) -> None:
-    """Change entries of a manifest."""
-    path = build / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
 
 
 def test_build_becomes_a_bitstream_with_figures_and_signs_of_progress(build: Path) -> None:
