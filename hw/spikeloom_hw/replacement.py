@@ -23,6 +23,8 @@ from .implant import pack, placed_name
 from .stages import Stages
 from .synth import RESULT
 
+HIGHEST_HZ = 1 << 32  # that an identity tells
+
 
 @dataclass(frozen=True)
 class Replacement:
@@ -147,7 +149,7 @@ def _result(build: Build) -> dict[str, Any]:
 def _placed(build: Build, result: Mapping[str, Any], family: str) -> bool:
     """Whether what nextpnr left is there, within the build, and the clock that it was made for is known."""
     routed, clock = result.get("routed"), result.get("clock_hz")
-    if not isinstance(routed, str) or not isinstance(clock, int | float) or not 0 < clock < float("inf"):
+    if not isinstance(routed, str) or not isinstance(clock, int | float) or not 0 < clock < HIGHEST_HZ:
         return False
     parts = Path(routed).parts
     inside = parts[:2] == ("synth", build.manifest["board"]) and ".." not in parts

@@ -33,6 +33,7 @@ CROWDED = 0.5  # part of the block RAMs
 # nextpnr tries no harder than the clock it is told, and an oscillator is slow: what it finds is judged by the clock.
 TARGET_MHZ = 100.0
 ROUNDS = 3  # of placing and routing for a clock of the PLL that is not met, each for a slower one
+MOST_SEEDS = 1000
 BLOCK_CELLS = {
     "DP16KD": 1, "PDPW16KD": 1, "SB_RAM40_4K": 1, "CC_BRAM_20K": 1, "CC_BRAM_40K": 2,
     **dict.fromkeys(("SP", "SPX9", "DPB", "DPX9B", "SDPB", "SDPX9B", "pROM", "pROMX9"), 1),
@@ -107,8 +108,8 @@ def synth(
             "generate it again without --wrapper, or synthesise it within your SoC"
         )
     board = find(name)
-    if seeds < 1:
-        raise SpikeloomError(f"Seeds: must be at least 1, not {seeds}")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise SpikeloomError(f"Seeds: must be 1..{MOST_SEEDS}, not {seeds}")
     wanted = None if clock in (AUTO, OSCILLATOR) else wanted_pll(board, clock)
     network = build.network  # refused where it is not the one in the manifest
     build.require_unaltered()

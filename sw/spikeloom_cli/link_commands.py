@@ -100,7 +100,7 @@ def infer(
         "mismatches": "not checked" if mismatches is None else str(mismatches),
         "images per second": f"{len(split) / seconds:,.1f}",
         "cycles of the last": f"{counts.cycles:,}, at {identity.clock_hz / 1e6:g} MHz",
-        "frames lost": str(lost),
+        "frames lost": f"{lost}, since the board was reset",
     } | ({} if output is None else {"potentials": str(output)})
     failure = None
     if mismatches:

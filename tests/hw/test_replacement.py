@@ -37,6 +37,11 @@ def build(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "build"))
 
 
+def state(path: Path, **entries: object) -> None:
+    """Change what is stated in a file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
 def files(folder: Path) -> dict[str, bytes]:
     """Everything a build consists of but its folder of synthesis."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
@@ -129,6 +134,8 @@ def test_folder_that_holds_something_else_is_left_alone(build: Path, tmp_path: P
     (lambda folder: next(folder.rglob("placed.asc")).write_text("nothing"),
      r"Bitstream: parameters must lie in block RAMs, but 12 columns of memory 0 are not;"),
     (lambda folder: next(folder.rglob("placed.asc")).unlink(),
+     r"must have a bitstream, not none; run `spikeloom synth` first$"),
+    (lambda folder: state(folder / "synth.json", clock_hz=1e300),
      r"must have a bitstream, not none; run `spikeloom synth` first$"),
 ])  # fmt: skip
 def test_synthesis_that_was_spoilt_leaves_the_build_as_it_was(spoil: object, message: str, build: Path) -> None:

@@ -153,9 +153,10 @@ def test_board_tells_the_identity_of_its_build_or_is_told_it_after_placing(
     assert told.startswith(identity) == own
 
 
-def test_no_seeds_are_refused(build: Path) -> None:
-    with pytest.raises(SpikeloomError, match=r"^Seeds: must be at least 1, not 0$"):
-        synth.synth(build, seeds=0)
+@pytest.mark.parametrize("seeds", [0, 1001, 10**12])
+def test_no_seeds_and_too_many_are_refused(seeds: int, build: Path) -> None:
+    with pytest.raises(SpikeloomError, match=rf"^Seeds: must be 1\.\.1000, not {seeds}$"):
+        synth.synth(build, seeds=seeds)
 
 
 def test_design_that_does_not_fit_names_every_resource_and_leaves_no_bitstream(tmp_path: Path) -> None:
