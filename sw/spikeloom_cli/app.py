@@ -4,6 +4,7 @@ Exit codes: 0 success, 1 a check failed, 2 wrong use or input, 130 interrupted. 
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -67,6 +68,10 @@ for command, summary in (
 
 def main() -> None:
     """Entry point of the console script."""
+    for name in ("SIGTERM", "SIGHUP"):  # end by an exception, as Ctrl-C does, and with us what we started
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has it ignored
+            signal.signal(number, signal.default_int_handler)
     try:
         code = respond(sys.argv[1:])
         sys.stdout.flush()

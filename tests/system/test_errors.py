@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from spikeloom import Network
+from spikeloom_hw.build import generate
 
 from .conftest import Command
 
@@ -187,6 +190,27 @@ def test_interrupt_ends_with_130_and_one_line(loom: Path, tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout, stderr) == (130, "", "spikeloom: interrupted\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/cwd"), reason="needs /proc")
+def test_command_that_is_told_to_end_ends_what_it_started(loom: Path, tmp_path: Path) -> None:
+    def working_there() -> list[str]:
+        found = []
+        for link in Path("/proc").glob("[0-9]*/cwd"):
+            with suppress(OSError):
+                found += [link.parent.name] if os.readlink(link).startswith(str(tmp_path / "build")) else []
+        return found
+
+    generate(Network.load(loom), tmp_path / "build", board="ulx3s-85f")
+    command = [sys.executable, "-m", "spikeloom_cli", "synth", str(tmp_path / "build"), "--clock", "oscillator"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not working_there():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.terminate()
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout, stderr.splitlines()[-1]) == (130, "", "spikeloom: interrupted")
+    assert not working_there()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
