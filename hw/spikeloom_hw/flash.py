@@ -122,7 +122,7 @@ def _bitstream(build: Build) -> Path:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SpikeloomError(f"{who}: {path.name} cannot be read ({type(error).__name__}: {error}); {again}") from None
     if stated is None:
-        raise SpikeloomError(f"{who}: must have a bitstream, and its timing was not met; {again} with another --seed")
+        raise SpikeloomError(f"{who}: must have a bitstream, and its timing was not met; {again} with --clock auto")
     bitstream = build.folder / Path(str(stated)).name  # wherever the folder is now
     if identity != build.manifest["link"]["build"]:
         raise SpikeloomError(f"{who}: bitstream must be of this build, and is of build {identity}; {again} again")

@@ -251,7 +251,7 @@ def test_build_must_have_met_its_timing(build: Path) -> None:
     synthesised(build, "ulx3s-85f", "x.bit", bitstream=None)
     assert told(build) == (
         "Build 'build': must have a bitstream, and its timing was not met; "
-        "run `spikeloom synth build` with another --seed"
+        "run `spikeloom synth build` with --clock auto"
     )
 
 

@@ -20,7 +20,7 @@ from spikeloom_hw.build import Build, generate
 from spikeloom_hw.devices import DEVICES
 from spikeloom_hw.place_and_route import Routed
 from spikeloom_hw.pll import fastest
-from spikeloom_hw.synth_result import critical_path
+from spikeloom_hw.synth_result import critical_path, result_of
 
 
 def tiny(hidden: int = 2) -> Network:
@@ -224,6 +224,15 @@ def test_folder_that_cannot_be_written_is_one_line(build: Path) -> None:
         f"Build '{build}': must be writable, not Not a directory ({build / 'synth' / 'ice40-hx8k'}); "
         "make room or copy it"
     )
+
+
+def test_block_rams_that_the_report_calls_otherwise_are_those_that_were_placed(tmp_path: Path) -> None:
+    usage = {"RAM_HALF": {"used": 6, "available": 64}, "CPE_LT": {"used": 40, "available": 40960}}
+    report = {"utilization": usage, "critical_paths": [], "fmax": {}}
+    log = "Info: \t             CPE_LT:      40/  40960     0%\nInfo: \t            RAM_HALF:       9/     64    14%\n"
+    routed = Routed(1, "seed1", 30.0, report, log)
+    result = result_of(board_list.BOARDS["gatemate-evb"], None, 10.0, [routed], tmp_path)
+    assert (result.ram, result.ram_available, result.lut) == (9, 64, 40)
 
 
 def test_critical_path_has_the_names_of_the_design() -> None:
