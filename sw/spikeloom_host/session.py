@@ -103,6 +103,7 @@ class Session:
     Members
     -------
     identity : of the board, None before it was asked.
+    greetings : sessions that were opened so far. A board that has restarted is greeted again before it answers.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Session:
     ) -> None:
         self.name, self.expected, self.timeout_s = name, expected, timeout_s
         self.identity: Identity | None = None
+        self.greetings = 0
         self._connect, self._describe, self._clock, self._sleep = connect, describe, clock, sleep
         self._sequence = random.Random(seed).randrange(SEQUENCES)
         self._port: Port | None = None
@@ -242,6 +244,7 @@ class Session:
             if number == sequence and isinstance(reply, Identity):
                 self._require(reply)
                 self.identity = reply
+                self.greetings += 1
                 self._answered(0, -1, asked)
                 return
             echo = echo or isinstance(reply, Identify)
