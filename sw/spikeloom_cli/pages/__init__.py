@@ -5,7 +5,7 @@ from pathlib import Path
 
 from spikeloom.storage import write_whole
 
-from . import results
+from . import figures, results
 
 MADE: dict[str, Callable[[Path], str]] = {
     "results/README.md": results.render,
@@ -14,7 +14,7 @@ MADE: dict[str, Callable[[Path], str]] = {
 
 
 def update(docs: Path) -> list[Path]:
-    """Write the made pages that are not what they are made of; those that were written."""
+    """Write the made pages that are not what they are made of, and figures in others; those that were written."""
     written = []
     for name, render in MADE.items():
         page, text = docs / name, render(docs)
@@ -22,4 +22,4 @@ def update(docs: Path) -> list[Path]:
             page.parent.mkdir(exist_ok=True)
             write_whole(page, text.encode())
             written.append(page)
-    return written
+    return written + figures.update(docs)
