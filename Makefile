@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run boards chromium test test-all nightly lint bench bench-conversion docs clean
+.PHONY: help setup run boards chromium test test-all nightly lint bench bench-conversion docs pages clean
 
 help:
 	@echo "make setup     virtual environment with everything pinned, caches warmed (two minutes, once)"
@@ -16,7 +16,8 @@ help:
 	@echo "make test      the quick tests      make test-all  the long ones too"
 	@echo "make chromium  the browser of the tests that look at pages, which make test brings in by itself"
 	@echo "make nightly   300 random networks in gates against the golden model, 10,000 hostile frames; SEED=2 draws others"
-	@echo "make lint      ruff and mypy        make docs      the code blocks of README and docs/"
+	@echo "make lint      ruff and mypy        make docs      the site, and what its pages run"
+	@echo "make pages     the pages of docs/ that are made: commands, Python, results, figures"
 	@echo "make bench     measures the figures of docs/results/ again; ONLY=plan one of them"
 	@echo "make bench-conversion   what the papers' conversion methods reach, and SpikingJelly's; ONLY=peers one of them"
 	@echo "make clean     removes what runs leave behind; the virtual environment stays"
@@ -63,8 +64,13 @@ bench-conversion: $(READY) .cache/peers/.ready
 	@$(BIN)/python -m pip install -q --no-deps --upgrade --target .cache/peers -r requirements/peers.txt
 	@touch $@
 
+# the site in build/site, and its code blocks, commands, figures and links
 docs: $(READY)
+	$(BIN)/mkdocs build -q --strict -f docs/site/mkdocs.yml
 	$(PYTEST) tests/docs
+
+pages: $(READY)
+	@$(BIN)/python -m spikeloom_cli.pages --docs docs
 
 clean:
 	rm -rf run build results.xml .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -26,8 +26,9 @@ ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share c
 IDENTITY_BLOCKS = 1  # that say which build it is, where its parameters may change
 PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  # kind of memory of what may change
 # of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries
-LINK_LUTS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2500}
+LINK_LUTS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2150}
 LINK_MEMORIES = 512, 512  # bytes of requests that wait, and of replies that are sent
+GATEMATE_CELLS = 1.75  # halves of a CPE a LUT: multiplexers are cells of their own
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -126,10 +127,10 @@ def core_blocks(network: Network, core: CorePlan, family: str) -> int:
 
 
 def core_luts(network: Network, core: CorePlan, family: str) -> int:
-    """Estimated LUTs of a core, on iCE40 logic cells, in which a LUT and a flip-flop lie.
+    """Estimated LUTs of a core; logic cells of iCE40, in which a LUT and a flip-flop lie, halves of CPEs of GateMate.
 
     Fitted to what Yosys made of nine networks with 8 to 144 lanes for ECP5 (within 13 %), and nextpnr of nine with 1 to
-    42 lanes for iCE40 (within 17 %).
+    42 lanes for iCE40 (within 17 %), and Yosys' cells of three with 22 to 138 lanes for GateMate (within 14 %).
     """
     distances = _distances(network, core)
     lane = 2.0 * core.bits if core_registers(core) else 2.75 * core.bits  # adder, forwarding, way to the generator
@@ -155,6 +156,8 @@ def core_luts(network: Network, core: CorePlan, family: str) -> int:
         bit = 1 if kind == "ram" else 1 / 16
         memory += LUTS_OF_A_UNIT * distributed + (0 if block or distributed else depth * width * bit)
     taken = 1.0
+    if family == "gatemate":
+        taken = GATEMATE_CELLS
     if family == "ice40":
         taken = ICE40_CELLS_REGISTERS if core_registers(core) else ICE40_CELLS
     return round(taken * (core.lanes * lane + generator + control + memory))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spikeloom import SpikeloomError
 
+from .. import pages
 from . import figures, measures
 from .nets import Bench, write
 from .papers import PAPERS, page
@@ -45,6 +46,7 @@ def main() -> int:
             print(f"{args.output / name}.json written in {seconds} s", flush=True)
         update(args.output, args.output.parents[1] / "README.md")
         page.update(args.output)
+        pages.update(args.output.parent)
     except (SpikeloomError, OSError) as error:
         print(f"error: {error}")
         return 2

@@ -7,16 +7,21 @@ from spikeloom import SpikeloomError
 from spikeloom.storage import write_whole
 
 BEGIN, END = "<!-- results: `make bench` writes this table -->", "<!-- /results -->"
+NEEDED = ("conversion", "core")
 
 
 def update(results: Path, readme: Path) -> None:
     """Replace what stands between the marks; nothing where the README or a result file is missing."""
-    files = {name: results / f"{name}.json" for name in ("conversion", "core")}
-    if not readme.is_file() or not all(path.is_file() for path in files.values()):
+    if not readme.is_file() or not all((results / f"{name}.json").is_file() for name in NEEDED):
         return
-    text = readme.read_text()
+    write_whole(readme, filled(readme.read_text(), results).encode())
+
+
+def filled(text: str, results: Path) -> str:
+    """The README with its tables as the result files say; SpikeloomError where the marks are missing."""
     if BEGIN not in text or END not in text:
-        raise SpikeloomError(f"File '{readme}': must hold the marks '{BEGIN}' and '{END}' for the results table")
+        raise SpikeloomError(f"File 'README.md': must hold the marks '{BEGIN}' and '{END}' for the results table")
+    files = {name: results / f"{name}.json" for name in NEEDED}
     lines = render(*(json.loads(path.read_text()) for path in files.values()))
     deep = results / "deep.json"
     if deep.is_file():
@@ -26,7 +31,7 @@ def update(results: Path, readme: Path) -> None:
             lines += ["", *render_more(json.loads(more.read_text()))]
     table = "\n".join(lines)
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    write_whole(readme, f"{before}{BEGIN}\n{table}\n{END}{after}".encode())
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
 def render_few_steps(few_steps: dict) -> list[str]:
@@ -39,7 +44,7 @@ def render_few_steps(few_steps: dict) -> list[str]:
         "| points lost | " + " | ".join(f"{row['loss_points']:.2f}" for row in rows) + " |",
         "",
         f"Somebody else's weights, {few_steps['accuracy_ann']:.2%} in floats; {few_steps['weight_bits']}-bit weights, "
-        f"seed {few_steps['seed']}; {few_steps['data']}. Chance moves T=5 by 0.1 points from seed to seed.",
+        f"seed {few_steps['seed']}; {few_steps['data']}.",
     ]
 
 
