@@ -9,6 +9,7 @@ ENERGY = "an assumption of the papers, `spikeloom.energy`"
 WAITING = "about how long one waits: says what to expect, measures nothing"
 
 CONSTANTS: dict[str, dict[str, str]] = {
+    "README.md": {"ten minutes": WAITING},
     "docs/howto/look-at-waveforms.md": {
         "10 ns": "the unit of time that the waveform writes for a cycle",
         "256 MB": "a bound of `spikeloom_sim.wave`",

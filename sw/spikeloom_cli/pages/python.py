@@ -32,8 +32,8 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         ),
     ),
 }
-HEAD = """Written by `make pages` from the docstrings. Shapes have fixed letters: N samples, T time steps, C channels, H rows,
-W columns, O outputs, K kernel."""
+HEAD = """Written by `make pages` from the docstrings. Shapes have fixed letters: N samples, T time steps, C channels,
+H rows, W columns, O outputs, K kernel."""
 _CODE = re.compile(r"`[^`]*`")
 _ADDRESS = re.compile(r"<[^<>]*(?:<[^<>]*>[^<>]*)? at 0x[0-9a-f]+>")  # an object that has no other name
 _MARKUP = re.compile(r"([\\*_<>\[\]|#])")
