@@ -119,8 +119,9 @@ def rewrite(page: Path, tell: Callable[[str], None] = print) -> None:
         def put(match: re.Match[str]) -> str:
             parts = []
             for step in steps(match[0]):
-                tell(f"$ {step.command}")
+                before = sum(os.times()[2:4])
                 parts += [f"$ {step.command}", *reader.types(step)]
+                tell(f"$ {step.command}  # {sum(os.times()[2:4]) - before:.0f} s of CPU")
             return "\n".join(["```console", *parts, "```"])
 
         page.write_text(CONSOLE.sub(put, text))
