@@ -9,6 +9,7 @@ from amaranth.hdl import ClockDomain, Elaboratable, Module
 from amaranth.lib import io
 
 from .clock import PllClock
+from .link.spec import LinkSpec
 from .pll import Pll
 from .serial import serial_core
 from .uart import divisor_of
@@ -25,13 +26,23 @@ class BoardTop(Elaboratable):
     manifest : its manifest.
     baud : of the UART.
     pll : makes the clock; the oscillator is the clock where it is None.
+    told_later : see `LinkSpec.to_be_told`.
     """
 
-    def __init__(self, *, folder: Path, manifest: Mapping[str, Any], baud: int = BAUD, pll: Pll | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        manifest: Mapping[str, Any],
+        baud: int = BAUD,
+        pll: Pll | None = None,
+        told_later: bool = False,
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.baud = baud
         self.pll = pll
+        self.told_later = told_later
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -43,7 +54,9 @@ class BoardTop(Elaboratable):
             m.submodules.clock = PllClock(pll=self.pll)
             clock_hz = float(self.pll.mhz * 1_000_000)
         m.submodules.serial = serial = serial_core(
-            self.manifest, clock_hz=clock_hz, divisor=divisor_of(clock_hz, self.baud), to_be_told=True
+            self.manifest,
+            spec=LinkSpec.to_be_told(self.manifest, clock_hz, later=self.told_later),
+            divisor=divisor_of(clock_hz, self.baud),
         )
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)

@@ -11,6 +11,7 @@ from spikeloom.errors import SpikeloomError
 from .devices import DEVICES, Device
 
 if TYPE_CHECKING:
+    from spikeloom import Network
     from spikeloom.resources import Capacity
 
     from .pins import Pins
@@ -77,13 +78,13 @@ class Board:
         """Kilobits (1024 bits) of all block RAMs."""
         return self.ram_blocks * self.ram_block_bits // 1024
 
-    def capacity(self) -> "Capacity":
-        """What a network has to fit into, and what the link to the host takes besides."""
-        from spikeloom.resources import LINK_BLOCKS, LINK_LUTS, Capacity
+    def capacity(self, network: "Network") -> "Capacity":
+        """What a network has to fit into, and what its link to the host takes besides."""
+        from spikeloom.resources import LINK_LUTS, Capacity, link_blocks
 
-        link = LINK_LUTS[self.family]
-        lut, blocks = self.lut - link, self.ram_blocks - LINK_BLOCKS
-        return Capacity(self.name, lut, blocks, self.family, self.holds.multipliers, link, LINK_BLOCKS)
+        memories = self.holds.memories or self.family
+        lut, ram = LINK_LUTS[self.family], link_blocks(network, memories)
+        return Capacity(self.name, self.lut - lut, self.ram_blocks - ram, memories, self.holds.multipliers, lut, ram)
 
     def platform(self) -> Any:
         """A new Amaranth platform: pins and clock of the board."""

@@ -26,9 +26,8 @@ from .chain import Chain
 from .core import Core
 from .export import TOP, verilog
 from .link.spec import describe_link, reset_cycles
+from .manifest import FORMAT_VERSION, MANIFEST, read, text_of
 
-FORMAT_VERSION = 4
-MANIFEST = "manifest.json"
 NETWORK = "network.loom"
 VERILOG = "spikeloom.v"
 WRAPPERS = ("streams", "axi")
@@ -74,21 +73,9 @@ class Build:
     def load(cls, folder: str | Path) -> "Build":
         """Open a build folder; SpikeloomError where it is not one, or of another version."""
         folder = Path(folder)
-        try:
-            manifest = json.loads((folder / MANIFEST).read_text())
-            version = manifest["format"]
-        except FileNotFoundError:
-            raise SpikeloomError(f"Build '{folder}': has no {MANIFEST}; `spikeloom generate` makes a build") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SpikeloomError(f"Build '{folder}': {MANIFEST} cannot be read ({error}); generate it again") from None
-        if version != FORMAT_VERSION:
-            raise SpikeloomError(
-                f"Build '{folder}': format must be {FORMAT_VERSION}, not {version!r}; generate it again"
-            )
-        # older builds have none
-        wrapper = manifest.get("wrapper", {"verilog": VERILOG})["verilog"]
-        missing = [name for name in (VERILOG, NETWORK, wrapper, *manifest["memories"]) if not (folder / name).is_file()]
-        if missing:
+        manifest = read(folder)
+        names = dict.fromkeys((VERILOG, NETWORK, manifest["wrapper"]["verilog"], *manifest["memories"]))
+        if missing := [name for name in names if not (folder / name).is_file()]:
             raise SpikeloomError(f"Build '{folder}': lacks {', '.join(missing)}; generate it again")
         return cls(folder, manifest)
 
@@ -133,7 +120,7 @@ def generate(
         )
     capacity = None
     if board != "none":
-        capacity = find(board).capacity()
+        capacity = find(board).capacity(network)
     if (steps := network.inputs[0].sequence) and (capacity is not None or wrapper != "streams"):
         raise NotBuilt(
             f"Input '{network.inputs[0].name}': must be one value a neuron for a board or a wrapper, not a sequence of "
@@ -184,7 +171,7 @@ def write(folder: Path, files: Mapping[str, str], network: Network, manifest: Ma
     for name, content in files.items():
         (folder / name).write_text(content)
     network.save(folder / NETWORK)
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    (folder / MANIFEST).write_text(text_of(manifest))
 
 
 @contextmanager

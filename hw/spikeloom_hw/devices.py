@@ -14,6 +14,7 @@ class Device:
     ram_blocks, ram_block_bits, ram_width : block RAMs (DP16KD, ICESTORM_RAM, BSRAM, RAM_HALF), bits of one, widest word
         of one.
     multipliers : of 18 by 18 bits that Yosys uses by itself (MULT18X18D).
+    memories : key of `spikeloom.ram.FAMILIES`; None: the family.
     """
 
     family: str
@@ -22,6 +23,7 @@ class Device:
     ram_block_bits: int
     ram_width: int
     multipliers: int = 0
+    memories: str | None = None
 
 
 # The 12F is the die of the 25F, and all of it can be used.
@@ -39,7 +41,7 @@ DEVICES = {
     "GW1NR-9C": Device("gowin", 8640, 26, 18432, 36),
     "GW2A-18C": Device("gowin", 20736, 46, 18432, 36),
     "GW2AR-18C": Device("gowin", 20736, 46, 18432, 36),
-    "GW5A-25A": Device("gowin", 23040, 56, 18432, 36),
+    "GW5A-25A": Device("gowin", 23040, 56, 18432, 36, memories="gowin5"),
     "CCGM1A1": Device("gatemate", 40960, 64, 20480, 40),
 }
 # The database that nextpnr and the packer have for a Gowin device: those with memory in the package are the bare die.

@@ -42,7 +42,7 @@ def verdict(network: Network, board: Board) -> Verdict:
     NotBuilt
         The network needs something the gates do not do yet.
     """
-    capacity = board.capacity()
+    capacity = board.capacity(network)
     lut, ram, reasons = _smallest(network, replace(capacity, name="board"))
     return Verdict(board.name, not reasons, reasons, lut, board.lut, ram, board.ram_blocks)
 

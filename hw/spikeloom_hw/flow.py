@@ -51,7 +51,12 @@ FAMILIES = {
         "bit", "synth_gatemate -luttree -nomx8", ("CPE_LT",), ("RAM_HALF",), ("CPE_MULT",), ("CPE_FF",), "ccf",
     ),
 }  # fmt: skip
-YOSYS_FAMILY = {"GW1NR-9C": "gw1n", "GW2A-18C": "gw2a", "GW2AR-18C": "gw2a", "GW5A-25A": "gw5a"}
+GOWIN_OPTIONS = {
+    "GW1NR-9C": "-family gw1n",
+    "GW2A-18C": "-family gw2a",
+    "GW2AR-18C": "-family gw2a",
+    "GW5A-25A": "-family gw5a -nolutram",  # nextpnr has no place for distributed RAM
+}
 CONSTRAINED = re.compile(r"^(FREQUENCY |set_frequency ).*\n", re.MULTILINE)  # every clock has the target instead
 
 
@@ -64,13 +69,13 @@ def script(board: Board, sources: Sequence[str], mapped: Sequence[str]) -> list[
     mapped : passes before the hierarchy is flattened, see `primitives.passes`.
     """
     readers = {".v": "read_verilog", ".il": "read_rtlil"}
-    family = f" -family {YOSYS_FAMILY[board.device]}" if board.family == "gowin" else ""
+    options = f" {GOWIN_OPTIONS[board.device]}" if board.family == "gowin" else ""
     return [
         *(f"{readers[Path(name).suffix]} {name}" for name in sources),
         *mapped,
         *KEEP,
         HIDE_BRACKETS,
-        f"{FAMILIES[board.family].synthesis}{family} -top {TOP} -json {NETLIST}",
+        f"{FAMILIES[board.family].synthesis}{options} -top {TOP} -json {NETLIST}",
     ]
 
 

@@ -91,9 +91,8 @@ class SerialCore(wiring.Component):
         return m
 
 
-def serial_core(manifest: Mapping[str, Any], *, clock_hz: float, divisor: int, to_be_told: bool = False) -> SerialCore:
-    """The generated core of a build behind a serial line; `to_be_told` as in `LinkSpec`."""
-    spec = (LinkSpec.to_be_told if to_be_told else LinkSpec.of)(manifest, clock_hz)
+def serial_core(manifest: Mapping[str, Any], *, spec: LinkSpec, divisor: int) -> SerialCore:
+    """The generated core of a build behind a serial line, and the link of it."""
     return SerialCore(spec=spec, core=VerilogCore(spec=spec, module=manifest["top"]), divisor=divisor)
 
 

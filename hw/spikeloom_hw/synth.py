@@ -207,7 +207,9 @@ def _write_sources(build: Build, board: Board, folder: Path, pll: Pll | None) ->
     verilog = (build.folder / build.manifest["verilog"]).read_text()
     mapped = primitives.passes(build.manifest, verilog) if board.family == "ecp5" else []
     platform = board.platform()
-    plan = platform.prepare(BoardTop(folder=build.folder, manifest=build.manifest, pll=pll), flow.TOP)
+    held = board.family in FORMATS
+    top = BoardTop(folder=build.folder, manifest=build.manifest, pll=pll, told_later=held)
+    plan = platform.prepare(top, flow.TOP)
     (folder / primitives.MAP).write_text(primitives.ECP5)
     sources = [build.manifest["verilog"], f"{flow.TOP}.il"]
     constraints = f"{flow.TOP}.{flow.FAMILIES[board.family].constraints}"
@@ -215,7 +217,7 @@ def _write_sources(build: Build, board: Board, folder: Path, pll: Pll | None) ->
         content = plan.files[name]
         text = content if isinstance(content, str) else content.decode()
         (folder / name).write_text(flow.CONSTRAINED.sub("", text) if name == constraints else text)
-    if board.family in FORMATS:
+    if held:
         _hold_places(build, folder)
     (folder / f"{flow.TOP}.ys").write_text("\n".join(flow.script(board, sources, mapped)) + "\n")
     return platform

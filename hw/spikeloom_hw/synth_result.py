@@ -83,6 +83,8 @@ def result_of(board: Board, pll: Pll | None, clock_mhz: float, routed: Sequence[
     (lut, luts), (ram, rams), (dsp, dsps), (ff, _) = (
         flow.counted(usage, cells) for cells in (family.lut, family.ram, family.dsp, family.ff)
     )
+    if board.family == "gatemate":  # nextpnr joins halves of block RAMs after it has counted them
+        ram = int(re.findall(rf"^Info:\s+{family.ram[0]}:\s+(\d+)/", best.log, re.MULTILINE)[0])
     if not family.ff:
         packed = re.findall(r"^Info:\s+(\d+) LCs used as (?:LUT4 and DFF|DFF only)", best.log, re.MULTILINE)
         ff = sum(map(int, packed))

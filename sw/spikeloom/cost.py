@@ -157,6 +157,7 @@ def ordered_steps(network: Network, source: str, found: tuple[Step, ...]) -> tup
     return *streams, *beside, *events, *rows[len(beside) :]
 
 
+@lru_cache(maxsize=4096)
 def by_name(network: Network, name: str) -> Connection:
     """The connection of that name."""
     return next(item for item in network.connections if item.name == name)
@@ -309,6 +310,7 @@ def outputs(geometry: Geometry, target: Shape) -> int:
     return target[0] // (geometry.groups if isinstance(geometry, Conv2d) else 1)
 
 
+@lru_cache(maxsize=4096)
 def reach(geometry: Geometry, source: Shape, layer: LayerPlan) -> int:
     """Rows of channels that an event reaches at each position, the most of any source channel."""
     if isinstance(geometry, Dense):

@@ -74,14 +74,18 @@ class _Moves:
     def __init__(self, grid: tuple[int, int], axis: int) -> None:
         self.grid, self.axis = grid, axis
         self.known: dict[Move, int] = {}
+        self._rotations: dict[tuple[int, int], int] = {}
         self.rotation(1, 0)
 
     def rotation(self, banks: int, rotation: int) -> int:
         """Rotation along an axis whose first `banks` rows or columns are its banks."""
+        if (banks, rotation) in self._rotations:
+            return self._rotations[banks, rotation]
         gy, gx = self.grid
         slots = [(at - rotation) % banks if at < banks > 1 else at for at in range(self.grid[self.axis])]
         moved = tuple(tuple(slots[(a, b)[self.axis]] for b in range(gx)) for a in range(gy))
-        return self._number((moved, tuple(int(at < rotation) for at in range(len(slots)))))
+        number = self._number((moved, tuple(int(at < rotation) for at in range(len(slots)))))
+        return self._rotations.setdefault((banks, rotation), number)
 
     def turned(self, layer: LayerPlan, banks: int, rotation: int) -> int:
         """Rotation of a layer's weights along an axis with so many banks."""
@@ -104,16 +108,17 @@ class Table:
     """Entries of several steps behind each other; equal ones are shared."""
 
     parts: list[Fields] = field(default_factory=list)
+    _bases: dict[tuple[tuple[str, bytes], ...], int] = field(default_factory=dict)
+    _entries: int = 0
 
     def add(self, part: Fields) -> int:
         """Append the entries of a step, or find them; the first one."""
-        base = 0
-        for other in self.parts:
-            if other.keys() == part.keys() and all(np.array_equal(other[key], part[key]) for key in part):
-                return base
-            base += len(next(iter(other.values())))
-        self.parts.append(part)
-        return base
+        content = tuple((name, values.tobytes()) for name, values in sorted(part.items()))
+        if content not in self._bases:
+            self._bases[content] = self._entries
+            self._entries += len(next(iter(part.values())))
+            self.parts.append(part)
+        return self._bases[content]
 
     @property
     def joined(self) -> Fields:
@@ -197,9 +202,9 @@ def _entries(
     }
     turns = []
     for axis, found in enumerate(landing):
-        for rotation in np.unique(found.rotation):
-            moves[axis].turned(layer, found.banks, int(rotation))
-        turns.append(np.array([moves[axis].turned(layer, found.banks, int(at)) for at in found.rotation]))
+        rotations, places_of = np.unique(found.rotation, return_inverse=True)
+        numbers = np.array([moves[axis].turned(layer, found.banks, int(at)) for at in rotations])
+        turns.append(numbers[places_of])
         codes = np.array([moves[axis].packed(layer, n) for n in range(together)])
         channel["rotation_y" if axis == 0 else "rotation_x"] = codes[number % together]
     wrap = (1 << (core.rows - 1).bit_length()) - 1

@@ -169,10 +169,14 @@ class Network:
 
         return hashlib.sha256(behaviour_bytes(self)).hexdigest()
 
+    @cached_property
+    def _sources(self) -> dict[str, Input | Population]:
+        every: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
+        return {item.name: item for item in reversed(every)}  # of equal names the first counts
+
     def source(self, name: str) -> Input | Population:
         """The input or population of that name."""
-        every: tuple[Input | Population, ...] = (*self.inputs, *self.populations)
-        return next(item for item in every if item.name == name)
+        return self._sources[name]
 
     @property
     def timesteps(self) -> int:

@@ -1,6 +1,7 @@
 """Neurons: the integer parameters and the growth of integrate-and-fire, iLIF and silent populations."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -111,7 +112,7 @@ class Neuron:
         """What a soft reset adds at a negative spike."""
         return self.thresholds[2] if self.reset_neg is None else self.reset_neg
 
-    @property
+    @cached_property
     def divides(self) -> bool:
         """Whether the code is a quotient: sign(V) * min(floor(|V| * 2^(T-1) / theta), 2^T-1), or without 2^.. and T.
 

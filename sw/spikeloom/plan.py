@@ -7,7 +7,7 @@ from .cost import phases, sops
 from .levels import core_visits
 from .pace import interval
 from .program import CorePlan, Program
-from .resources import Capacity, core_blocks, core_luts, link_blocks
+from .resources import Capacity, all_blocks, core_blocks, core_luts
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def plan(program: Program, capacity: Capacity | None = None) -> Plan:
         interval=pace,
         utilisation=sum(layer.sops for layer in layers) / (pace * program.lanes),
         lut=sum(core.lut for core in cores) + (capacity.link_lut if capacity else 0),
-        ram=sum(core.ram for core in cores) + (link_blocks(program, capacity) if capacity else 0),
+        ram=all_blocks(program, capacity) if capacity else sum(core.ram for core in cores),
         family=family,
         lut_available=capacity.lut + capacity.link_lut if capacity else None,
         ram_available=capacity.ram_blocks + capacity.link_blocks if capacity else None,

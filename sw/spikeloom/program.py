@@ -7,7 +7,7 @@ one axis or both would leave a third of it idle: such a layer is folded, its pos
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -68,34 +68,34 @@ class LayerPlan:
             share = y * (by == 1) * (gx if bx == 1 else 1) + x * (bx == 1)
         return np.where(idle, -1, np.stack([y * (by > 1), x * (bx > 1), share]))
 
-    @property
+    @cached_property
     def channel_cells(self) -> int:
         """Cells that hold the channels of one position."""
         if self.folded:
             return len(FOLD) // (self.spread[0] * self.spread[1])
         return (self.grid[0] if self.spread[0] == 1 else 1) * (self.grid[1] if self.spread[1] == 1 else 1)
 
-    @property
+    @cached_property
     def channels(self) -> int:
         """Channels of one position in a row."""
         return self.channel_cells * self.width
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """Rows that the channels of one position take."""
         return -(-self.shape[0] // self.channels)
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[int, int]:
         """Blocks of positions along y and x."""
         return -(-self.shape[1] // self.spread[0]), -(-self.shape[2] // self.spread[1])
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Rows of every cell."""
         return self.blocks[0] * self.blocks[1] * self.groups
 
-    @property
+    @cached_property
     def strides(self) -> tuple[int, int]:
         """Rows between neighbouring blocks along y and x."""
         return self.blocks[1] * self.groups, self.groups
@@ -119,8 +119,15 @@ class LayerPlan:
 
         Rows ascending, then cells, then lanes, `slot` neighbours at once; slots without a neuron are left out.
         """
-        slots = self.neurons.reshape(-1, slot)
-        return slots[(slots >= 0).any(1)]
+        return _scanned(self, slot)
+
+
+@lru_cache(maxsize=256)
+def _scanned(layer: LayerPlan, slot: int) -> np.ndarray:
+    slots = layer.neurons.reshape(-1, slot)
+    found = slots[(slots >= 0).any(1)]
+    found.flags.writeable = False
+    return found
 
 
 @dataclass(frozen=True)
@@ -233,6 +240,7 @@ class Program:
         return self.cores[0].contents
 
 
+@lru_cache(maxsize=4096)
 def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
     """The steps of a layer's accumulate phase while `source`, the layer or core before, generates its train.
 

@@ -47,6 +47,7 @@ FAMILIES = {
     ),
     "ice40": (Ram(64, 11, (2, 4, 8), 0), Ram(64, 11, (2, 4, 8, 16), 1)),
     "gowin": (Ram(128, 14, (1, 2, 4, 9, 18, 36), 9), Ram(4, 4, (4,), 0, block=False)),
+    "gowin5": (Ram(128, 14, (1, 2, 4, 9, 18, 36), 9),),  # nextpnr places no distributed RAM of these
     "gatemate": (
         Ram(129, 14, (1, 2, 5, 10, 20), 1),
         Ram(129, 9, (40,), 1),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .cores import core_bits
 from .cost import by_name, core_registers, flat
 from .digits import digits
 from .geometry import Diagonal, even_bits
@@ -24,8 +25,10 @@ ICE40_CELLS = 2.1  # cells a LUT: most flip-flops take one alone; memories that 
 ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share cells with the adders before them
 IDENTITY_BLOCKS = 1  # that say which build it is, where its parameters may change
 PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  # kind of memory of what may change
-# of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries; and block RAMs
-LINK_LUTS, LINK_BLOCKS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2500}, 3
+# of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries
+LINK_LUTS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2150}
+LINK_MEMORIES = 512, 512  # bytes of requests that wait, and of replies that are sent
+GATEMATE_CELLS = 1.75  # halves of a CPE a LUT: multiplexers are cells of their own
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
 
@@ -38,7 +41,7 @@ class Capacity:
     name : board or device, for messages.
     lut : four-input look-up tables that a network may take.
     ram_blocks : block RAMs that a network may take.
-    family : of `spikeloom.ram.FAMILIES`.
+    family : of `spikeloom.ram.FAMILIES`, which is that of the device but for few.
     multipliers : of 18 by 18 bits.
     link_lut, link_blocks : what the link to the host takes besides.
     """
@@ -124,10 +127,10 @@ def core_blocks(network: Network, core: CorePlan, family: str) -> int:
 
 
 def core_luts(network: Network, core: CorePlan, family: str) -> int:
-    """Estimated LUTs of a core, on iCE40 logic cells, in which a LUT and a flip-flop lie.
+    """Estimated LUTs of a core; logic cells of iCE40, in which a LUT and a flip-flop lie, halves of CPEs of GateMate.
 
     Fitted to what Yosys made of nine networks with 8 to 144 lanes for ECP5 (within 13 %), and nextpnr of nine with 1 to
-    42 lanes for iCE40 (within 17 %).
+    42 lanes for iCE40 (within 17 %), and Yosys' cells of three with 22 to 138 lanes for GateMate (within 14 %).
     """
     distances = _distances(network, core)
     lane = 2.0 * core.bits if core_registers(core) else 2.75 * core.bits  # adder, forwarding, way to the generator
@@ -153,6 +156,8 @@ def core_luts(network: Network, core: CorePlan, family: str) -> int:
         bit = 1 if kind == "ram" else 1 / 16
         memory += LUTS_OF_A_UNIT * distributed + (0 if block or distributed else depth * width * bit)
     taken = 1.0
+    if family == "gatemate":
+        taken = GATEMATE_CELLS
     if family == "ice40":
         taken = ICE40_CELLS_REGISTERS if core_registers(core) else ICE40_CELLS
     return round(taken * (core.lanes * lane + generator + control + memory))
@@ -176,8 +181,7 @@ def _distances(network: Network, core: CorePlan) -> int:
 def shortages(program: Program, capacity: Capacity) -> list[str]:
     """Every resource the program is expected to need more of than there is, as sentences; empty where it fits."""
     luts = sum(core_luts(program.network, core, capacity.family) for core in program.cores) + capacity.link_lut
-    blocks = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
-    blocks += link_blocks(program, capacity)
+    blocks = all_blocks(program, capacity)
     most, most_blocks = capacity.lut + capacity.link_lut, capacity.ram_blocks + capacity.link_blocks
     found = []
     if luts > most:
@@ -187,9 +191,18 @@ def shortages(program: Program, capacity: Capacity) -> list[str]:
     return found
 
 
-def link_blocks(program: Program, capacity: Capacity) -> int:
-    """Block RAMs of the link to the host, which tells another identity where parameters may change."""
-    return capacity.link_blocks + (0 if program.contents == "fixed" else IDENTITY_BLOCKS)
+def link_blocks(network: Network, family: str) -> int:
+    """Block RAMs of the link to the host, whose third memory holds the result of a sample."""
+    bits, readouts = core_bits(network), [item.population for item in network.readouts]
+    largest = max(bits[name] for name in readouts)
+    result = sum(network.source(name).shape[0] * -(-largest // 8) + 1 for name in readouts)
+    return sum(blocks(depth, 8, "ram", family) for depth in (*LINK_MEMORIES, result))
+
+
+def all_blocks(program: Program, capacity: Capacity) -> int:
+    """Block RAMs of a program and of the link, which tells another identity where parameters may change."""
+    own = sum(core_blocks(program.network, core, capacity.family) for core in program.cores)
+    return own + capacity.link_blocks + (0 if program.contents == "fixed" else IDENTITY_BLOCKS)
 
 
 def _slot_bits(core: CorePlan) -> int:

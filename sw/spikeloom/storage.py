@@ -60,7 +60,7 @@ def text_and_arrays(network: Network) -> tuple[str, dict[str, np.ndarray]]:
     document["provenance"] = dataclasses.asdict(network.provenance)
     for name in ("units", "worths"):
         document["provenance"][name] = {key: list(values) for key, values in document["provenance"][name].items()}
-    return canonical(_sealed(document)), arrays
+    return canonical(sealed(document)), arrays
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -126,7 +126,7 @@ def network_of(text: str, arrays: dict[str, np.ndarray]) -> Network:
             again = "convert the model again or install the Spikeloom that wrote it"
             raise InvalidNetwork(f"format version must be {FORMAT_VERSION}, not {shown(version)}; {again}")
         del document["seal"]
-        if canonical(_sealed(document)) != text:
+        if canonical(sealed(document)) != text:
             raise InvalidNetwork(_ALTERED)
         del document["format"]
         digest = document.pop("digest")
@@ -163,7 +163,7 @@ def _read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     return metadata[_KEY], arrays
 
 
-def _sealed(document: dict[str, Any]) -> dict[str, Any]:
+def sealed(document: dict[str, Any]) -> dict[str, Any]:
     """The document with a hash over all of it."""
     return document | {"seal": hashlib.sha256(canonical(document).encode()).hexdigest()}
 

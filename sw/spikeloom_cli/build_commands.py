@@ -69,7 +69,7 @@ def generated(
     from spikeloom_hw.build import generate as generate_build
     from spikeloom_hw.fit import smallest
 
-    capacity = None if board == "none" else find(board).capacity()
+    capacity = None if board == "none" else find(board).capacity(network)
     with working(f"generating {folder}"):
         try:
             program = place(network, lanes=lanes, cores=cores, capacity=capacity, contents=contents)

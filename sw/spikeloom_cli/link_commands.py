@@ -41,7 +41,7 @@ def infer(
         typer.Option("--output", "-o", metavar="FILE", help="An .npz file for the potentials and classes."),
     ] = None,
     baud: Baud = None,
-    timeout: Timeout = 2.0,
+    timeout: Timeout = 1.75,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> Answer:
@@ -138,7 +138,7 @@ def load(
     port: Port,
     build: BoardBuild = Path("build"),
     baud: Baud = None,
-    timeout: Timeout = 2.0,
+    timeout: Timeout = 1.75,
     json: Json = False,
 ) -> Answer:
     """Load the weights and thresholds of a network of the same structure into a board, and read them back.

@@ -52,13 +52,15 @@ class SerialBoard(Closing):
             timeout_s=timeout_s,
             describe=partial(described, path),
         )
+        self._held: Sequence[MemoryLoad] = ()
+        self._held_at = 0  # greetings of the session in which it held them
 
     def identify(self) -> Identity:
         """What the board says it is, with its clock."""
         return self._session.identify()
 
     def infer(self, x: np.ndarray, on_samples: OnSamples | None = None) -> Answers:
-        """See `Board.infer`."""
+        """See `Board.infer`; where parameters were loaded or required, a board that has lost them is an error."""
         identity = self.target.identity
         potentials, classes = [], []
         for start, codes in self._chunks(self.target.codes(x)):
@@ -73,6 +75,8 @@ class SerialBoard(Closing):
                     raise LinkError(LinkTrouble.UNANSWERED, why) from None
                 potentials.append(values)
                 classes.append(indices)
+            if self._held and self._session.greetings != self._held_at:
+                self.require(self._held)
         return self.target.answers(potentials, classes)
 
     def load(self, loads: Sequence[MemoryLoad], on_frames: OnSamples | None = None) -> None:
@@ -84,7 +88,9 @@ class SerialBoard(Closing):
         self.require(loads)
 
     def require(self, loads: Sequence[MemoryLoad]) -> None:
-        """Raise LinkError where the parameter memories of the board hold something else."""
+        """Raise LinkError where the parameter memories of the board hold something else, now or after an inference."""
+        self._session.run([])
+        self._held, self._held_at = loads, self._session.greetings
         found = self._session.run([[Step(GetChecksum(load.memory), Checksum)] for load in loads])
         wrong = [
             str(load.memory)

@@ -29,7 +29,7 @@ from spikeloom.link import (
 )
 from spikeloom.link.bodies import SEQUENCES
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 1.75  # so that who waits for a command reads why it failed within two seconds
 HASTE = 8  # a reply that is late is asked for again after this part of the timeout, then twice that, and so on
 FORGETTING = (
     0.98  # of how slow the slowest reply was, with every reply: a machine that stood still once is no slow board
@@ -103,6 +103,7 @@ class Session:
     Members
     -------
     identity : of the board, None before it was asked.
+    greetings : sessions that were opened so far. A board that has restarted is greeted again before it answers.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Session:
     ) -> None:
         self.name, self.expected, self.timeout_s = name, expected, timeout_s
         self.identity: Identity | None = None
+        self.greetings = 0
         self._connect, self._describe, self._clock, self._sleep = connect, describe, clock, sleep
         self._sequence = random.Random(seed).randrange(SEQUENCES)
         self._port: Port | None = None
@@ -242,6 +244,7 @@ class Session:
             if number == sequence and isinstance(reply, Identity):
                 self._require(reply)
                 self.identity = reply
+                self.greetings += 1
                 self._answered(0, -1, asked)
                 return
             echo = echo or isinstance(reply, Identify)

@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from amaranth.build import Platform
 from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import io
+from random_networks import RandomNetwork
 from spikeloom import SpikeloomError
 from spikeloom_hw import flow, toolchain
 from spikeloom_hw.board_list import BOARDS
@@ -109,9 +111,14 @@ def test_every_device_has_a_board() -> None:
 
 
 def test_capacity_is_what_the_link_leaves_of_the_device() -> None:
-    capacity = find("ulx3s-85f").capacity()
-    assert (capacity.name, capacity.lut) == ("ulx3s-85f", 83640 - 1400)
-    assert (capacity.ram_blocks, capacity.family, capacity.multipliers) == (208 - 3, "ecp5", 156)
+    network = RandomNetwork(np.random.default_rng(0), (1, 1, 4), 2, "tiny").readout(2)
+    capacity = find("ulx3s-85f").capacity(network)
+    assert (capacity.name, capacity.lut + capacity.link_lut) == ("ulx3s-85f", 83640)
+    assert (capacity.ram_blocks, capacity.family, capacity.multipliers) == (208 - 2, "ecp5", 156)
+    many = RandomNetwork(np.random.default_rng(0), (1, 1, 4), 2, "many").readout(300)
+    assert find("ulx3s-85f").capacity(many).link_blocks == 3  # the result of a sample fills a block RAM
+    assert find("icebreaker").capacity(network).link_blocks == 2
+    assert find("tang-primer-25k").capacity(network).family == "gowin5"
     assert find("ulx3s-85f").ram_kbit == 3744
     assert find("icebreaker").ram_kbit == 120
 

@@ -1,5 +1,7 @@
 """Whether a network fits a board: told without synthesis, with all reasons, as placing decides."""
 
+import time
+
 import numpy as np
 import pytest
 from deep_shapes import residual_network
@@ -75,3 +77,12 @@ def test_new_families_are_planned_in_their_own_block_rams(name: str) -> None:
     found = verdict(dense(64, 32, 10), BOARDS[name])
     assert found.fits
     assert found.ram > 0
+
+
+def test_verdict_on_a_deep_network_takes_less_than_five_seconds() -> None:
+    network = residual_network(np.random.default_rng(0), blocks=6)  # as deep as ResNet-38
+    began = time.process_time()
+    one = verdict(network, BOARDS["ulx3s-85f"])
+    least = smallest(network)
+    assert time.process_time() - began < 5.0
+    assert (one.fits, least) == (False, None)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import manifest_of, redirect
 from random_networks import RandomNetwork
 from spikeloom import SpikeloomError, ToolError
 from spikeloom_hw import toolchain
@@ -38,9 +39,8 @@ def synthesised(folder: Path, board: str, name: str, **changes: object) -> Path:
     """Add a bitstream and what synth says of it."""
     bitstream = folder / name
     bitstream.write_bytes(b"a bitstream")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["board"] = board
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    manifest = manifest_of(folder)
+    redirect(folder, board=board)
     result = {
         "bitstream": f"elsewhere/{name}",
         "build": manifest["link"]["build"],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import redirect
 from random_networks import RandomNetwork
 from spikeloom import DoesNotFit, Network, SpikeloomError, ToolError
+from spikeloom.link import Identity
 from spikeloom_hw import board_list, implant, synth
 from spikeloom_hw.build import Build, generate
 from spikeloom_hw.devices import DEVICES
@@ -34,12 +37,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(built: Path, tmp_path: Path) -> Path:
     """A copy to spoil."""
     return Path(shutil.copytree(built, tmp_path / "build"))
-
-
-def redirect(build: Path, **entries: object) -> None:
-    """Change entries of a manifest."""
-    path = build / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
 
 
 def test_build_becomes_a_bitstream_with_figures_and_signs_of_progress(build: Path) -> None:
@@ -128,6 +125,32 @@ def test_oscillator_that_is_too_fast_is_divided(build: Path, monkeypatch: pytest
     assert pll is not None
     assert (result.clock_mhz, result.timing_met) == (round(float(pll.mhz), 4), True)
     assert 56 < result.clock_mhz <= 57
+
+
+@pytest.mark.parametrize(
+    ("board", "contents", "own"),
+    [
+        ("tang-nano-9k", "loadable", True),  # nothing is put into bitstreams of this family afterwards
+        ("gatemate-evb", "replaceable", True),
+        ("ice40-hx8k", "replaceable", False),
+    ],
+)
+def test_board_tells_the_identity_of_its_build_or_is_told_it_after_placing(
+    board: str, contents: str, own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: object) -> None:
+        raise ToolError("enough")
+
+    build = generate(tiny(), tmp_path / "build", board=board, contents=contents, lanes=2)
+    monkeypatch.setattr(synth, "run", stop)
+    with pytest.raises(ToolError, match=r"^enough$"):
+        synth.synth(build.folder, clock="oscillator")
+    text = (build.folder / "synth" / board / "oscillator" / "top.il").read_text()
+    found = re.search(r'MEMID "\\\\identity".*?DATA \d+\'([01]+)', text, re.DOTALL)
+    assert found
+    told = int(found[1], 2).to_bytes(len(found[1]) // 8, "little")
+    identity = Identity.of(build.manifest, clock_hz=round(1e6 * board_list.BOARDS[board].clock_mhz)).payload()
+    assert told.startswith(identity) == own
 
 
 def test_no_seeds_are_refused(build: Path) -> None:

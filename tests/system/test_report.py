@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import manifest_of, redirect
 from report_pages import EVIL, leave_simulation, leave_sweep, small_network
 from spikeloom.network import Network, Provenance
 from spikeloom_cli.report.page import MARK
@@ -149,9 +150,9 @@ def test_report_into_a_folder_or_of_no_build_is_refused(spikeloom: Command, buil
 
 
 def test_manifest_without_a_core_s_field_is_refused_by_name(spikeloom: Command, copied: Path, tmp_path: Path) -> None:
-    manifest = json.loads((copied / "manifest.json").read_text())
+    manifest = manifest_of(copied)
     del manifest["cores"][0]["width"]
-    (copied / "manifest.json").write_text(json.dumps(manifest))
+    redirect(copied, manifest)
     outcome = spikeloom("report", copied, "-o", tmp_path / "r.html")
     assert outcome.stderr == (
         f"spikeloom: Build '{copied}': manifest.json must describe its cores, not lack 'width'; generate it again\n"

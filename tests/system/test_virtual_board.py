@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from manifests import manifest_of, redirect
 from pty_ends import served
 from random_networks import exchanged
 from spikeloom import Network, golden
@@ -174,13 +175,13 @@ def test_something_else_at_the_port_is_one_line_and_exit_2(
 
 
 def test_board_with_another_build_is_one_line_and_exit_2(compiled: Path, spikeloom: Command, tmp_path: Path) -> None:
-    manifest = json.loads((compiled / "manifest.json").read_text())
+    manifest = manifest_of(compiled)
     other = tmp_path / "other"
     other.mkdir()
     for path in compiled.iterdir():
         (other / path.name).write_bytes(path.read_bytes())
     mine, manifest["link"]["build"] = manifest["link"]["build"], "00000000000000ff"
-    (other / "manifest.json").write_text(json.dumps(manifest))
+    redirect(other, manifest)
     with emulated(compiled) as (_, told):
         run = spikeloom("infer", "digits", "--port", told["port"], "--build", other, *PATIENT)
     assert run.code == 2

@@ -13,7 +13,8 @@ import pytest
 from pty_ends import served
 from spikeloom import golden
 from spikeloom.errors import LinkError, LinkTrouble
-from spikeloom.link import Device, Identity, golden_inference
+from spikeloom.link import Device, Identity, Load, MemoryLoad, golden_inference
+from spikeloom.link.frames import crc
 from spikeloom_host import GoldenBoard, SerialBoard, SerialPort, Target, ports
 from tiny_networks import tiny
 
@@ -78,6 +79,46 @@ def test_no_samples_are_no_answers() -> None:
     device = Device(TARGET.identity, golden_inference(NETWORK))
     with served(device.receive) as path, SerialBoard(path, TARGET) as board:
         assert board.infer(X[:0]).potentials[READOUT].shape == (0, 3)
+
+
+class Loaded:
+    """A memory that anything can be loaded into."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def load(self, memory: int, address: int, data: bytes) -> bool:
+        self.data = data
+        return memory == 0
+
+    def checksum(self, memory: int) -> int | None:
+        return crc(self.data)
+
+
+@pytest.mark.parametrize("place", [0, 10])
+def test_board_that_loses_what_was_loaded_while_it_answers_is_an_error(place: int) -> None:
+    target = replace(TARGET, identity=replace(TARGET.identity, memories=1))
+
+    def started() -> Device:
+        return Device(target.identity, golden_inference(NETWORK), memories=Loaded(b"the bitstream's"))
+
+    loads = [MemoryLoad(0, (Load(0, 0, b"another"),), crc(b"another"))]
+    device = started()
+
+    def restart(done: int) -> None:
+        nonlocal device
+        if done == place:
+            device = started()
+
+    with served(lambda data: device.receive(data)) as path, SerialBoard(path, target, timeout_s=10.0) as board:
+        board.load(loads)
+        board.infer(X)
+        restart(0)
+        with pytest.raises(LinkError) as caught:
+            board.infer(X, restart)
+        assert caught.value.kind is LinkTrouble.OTHER_PARAMETERS
+        board.load(loads)
+        board.infer(X)
 
 
 def test_board_with_another_build_is_named() -> None:

@@ -245,7 +245,7 @@ def test_board_of_another_release_is_told_at_once() -> None:
 
 
 def test_one_reply_that_was_slow_is_forgotten_in_time() -> None:
-    line = Line(device, [Fault("delay", 200, back=True, seconds=1.9), Fault("swallow", 2500, back=True)])
+    line = Line(device, [Fault("delay", 200, back=True, seconds=1.65), Fault("swallow", 2500, back=True)])
     jobs = [sample_job(IDENTITY, SAMPLES[k % 6]) for k in range(60)]
     assert len(session(line).run(jobs)) == 60
     assert line.counts[True] > 2500

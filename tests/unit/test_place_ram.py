@@ -73,7 +73,8 @@ import json, os, random, sys
 from pyosys import libyosys
 
 source = random.Random(1)
-last = {"ecp5": "map_ffs", "ice40": "map_ffs", "gowin": "map_gates", "gatemate": "map_gates"}
+last = {"ecp5": "map_ffs", "ice40": "map_ffs", "gowin": "map_gates", "gatemate": "map_gates", "gowin5": "map_gates"}
+passes = {"gowin5": "synth_gowin -family gw5a -nolutram"}
 
 for number, (family, kind, depth, width, same) in enumerate(json.loads(sys.argv[1])):
     bits = max(1, (depth - 1).bit_length())
@@ -94,7 +95,7 @@ for number, (family, kind, depth, width, same) in enumerate(json.loads(sys.argv[
         )
     design = libyosys.Design()
     libyosys.run_pass(f"read_verilog {name}.v", design)
-    libyosys.run_pass(f"synth_{family} -top top -run begin:{last[family]}", design)
+    libyosys.run_pass(f"{passes.get(family, 'synth_' + family)} -top top -run begin:{last[family]}", design)
     libyosys.run_pass(f"tee -q -o {name}.json stat -json", design)
 sys.stdout.flush()
 os._exit(0)
@@ -118,6 +119,8 @@ def test_yosys_still_maps_memories_so(tmp_path: Path) -> None:
         ("gowin", "ram", 40, 20, 0),
         ("gowin", "ram", 600, 45, 0),
         ("gowin", "block", 6, 50, 0),
+        ("gowin5", "ram", 15, 40, 0),
+        ("gowin5", "ram", 5, 8, 0),
         ("gatemate", "rom", 413, 74, 0),
         ("gatemate", "ram", 15, 30, 0),
         ("gatemate", "ram", 600, 45, 0),

@@ -32,8 +32,8 @@ class LinkSpec:
     identity : Identity, which they tell the host, and whose sizes are theirs.
     code : of the input's train, "plain" or "naf".
     timeout_cycles : silence that ends a frame, a power of two.
-    told : contents of the block RAM that the identity is told from, where it is put there after the design was placed;
-        None: the identity is part of the gates.
+    told : contents of the block RAM that the identity is told from, see `to_be_told`; None: the identity is part of the
+        gates.
 
     Raises
     ------
@@ -72,12 +72,15 @@ class LinkSpec:
         return cls(Identity.of(manifest, clock_hz=clock), manifest["link"]["code"], timeout_cycles)
 
     @classmethod
-    def to_be_told(cls, manifest: Mapping[str, Any], clock_hz: float) -> "LinkSpec":
-        """The same as a design is placed with: the identity of a build whose parameters may change does so too."""
+    def to_be_told(cls, manifest: Mapping[str, Any], clock_hz: float, *, later: bool) -> "LinkSpec":
+        """The same as a design is placed with: where parameters may change, the identity is told from a block RAM.
+
+        `later`: it is put there when the design was placed, and bits that hold its place are there before.
+        """
         spec = cls.of(manifest, clock_hz)
         if manifest["contents"] == "fixed":
             return spec
-        rows = placeholder(identity_memory(spec.identity))
+        rows = placeholder(identity_memory(spec.identity)) if later else identity_rows(spec.identity)
         return replace(spec, told=np.packbits(rows, axis=1, bitorder="little").tobytes())
 
     @property

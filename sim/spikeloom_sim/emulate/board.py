@@ -15,6 +15,7 @@ from spikeloom.link.frames import TIMEOUT_S
 from spikeloom.storage import canonical
 from spikeloom_hw import toolchain
 from spikeloom_hw.build import VERILOG, Build
+from spikeloom_hw.link.spec import LinkSpec
 from spikeloom_hw.serial import TOP, serial_core, serial_verilog
 
 from ..cache import digest, made
@@ -51,7 +52,7 @@ def compile_board(build: Build, *, on_wait: Callable[[float], None] | None = Non
     build.require_unaltered()
 
     def make(work: Path) -> None:
-        serial = serial_core(build.manifest, clock_hz=CLOCK_HZ, divisor=DIVISOR)
+        serial = serial_core(build.manifest, spec=LinkSpec.of(build.manifest, CLOCK_HZ), divisor=DIVISOR)
         (work / WRAPPER).write_text(serial_verilog(serial))
         (work / VERILOG).write_text((build.folder / VERILOG).read_text())
         toolchain.run("verilator", [*OPTIONS, VERILOG, WRAPPER], cwd=work, log=work / "verilator.log", on_wait=on_wait)

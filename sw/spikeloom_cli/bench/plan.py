@@ -98,7 +98,7 @@ def plan(bench: Bench) -> dict[str, Any]:
 
 def _row(bench: Bench, case: Case) -> dict[str, Any]:
     network, x = case.make(bench)
-    capacity = find(BOARD).capacity()
+    capacity = find(BOARD).capacity(network)
     program = place(network, lanes=case.lanes, cores=case.cores, capacity=capacity)
     expected = planned(program, capacity)
     with tempfile.TemporaryDirectory() as folder:

@@ -7,8 +7,9 @@ from spikeloom.bounds import potential_bits
 from spikeloom.errors import SpikeloomError
 from spikeloom.network import Network, Population
 from spikeloom.neuron import Neuron
+from spikeloom.parameters import cores_of as plans_of
 from spikeloom.plan import LayerEstimate, Plan, plan
-from spikeloom.program import CorePlan, LayerPlan, Program, Stored
+from spikeloom.program import Program
 from spikeloom_hw.boards import find
 from spikeloom_hw.build import Build
 
@@ -18,37 +19,17 @@ from .facts import Core, Layer, Missing, Origin, Simulation
 def program_of(build: Build, network: Network) -> Program:
     """The program that a build was generated from, by its manifest; SpikeloomError where that is not whole."""
     try:
-        return Program(network, tuple(_core_plan(network, core) for core in build.manifest["cores"]))
+        return Program(network, plans_of(build.manifest, network))
     except (KeyError, TypeError, StopIteration) as error:
         raise SpikeloomError(
             f"Build '{build.folder}': manifest.json must describe its cores, not lack {error}; generate it again"
         ) from None
 
 
-def _core_plan(network: Network, core: Mapping[str, Any]) -> CorePlan:
-    grid = (core["grid"][0], core["grid"][1])
-    layers = tuple(
-        LayerPlan(
-            population=layer["population"],
-            shape=network.source(layer["population"]).shape,
-            grid=grid,
-            width=core["width"],
-            spread=(layer["spread"][0], layer["spread"][1]),
-        )
-        for layer in core["layers"]
-    )
-    plain = (
-        "name", "source", "width", "bits", "weight_bits", "generate_width", "queue_depth", "store_width", "multiply",
-        "inbox", "contents",
-    )  # fmt: skip
-    stored = tuple(Stored(**item) for item in core["stored"])
-    return CorePlan(**{name: core[name] for name in plain}, grid=grid, layers=layers, stored=stored)
-
-
 def expected(build: Build, program: Program) -> Plan:
     """What the program is expected to cost on the board of the build."""
     board = build.manifest["board"]
-    return plan(program, None if board == "none" else find(board).capacity())
+    return plan(program, None if board == "none" else find(board).capacity(program.network))
 
 
 def cores_of(

@@ -103,7 +103,7 @@ def _row(board: Board, network: Network, settings: dict[str, Any], builds: Path,
     """Build for one board."""
     start = time.monotonic()
     row: dict[str, Any] = {"board": board.name, "family": board.family, "device": board.device, "settings": settings}
-    capacity = board.capacity()
+    capacity = board.capacity(network)
     try:
         program = place(network, capacity=capacity)
         expected = plan(program, capacity)
