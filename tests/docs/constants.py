@@ -14,7 +14,7 @@ CONSTANTS: dict[str, dict[str, str]] = {
         "10 ns": "the unit of time that the waveform writes for a cycle",
         "256 MB": "a bound of `spikeloom_sim.wave`",
     },
-    "docs/howto/talk-to-a-board.md": {"half a minute": WAITING, "two seconds": "the default of --timeout"},
+    "docs/howto/talk-to-a-board.md": {"half a minute": WAITING, "two seconds": "a bound that `infer` keeps"},
     "docs/reference/axi.md": {"one cycle": "the protocol: how long a reset lasts at least"},
     "docs/reference/link.md": {
         "50 ms": UART,
