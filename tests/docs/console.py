@@ -89,13 +89,14 @@ class Reader:
         program, *words = step.words
         run = [sys.executable, *(["-m", "spikeloom_cli"] if program == "spikeloom" else []), *words]
         assert program in ("python", "spikeloom"), program
-        environment = os.environ | {"PYTHONWARNINGS": "default"}
+        if words[:1] == ["infer"]:
+            run += ["--timeout", "60"]  # a machine that is busy with other tests
         options = {"cwd": self.folder, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         if words[:1] == ["emulate"]:
-            process = subprocess.Popen(run, env=environment, **options)  # type: ignore[call-overload]
+            process = subprocess.Popen(run, **options)  # type: ignore[call-overload]
             self.running.append(process)
             return stable("".join(_until(process, "try")))
-        done = subprocess.run(run, env=environment, timeout=PATIENCE_SECONDS, **options)  # type: ignore[call-overload]
+        done = subprocess.run(run, timeout=PATIENCE_SECONDS, **options)  # type: ignore[call-overload]
         assert done.returncode == 0, f"$ {step.command}\n{done.stdout}"
         return stable(done.stdout)
 
@@ -119,8 +120,9 @@ def rewrite(page: Path, tell: Callable[[str], None] = print) -> None:
         def put(match: re.Match[str]) -> str:
             parts = []
             for step in steps(match[0]):
-                tell(f"$ {step.command}")
+                before = sum(os.times()[2:4])
                 parts += [f"$ {step.command}", *reader.types(step)]
+                tell(f"$ {step.command}  # {sum(os.times()[2:4]) - before:.0f} s of CPU")
             return "\n".join(["```console", *parts, "```"])
 
         page.write_text(CONSOLE.sub(put, text))

@@ -9,11 +9,12 @@ ENERGY = "an assumption of the papers, `spikeloom.energy`"
 WAITING = "about how long one waits: says what to expect, measures nothing"
 
 CONSTANTS: dict[str, dict[str, str]] = {
+    "README.md": {"ten minutes": WAITING},
     "docs/howto/look-at-waveforms.md": {
         "10 ns": "the unit of time that the waveform writes for a cycle",
         "256 MB": "a bound of `spikeloom_sim.wave`",
     },
-    "docs/howto/talk-to-a-board.md": {"half a minute": WAITING, "two seconds": "the default of --timeout"},
+    "docs/howto/talk-to-a-board.md": {"half a minute": WAITING, "two seconds": "a bound that `infer` keeps"},
     "docs/reference/axi.md": {"one cycle": "the protocol: how long a reset lasts at least"},
     "docs/reference/link.md": {
         "50 ms": UART,

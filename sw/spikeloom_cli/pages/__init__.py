@@ -5,9 +5,11 @@ from pathlib import Path
 
 from spikeloom.storage import write_whole
 
-from . import figures, results
+from . import commands, figures, python, results
 
 MADE: dict[str, Callable[[Path], str]] = {
+    "reference/commands.md": commands.render,
+    **python.rendered(),
     "results/README.md": results.render,
 }
 """Each made page, below docs/, and what renders it, given the folder docs/."""
