@@ -31,6 +31,7 @@ class FlashResult:
     -------
     board, build : name of the board, id of the build.
     bitstream : path; size_bytes : of it.
+    timing_met : whether it is fast enough for its clock; `synth --allow-timing-failure` makes others too.
     persistent : into the flash memory, where it survives a power cycle.
     written : false in a dry run.
     device, idcode : what answered before anything was written; None in a dry run, and where a device does not say.
@@ -42,6 +43,7 @@ class FlashResult:
     build: str
     bitstream: str
     size_bytes: int
+    timing_met: bool
     persistent: bool
     written: bool
     device: str | None
@@ -79,7 +81,7 @@ def flash(
     """
     start = time.monotonic()
     build = Build.load(build_dir)
-    bitstream = _bitstream(build)
+    bitstream, timing_met = _bitstream(build)
     board = find(build.manifest["board"])
     loader = _loader(board, persist, cable)
     chosen = arguments(board.name, cable)
@@ -96,6 +98,7 @@ def flash(
         build=build.manifest["link"]["build"],
         bitstream=str(bitstream),
         size_bytes=bitstream.stat().st_size,
+        timing_met=timing_met,
         persistent=persist,
         written=not dry_run,
         device=device,
@@ -105,8 +108,8 @@ def flash(
     )
 
 
-def _bitstream(build: Build) -> Path:
-    """The bitstream of a build; SpikeloomError where there is none, or another build's, or an altered one."""
+def _bitstream(build: Build) -> tuple[Path, bool]:
+    """The bitstream of a build, and whether its timing is met; SpikeloomError where there is none, or another build's, or an altered one."""
     who, name = f"Build '{build.folder}'", build.manifest["board"]
     if name == "none":
         raise SpikeloomError(
@@ -130,7 +133,7 @@ def _bitstream(build: Build) -> Path:
         raise SpikeloomError(f"{who}: bitstream {bitstream.name} must be there, and is gone; {again} again")
     if hashlib.sha256(bitstream.read_bytes()).hexdigest() != sha256:
         raise SpikeloomError(f"{who}: bitstream {bitstream.name} must be as synthesised, not altered; {again} again")
-    return bitstream
+    return bitstream, result.get("timing_met") is not False
 
 
 def _loader(board: Board, persist: bool, cable: str | None) -> Loader:

@@ -62,6 +62,8 @@ def flash(
         result = flash_build(
             build, persist=persist, dry_run=dry_run, cable=cable, progress=lambda text: progress(what=text)
         )
+    if not result.timing_met:
+        note("  warning: the bitstream is too slow for its clock; what the board answers may be wrong")
     where = "flash memory, stays" if result.persistent else "device, until power-off"
     rows = {
         "board": result.board,

