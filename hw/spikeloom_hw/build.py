@@ -159,7 +159,6 @@ def made(program: Program, board: str, command: str, wrapper: str = "streams") -
     manifest = describe(chain, board, sorted(memories))
     manifest["sha256"] = {name: _sha256(content.encode()) for name, content in files.items()}
     manifest["link"]["build"] = build_id(network.digest, files)
-    manifest["wrapper"] = {"kind": wrapper, "top": TOP, "verilog": VERILOG}
     if wrapper == "axi":
         files[AXI_VERILOG], manifest["wrapper"] = wrapped(network.inputs[0], manifest, header)
         manifest["sha256"][AXI_VERILOG] = _sha256(files[AXI_VERILOG].encode())
@@ -234,6 +233,8 @@ def describe(chain: Chain, board: str, memories: list[str]) -> dict[str, Any]:
         "board": board,
         "top": TOP,
         "verilog": VERILOG,
+        "wrapper": {"kind": "streams", "top": TOP, "verilog": VERILOG},
+        "sha256": {},
         "memories": memories,
         "lanes_total": program.lanes,
         "contents": program.contents,

@@ -109,7 +109,10 @@ def flash(
 
 
 def _bitstream(build: Build) -> tuple[Path, bool]:
-    """The bitstream of a build, and whether its timing is met; SpikeloomError where there is none, or another build's, or an altered one."""
+    """The bitstream of a build, and whether its timing is met.
+
+    SpikeloomError where there is none, or another build's, or an altered one.
+    """
     who, name = f"Build '{build.folder}'", build.manifest["board"]
     if name == "none":
         raise SpikeloomError(

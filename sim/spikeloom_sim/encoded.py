@@ -1,6 +1,5 @@
 """A design with the pixel encoder in front, simulated: what pace whole images keep, four pixels a cycle."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from spikeloom_hw.chain import Chain
 from spikeloom_hw.encoder import PIXEL_BITS, PixelEncoder
 from spikeloom_hw.export import verilog
 from spikeloom_hw.layouts import pixel_layout
+from spikeloom_hw.manifest import text_of
 
 from .compiled import compile_library
 from .cxxrtl import Model
@@ -77,7 +77,7 @@ def generate_encoded(program: Program, folder: Path) -> Design:
     for core in manifest["cores"]:
         core["probes"] = _inside(core["probes"], f"{core['name']}.")
     folder.mkdir(parents=True)
-    for name, content in {VERILOG: code, **memories, MANIFEST: json.dumps(manifest)}.items():
+    for name, content in {VERILOG: code, **memories, MANIFEST: text_of(manifest)}.items():
         (folder / name).write_text(content)
     program.network.save(folder / NETWORK)
     return Design.load(folder)

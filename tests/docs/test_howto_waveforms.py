@@ -14,6 +14,7 @@ from spikeloom import Conv2d, datasets, golden
 from spikeloom_hw.build import Build, generate
 from spikeloom_sim.wave.read import Waveform
 
+pytestmark = pytest.mark.xdist_group("howto waveforms")  # one worker compiles and spoils the build
 HOWTO = Path(__file__).resolve().parents[2] / "docs" / "howto"
 
 
@@ -46,16 +47,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def diverged(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """What the page's command said of a build that was spoilt as the page says; it leaves `wrong.fst`."""
+    functions("debug-a-divergence.md")["spoil"](folder / "build")
+    (line,) = blocks("debug-a-divergence.md", "sh")
+    return run(line, folder)
+
+
 def alike(shown: str, told: str) -> bool:
     """Whether a line of a page is what was told, but for numbers."""
     return re.sub(r"-?[\d,]*\d", "0", shown) == re.sub(r"-?[\d,]*\d", "0", told)
 
 
-def test_a_divergence_leads_to_its_cycle_as_the_page_says(folder: Path) -> None:
-    page = functions("debug-a-divergence.md")
-    page["spoil"](folder / "build")
-    (line,) = blocks("debug-a-divergence.md", "sh")
-    done = run(line, folder)
+def test_a_divergence_leads_to_its_cycle_as_the_page_says(
+    folder: Path, diverged: "subprocess.CompletedProcess[str]"
+) -> None:
+    page, done = functions("debug-a-divergence.md"), diverged
     sentence, told = blocks("debug-a-divergence.md", "text")
     assert done.returncode == 1
     assert alike(sentence.strip(), done.stderr.strip().splitlines()[-1])
@@ -84,9 +92,9 @@ def test_a_divergence_leads_to_its_cycle_as_the_page_says(folder: Path) -> None:
     assert {f"spikeloom.l1_{population}.lanes.{name}" for name in ("operation", "addends")} <= set(wave.names)
 
 
+@pytest.mark.usefixtures("diverged")
 def test_lines_of_the_page_are_in_the_waveform(folder: Path) -> None:
     """Every line and signal that the tables name; a core's retire and visit probes exist where it has such things."""
-    (folder / "build").is_dir()
     wave = Waveform(folder / "wrong.fst")
     found = {name.split(".")[2] for name in wave.names if name.startswith("layers.") and name.count(".") > 1}
     probes = {name.split(".")[-1] for name in wave.names if "probe_" in name}
@@ -96,6 +104,7 @@ def test_lines_of_the_page_are_in_the_waveform(folder: Path) -> None:
     assert {name for name in names if name.startswith("probe_")} - probes == {"probe_visit", "probe_visited"}
 
 
+@pytest.mark.usefixtures("diverged")
 def test_a_waveform_is_drawn_as_the_page_says(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import spikeloom_sim.wave.picture as picture
 
