@@ -28,6 +28,10 @@ PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  
 # of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries
 LINK_LUTS = {"ice40": 1250, "ecp5": 1400, "gowin": 1800, "gatemate": 2150}
 LINK_MEMORIES = 512, 512  # bytes of requests that wait, and of replies that are sent
+LOADER_LUTS, LOADED_WORD_LUTS = (
+    100,
+    25,
+)  # of a core whose parameters are loaded, and of a word of a row, to be read back
 GATEMATE_CELLS = 1.75  # halves of a CPE a LUT: multiplexers are cells of their own
 LOGIC_WORDS, PROGRAM_BITS = 16, 240  # a program of so few words is logic; bits of a word of a longer one, about
 
@@ -130,7 +134,8 @@ def core_luts(network: Network, core: CorePlan, family: str) -> int:
     """Estimated LUTs of a core; logic cells of iCE40, in which a LUT and a flip-flop lie, halves of CPEs of GateMate.
 
     Fitted to what Yosys made of nine networks with 8 to 144 lanes for ECP5 (within 13 %), and nextpnr of nine with 1 to
-    42 lanes for iCE40 (within 17 %), and Yosys' cells of three with 22 to 138 lanes for GateMate (within 14 %).
+    42 lanes for iCE40 (within 17 %), two for ECP5 whose parameters are loaded (within 17 %), and Yosys' cells of three
+    with 22 to 138 lanes for GateMate (within 14 %).
     """
     distances = _distances(network, core)
     lane = 2.0 * core.bits if core_registers(core) else 2.75 * core.bits  # adder, forwarding, way to the generator
@@ -148,12 +153,16 @@ def core_luts(network: Network, core: CorePlan, family: str) -> int:
     control = 250 + 60 * len(core.layers) + (300 if core.stored else 0) + (40 * cells if cells > 1 else 0)
     if any(layer.folded for layer in core.layers):
         control += FOLD_LUTS
+    if core.contents == "loadable":
+        control += LOADER_LUTS
     if core.inbox:
         control += 5 * core.inbox.bit_length()
     memory = 0.0
     for _, depth, width, kind in memories(network, core, mapped=True):
         block, distributed = units(depth, width, kind, family)
         bit = 1 if kind == "ram" else 1 / 16
+        if kind == "block":
+            control += LOADED_WORD_LUTS * width // WORD_BITS
         memory += LUTS_OF_A_UNIT * distributed + (0 if block or distributed else depth * width * bit)
     taken = 1.0
     if family == "gatemate":
