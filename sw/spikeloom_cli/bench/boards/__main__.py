@@ -116,6 +116,8 @@ def _row(board: Board, network: Network, settings: dict[str, Any], builds: Path,
         result = synth(build.folder, clock=settings["clock"], seeds=settings["seeds"], progress=progress)
     except DoesNotFit as error:
         return row | {"bitstream": None, "reasons": str(error), "smallest": smallest(network)}
+    except SpikeloomError as error:  # of this board; the others go on
+        return row | {"bitstream": None, "error": str(error)}
     found = dataclasses.asdict(result)
     path = Path(result.bitstream) if result.bitstream else None
     measured = (

@@ -57,7 +57,7 @@ def render(rows: list[dict[str, Any]]) -> str:
             "## What the demo takes",
             "",
             "A 64-32-10 network on scikit-learn's digits, T=4, 6-bit weights, with its serial line; planned figures "
-            f"are of the cores alone, before synthesis. {done} bitstreams in {families} families.",
+            f"are those of `generate`, before synthesis. {done} bitstreams in {families} families.",
             "",
             *table("board | lanes | LUTs | planned | RAM blocks | planned | Fmax MHz | clock MHz", made),
             "",
@@ -72,7 +72,8 @@ def render(rows: list[dict[str, Any]]) -> str:
 def _made(row: dict[str, Any]) -> list[Any]:
     name = f"`{row['board']}`"
     if "lut" not in row:
-        return [name, "-", f"does not fit: {row['reasons'].split(': ', 1)[-1]}", "-", "-", "-", "-", "-"]
+        why = f"does not fit: {row['reasons'].split(': ', 1)[-1]}" if "reasons" in row else "failed"
+        return [name, "-", why, "-", "-", "-", "-", "-"]
     clock = f"{row['clock_mhz']:g}" + (f" ({row['pll']})" if row["pll"] else "")
     return [
         name, "+".join(map(str, row["lanes"])), f"{row['lut']} of {row['lut_available']}", row["lut_planned"],
@@ -84,6 +85,8 @@ def _made(row: dict[str, Any]) -> list[Any]:
 
 def summary(row: dict[str, Any]) -> str:
     """A row in a few words."""
+    if "error" in row:
+        return f"failed: {row['error']}"
     if "lut" not in row:
         return f"does not fit; the smallest board for it is {row['smallest']}"
     return (
