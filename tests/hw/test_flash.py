@@ -24,7 +24,12 @@ WRITTEN = "Open file: DONE\nParse file: DONE\nEnable configuration: DONE\nLoadin
 NO_FTDI = "JTAG init failed with: unable to open ftdi device\n"
 RULE = 'SUBSYSTEM=="usb", ATTRS{idVendor}=="0403", MODE="0660", GROUP="plugdev", TAG+="uaccess"'
 Fake = Callable[..., Path]
-pytestmark = pytest.mark.xdist_group("flash")  # they share a log
+
+
+@pytest.fixture(autouse=True)
+def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of each test's own: others may flash at the same time."""
+    monkeypatch.setattr(toolchain, "cache_dir", lambda: tmp_path / "cache")
 
 
 @pytest.fixture(scope="module")
