@@ -104,44 +104,46 @@ class COBSEncoder(wiring.Component):
         m = Module()
         m.submodules.coded = memory = Memory(shape=BYTE_BITS, depth=self.depth, init=[], attrs={"no_rw_check": 1})
         write, read = memory.write_port(), memory.read_port()
-        finished = Signal(range(self.depth))  # where the frame begins that is being written: its first count
-        head, place = Signal.like(finished), Signal(range(self.depth), init=1)
+        place = Signal(range(self.depth))  # that is written next
+        # first counts: of the group; of the frame that is being written, up to where all is to be sent
+        head, finished = Signal.like(place), Signal.like(place)
         group = Signal(BYTE_BITS)  # bytes of the group
-        first = Signal.like(finished)  # byte that is read
-        room = Signal()
-        m.d.comb += write.addr.eq(place)
+        first = Signal.like(place)  # byte that is read
+        room, begins = Signal(), Signal()  # a group begins: its count is left out for now
         # a register, for the clock's sake: what is written meanwhile still has room
-        m.d.sync += room.eq((first - place)[: len(place)] >= LEAST_ROOM)
-        with m.FSM(init="Take"):
+        m.d.sync += room.eq((first + ~place)[: len(place)] >= LEAST_ROOM - 1)  # `first` is `place` where all is sent
+        counted = Signal()  # the group's count is written, rather than a byte
+        m.d.comb += [write.addr.eq(Mux(counted, head, place)), write.data.eq(self.i.payload.data)]
+        with m.If(counted):
+            m.d.comb += write.data.eq(group + 1)
+        with m.FSM(init="Reserve") as fsm:
+            with m.State("Reserve"):
+                m.d.sync += finished.eq(place)
+                m.d.comb += begins.eq(room)
+                with m.If(room):
+                    m.next = "Take"
             with m.State("Take"):
                 full = group == GROUP_BYTES
-                m.d.comb += [self.i.ready.eq(room & ~full), write.data.eq(self.i.payload.data)]
-                with m.If(full):
-                    m.d.comb += [write.en.eq(room), write.addr.eq(head), write.data.eq(GROUP_BYTES + 1)]
-                    with m.If(room):
-                        m.d.sync += [head.eq(place), place.eq(place + 1), group.eq(0)]
-                with m.Elif(self.i.valid & room):
-                    m.d.comb += write.en.eq(1)
+                m.d.comb += [self.i.ready.eq(room & ~full), write.en.eq(room & (full | self.i.valid))]
+                m.d.comb += [counted.eq(full | (self.i.payload.data == 0)), begins.eq(write.en & counted)]
+                with m.If(write.en):
                     m.d.sync += [place.eq(place + 1), group.eq(group + 1)]
-                    with m.If(self.i.payload.data == 0):
-                        m.d.comb += [write.addr.eq(head), write.data.eq(group + 1)]
-                        m.d.sync += [head.eq(place), group.eq(0)]
-                    with m.If(self.i.payload.last):
-                        m.next = "CloseGroup"
+                with m.If(self.i.valid & self.i.ready & self.i.payload.last):
+                    m.next = "CloseGroup"
                 with m.If(self.drop):
-                    m.d.sync += [head.eq(finished), place.eq(finished + 1), group.eq(0)]
-                    m.next = "Take"
+                    m.next = "Reserve"
             with m.State("CloseGroup"):
-                m.d.comb += [write.en.eq(1), write.addr.eq(head), write.data.eq(group + 1)]
+                m.d.comb += [write.en.eq(1), counted.eq(1)]
                 m.next = "CloseFrame"
             with m.State("CloseFrame"):
                 m.d.comb += [write.en.eq(room), write.data.eq(0)]
                 with m.If(room):
-                    m.d.sync += [finished.eq(place + 1), head.eq(place + 1), place.eq(place + 1), group.eq(0)]
+                    m.d.sync += place.eq(place + 1)
                     m.next = "Reserve"
-            with m.State("Reserve"), m.If(room):  # the first count of the next frame
-                m.d.sync += place.eq(place + 1)
-                m.next = "Take"
+        with m.If(begins):
+            m.d.sync += [head.eq(place), place.eq(place + 1), group.eq(0)]
+        with m.If(self.drop & fsm.ongoing("Take")):
+            m.d.sync += place.eq(finished)
         fetched = Signal()
         m.d.comb += [
             read.addr.eq(first),
