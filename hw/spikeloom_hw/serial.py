@@ -82,10 +82,10 @@ class SerialCore(wiring.Component):
         connect(m, receiver.o, link.i)
         connect(m, link.o, transmitter.i)
         connect(m, link.core, self.core)
+        m.d.sync += link.line_error.eq(receiver.framing | receiver.overrun)  # a cycle late, for the clock's sake
         m.d.comb += [
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
-            link.line_error.eq(receiver.framing | receiver.overrun),
             self.last_class.eq(link.last_class),
         ]
         return m

@@ -83,6 +83,7 @@ class LinkDevice(wiring.Component):
         connect(m, feeder.o, core.i)
         connect(m, core.o, results.i_potential)
         connect(m, core.o_class, results.i_class)
+        m.d.sync += sender.drop.eq(receiver.identify)  # for the clock's sake: the next reply begins later still
         moves = feeder.o.valid & feeder.o.ready | results.moves
         if spec.identity.memories:
             access = MemoryAccess()
@@ -98,7 +99,6 @@ class LinkDevice(wiring.Component):
             talk.byte.eq(receiver.byte),
             talk.identify.eq(receiver.identify),
             talk.sequence.eq(receiver.sequence),
-            sender.drop.eq(receiver.identify),
             clear.eq(talk.clear),
             core.clear.eq(talk.clear),
             talk.sent.eq(feeder.sent),

@@ -87,11 +87,11 @@ class FrameReceiver(wiring.Component):
             crc.i.valid.eq(decoder.o.valid & ~sent.end),
             decoder.o.ready.eq(crc.i.ready & ~judged),  # at the end, too: then the CRC is known
             ends.eq(came & sent.end),
-            surplus.eq(came & ~sent.end & (count == most)),
             drop.eq(self.cut | surplus),
             decoder.drop.eq(drop),
             crc.start.eq(drop | judged),
         ]
+        m.d.sync += surplus.eq(came & ~sent.end & (count == most))  # a cycle late, in which no byte comes
         with m.If(came & ~sent.end):
             m.d.sync += count.eq(count + 1)
             with m.If(count == 0):
