@@ -16,6 +16,8 @@ HIDE_BRACKETS = "rename -hide w:*[[]*"
 # Equal registers, so that none has to be heard all over the device: without `keep` Yosys merges them. Only flip-flops
 # have the attribute, since it would make a wire survive that nothing reads.
 KEEP = ("proc", f"setattr -set keep 1 w:{primitives.SPREAD}* %ci1:+[Q] t:$dff %i")
+# On ECP5 sums become chains of carry cells as `primitives` has them, before Yosys makes its own of them.
+SUMS = f"techmap -map {primitives.MAP} t:$alu"
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,16 @@ def script(board: Board, sources: Sequence[str], mapped: Sequence[str]) -> list[
     """
     readers = {".v": "read_verilog", ".il": "read_rtlil"}
     options = f" {GOWIN_OPTIONS[board.device]}" if board.family == "gowin" else ""
+    synthesis = f"{FAMILIES[board.family].synthesis}{options} -top {TOP}"
+    steps = [f"{synthesis} -json {NETLIST}"]
+    if board.family == "ecp5":
+        steps = [f"{synthesis} -run begin:map_gates", SUMS, f"{synthesis} -run map_gates: -json {NETLIST}"]
     return [
         *(f"{readers[Path(name).suffix]} {name}" for name in sources),
         *mapped,
         *KEEP,
         HIDE_BRACKETS,
-        f"{FAMILIES[board.family].synthesis}{options} -top {TOP} -json {NETLIST}",
+        *steps,
     ]
 
 

@@ -196,6 +196,8 @@ def _attempt(
     stages.begin("synthesise" if pll is None else f"synthesise for {clock:.4g} MHz")
     platform = _write_sources(build, board, own, pll)
     run("yosys", ["-l", "yosys.rpt", "top.ys"], own, own / "yosys.log", stages)
+    if board.family == "ecp5":
+        primitives.open_ends(own / flow.NETLIST)
     routed = place_and_route(
         board, platform, own, seeds=seeds, target_mhz=max(TARGET_MHZ, clock), planned=crowded(build, board),
         progress=progress,

@@ -10,7 +10,7 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import io
 from random_networks import RandomNetwork
 from spikeloom import SpikeloomError
-from spikeloom_hw import flow, toolchain
+from spikeloom_hw import flow, primitives, toolchain
 from spikeloom_hw.board_list import BOARDS
 from spikeloom_hw.boards import Board, find
 from spikeloom_hw.devices import DEVICES
@@ -91,6 +91,7 @@ def test_device_holds_what_nextpnr_says(device: str, tmp_path: Path) -> None:
     plan = platform.prepare(Echo(), "top")
     for name, content in plan.files.items():
         (tmp_path / name).write_text(content if isinstance(content, str) else content.decode())
+    (tmp_path / primitives.MAP).write_text(primitives.ECP5)
     (tmp_path / "top.ys").write_text("\n".join(flow.script(board, ["top.il"], [])) + "\n")
     toolchain.run("yosys", ["-q", "top.ys"], cwd=tmp_path, log=tmp_path / "yosys.log")
     tool, *args = flow.route(board, platform, flow.NETLIST, ".", 1, 10.0)
