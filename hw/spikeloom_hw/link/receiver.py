@@ -78,7 +78,7 @@ class FrameReceiver(wiring.Component):
         sent = decoder.o.payload
         came = decoder.o.valid & decoder.o.ready
         ends, surplus = Signal(), Signal()
-        judged, whole = Signal(), Signal()  # the cycle after the end, and whether its frame came whole
+        judged, good = Signal(), Signal()  # the cycle after the end, and then whether its frame is a good one
         m.d.comb += [
             decoder.i.payload.eq(self.i.payload),
             decoder.i.valid.eq(self.i.valid & ~skipping),
@@ -106,10 +106,10 @@ class FrameReceiver(wiring.Component):
             m.d.sync += skipping.eq(1)
         m.d.comb += self.cut.eq(self.line_error & ~skipping | silent & decoder.begun)
         self._time(m, silent)
-        good = Signal()
         request = first[: KIND_BITS + 1] < FIRST_REPLY
-        m.d.sync += [judged.eq(ends), whole.eq(sent.whole & (count >= HEADER_BYTES + CRC_BYTES) & crc.good)]
-        m.d.comb += [good.eq(judged & whole & request), self.damaged.eq(judged & ~good | surplus)]
+        fine = sent.whole & (count >= HEADER_BYTES + CRC_BYTES) & crc.good & request
+        m.d.sync += [judged.eq(ends), good.eq(ends & fine)]
+        m.d.comb += self.damaged.eq(judged & ~good | surplus)
         self._keep(m, good, first, count, self._payloads(m, count, came & ~sent.end, sent.data))
         return m
 
@@ -154,8 +154,10 @@ class FrameReceiver(wiring.Component):
         kind = first[:KIND_BITS]
         length = count - (HEADER_BYTES + CRC_BYTES)
         pushed, taken = Signal(), Signal()
+        identifies = Signal()  # found a cycle early, when the frame ends: much waits for it
+        m.d.sync += identifies.eq(known & (kind == Kind.IDENTIFY) & (length == 0))
         m.d.comb += [
-            self.identify.eq(good & known & (kind == Kind.IDENTIFY) & (length == 0)),
+            self.identify.eq(good & identifies),
             pushed.eq(good & ~self.identify & room),
             self.crowded.eq(good & ~self.identify & ~room),
             taken.eq(self.o.valid & self.o.ready),
