@@ -45,7 +45,7 @@ class Family:
 
 FAMILIES = {
     "ecp5": Family(
-        "bit", "synth_ecp5", ("TRELLIS_COMB",), ("DP16KD",), ("MULT18X18D",), ("TRELLIS_FF",), "lpf",
+        "bit", "synth_ecp5 -nowidelut", ("TRELLIS_COMB",), ("DP16KD",), ("MULT18X18D",), ("TRELLIS_FF",), "lpf",
     ),
     "ice40": Family("bin", "synth_ice40", ("ICESTORM_LC",), ("ICESTORM_RAM",), ("ICESTORM_DSP",), (), "pcf"),
     "gowin": Family("fs", "synth_gowin", ("LUT4",), ("BSRAM",), ("MULT18X18",), ("DFF",), "cst", margin=0.7),

@@ -44,27 +44,25 @@ class COBSDecoder(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        left = Signal(BYTE_BITS)  # bytes of the group that are still to come
+        left, counts = Signal(BYTE_BITS), Signal(init=1)  # bytes of the group that are still to come; none are
         zero = Signal()  # behind the group, where another follows
         byte, sent = self.i.payload, self.o.payload
-        counts = Signal()
         m.d.comb += [
             sent.end.eq(byte == 0),
-            sent.whole.eq(left == 0),
-            counts.eq(left == 0),
+            sent.whole.eq(counts),
             sent.data.eq(Mux(counts, 0, byte)),
             # a count is a byte of the frame only where it stands for the zero before it
             self.o.valid.eq(self.i.valid & self.begun & (sent.end | ~counts | zero)),
             self.i.ready.eq(self.o.ready | ~self.o.valid),
         ]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [self.begun.eq(~sent.end), left.eq(left - 1)]
-            with m.If(sent.end):
-                m.d.sync += left.eq(0)
-            with m.Elif(counts):
-                m.d.sync += [left.eq(byte - 1), zero.eq(byte != GROUP_BYTES + 1)]
+            m.d.sync += [self.begun.eq(~sent.end), left.eq(left - 1), counts.eq(sent.end | (left == 1))]
+            with m.If(counts):
+                m.d.sync += [left.eq(byte - 1), counts.eq(byte <= 1)]
+                with m.If(~sent.end):
+                    m.d.sync += zero.eq(byte != GROUP_BYTES + 1)
         with m.If(self.drop):
-            m.d.sync += [self.begun.eq(0), left.eq(0)]
+            m.d.sync += [self.begun.eq(0), counts.eq(1)]
         return m
 
 
@@ -107,7 +105,7 @@ class COBSEncoder(wiring.Component):
         place = Signal(range(self.depth))  # that is written next
         # first counts: of the group; of the frame that is being written, up to where all is to be sent
         head, finished = Signal.like(place), Signal.like(place)
-        group = Signal(BYTE_BITS)  # bytes of the group
+        group, full = Signal(BYTE_BITS), Signal()  # bytes of the group; as many as there may be
         first = Signal.like(place)  # byte that is read
         room, begins = Signal(), Signal()  # a group begins: its count is left out for now
         # a register, for the clock's sake: what is written meanwhile still has room
@@ -123,11 +121,10 @@ class COBSEncoder(wiring.Component):
                 with m.If(room):
                     m.next = "Take"
             with m.State("Take"):
-                full = group == GROUP_BYTES
                 m.d.comb += [self.i.ready.eq(room & ~full), write.en.eq(room & (full | self.i.valid))]
                 m.d.comb += [counted.eq(full | (self.i.payload.data == 0)), begins.eq(write.en & counted)]
                 with m.If(write.en):
-                    m.d.sync += [place.eq(place + 1), group.eq(group + 1)]
+                    m.d.sync += [place.eq(place + 1), group.eq(group + 1), full.eq(group == GROUP_BYTES - 1)]
                 with m.If(self.i.valid & self.i.ready & self.i.payload.last):
                     m.next = "CloseGroup"
                 with m.If(self.drop):
@@ -141,7 +138,7 @@ class COBSEncoder(wiring.Component):
                     m.d.sync += place.eq(place + 1)
                     m.next = "Reserve"
         with m.If(begins):
-            m.d.sync += [head.eq(place), place.eq(place + 1), group.eq(0)]
+            m.d.sync += [head.eq(place), place.eq(place + 1), group.eq(0), full.eq(0)]
         with m.If(self.drop & fsm.ongoing("Take")):
             m.d.sync += place.eq(finished)
         fetched = Signal()

@@ -83,7 +83,8 @@ class LinkDevice(wiring.Component):
         connect(m, feeder.o, core.i)
         connect(m, core.o, results.i_potential)
         connect(m, core.o_class, results.i_class)
-        m.d.sync += sender.drop.eq(receiver.identify)  # for the clock's sake: the next reply begins later still
+        # a cycle late, for the clock's sake: what comes next begins later still
+        m.d.sync += [clear.eq(talk.clear), sender.drop.eq(receiver.identify)]
         moves = feeder.o.valid & feeder.o.ready | results.moves
         if spec.identity.memories:
             access = MemoryAccess()
@@ -99,7 +100,6 @@ class LinkDevice(wiring.Component):
             talk.byte.eq(receiver.byte),
             talk.identify.eq(receiver.identify),
             talk.sequence.eq(receiver.sequence),
-            clear.eq(talk.clear),
             core.clear.eq(talk.clear),
             talk.sent.eq(feeder.sent),
             results.collect.eq(talk.collect),

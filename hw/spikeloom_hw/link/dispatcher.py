@@ -103,6 +103,16 @@ class Dispatcher(wiring.Component):
         m.d.comb += [self.position.eq(self.place), self.index.eq(self.place), self.o_sample.payload.eq(self.fetched)]
         m.d.comb += self.o_access.payload.data.eq(self.fetched)
         m.d.sync += self.i.ready.eq(0)  # for one cycle where a reply begins
+        # found a cycle before they are looked at, when all that they depend on is there
+        self.last, self.stale = Signal(), Signal()
+        m.d.sync += self.last.eq(self.place + 1 == self.i.payload.length)
+        m.d.sync += self.stale.eq(self.i.payload.sequence != self.expected)
+        self.told, self.counted = Signal(BYTE_BITS), Signal(BYTE_BITS)  # of the place, late as out of a memory
+        m.d.sync += self.counted.eq(self.count)
+        if self.spec.told is None:
+            m.d.sync += self.told.eq(Array(self.spec.identity.payload())[self.place])
+        else:
+            m.d.comb += self.told.eq(self._told(m, self.spec.told))
         expired = self._watch(m)
         with m.FSM(init="Await"):
             with m.State("Await"):
@@ -174,7 +184,7 @@ class Dispatcher(wiring.Component):
         return (
             (~request.known, FailureCode.VERSION),
             (~self.open, FailureCode.CLOSED),
-            (request.sequence != self.expected, FailureCode.SEQUENCE),
+            (self.stale, FailureCode.SEQUENCE),
         )
 
     def _judge(self, m: Module) -> None:
@@ -233,18 +243,17 @@ class Dispatcher(wiring.Component):
         request, access = self.i.payload, self.o_access.payload
         sample, read = request.kind == Kind.SAMPLE, request.kind == Kind.READ
         taken = Signal()
-        last = self.place + 1 == request.length
         m.d.comb += [
             self.waiting.eq(1),
             self.o_sample.valid.eq(sample),
             self.o_access.valid.eq(~sample & ~read),
-            access.last.eq(last),
+            access.last.eq(self.last),
             access.read.eq(request.kind == Kind.CHECKSUM),
             taken.eq(Mux(sample, self.o_sample.ready, read | self.o_access.ready)),
         ]
         with m.If(taken):
             m.d.sync += [self.place.eq(self.place + 1), self.offset.eq(Cat(self.offset, self.fetched)[BYTE_BITS:])]
-            with m.If(~last):
+            with m.If(~self.last):
                 m.next = "Fetch"
             with m.Elif(read):
                 m.next = "Look"
@@ -294,16 +303,14 @@ class Dispatcher(wiring.Component):
     def _load_reply(self, m: Module) -> None:
         """A byte of the reply's payload, which has had a cycle to come out of its memory."""
         identity, loaded = self.spec.identity, self.loaded
-        told = identity.payload()
-        told_byte = Array(told)[self.place] if self.spec.told is None else self._told(m, self.spec.told)
         with m.Switch(self.kind):
             with m.Case(Kind.IDENTITY):
-                m.d.sync += [loaded.data.eq(told_byte), loaded.last.eq(self.place == len(told) - 1)]
+                m.d.sync += [loaded.data.eq(self.told), loaded.last.eq(self.place == len(identity.payload()) - 1)]
             with m.Case(Kind.RESULT):
                 ends = (self.address == identity.result_bytes - 1) | (self.place == identity.frame_bytes - 1)
                 m.d.sync += [loaded.data.eq(self.result), loaded.last.eq(ends)]
             with m.Case(Kind.COUNTS):
-                m.d.sync += [loaded.data.eq(self.count), loaded.last.eq(self.place == Statistics.FORMAT.size - 1)]
+                m.d.sync += [loaded.data.eq(self.counted), loaded.last.eq(self.place == Statistics.FORMAT.size - 1)]
             with m.Case(Kind.CRC):
                 byte = self.crc.word_select(self.place[: ceil_log2(CRC_BYTES)], BYTE_BITS)
                 m.d.sync += [loaded.data.eq(byte), loaded.last.eq(self.place == CRC_BYTES - 1)]
