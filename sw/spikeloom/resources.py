@@ -26,7 +26,7 @@ ICE40_CELLS_REGISTERS = 1.3  # where the potentials are registers, which share c
 IDENTITY_BLOCKS = 1  # that say which build it is, where its parameters may change
 PARAMETERS = {"fixed": "rom", "replaceable": "block rom", "loadable": "block"}  # kind of memory of what may change
 # of the link to the host, with its UART, in the units of `Capacity`: LUTs or cells, with carries
-LINK_LUTS = {"ice40": 1150, "ecp5": 1250, "gowin": 1650, "gatemate": 2100}
+LINK_LUTS = {"ice40": 1160, "ecp5": 1250, "gowin": 1600, "gatemate": 2100}
 LINK_MEMORIES = 512, 512  # bytes of requests that wait, and of replies that are sent
 LOADER_LUTS, LOADED_WORD_LUTS = (
     100,

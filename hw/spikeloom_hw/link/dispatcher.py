@@ -101,7 +101,7 @@ class Dispatcher(wiring.Component):
         self.offset = Signal(READ_BYTES * BYTE_BITS)  # that READ asks for
         self.fetched, self.loaded = Signal(BYTE_BITS), Signal(self.o.payload.shape())
         m.d.comb += [self.position.eq(self.place), self.index.eq(self.place), self.o_sample.payload.eq(self.fetched)]
-        m.d.comb += self.o_access.payload.data.eq(self.fetched)
+        m.d.comb += [self.o_access.payload.data.eq(self.fetched), self.o.payload.eq(self.loaded)]
         m.d.sync += self.i.ready.eq(0)  # for one cycle where a reply begins
         # found a cycle before they are looked at, when all that they depend on is there
         self.last, self.stale = Signal(), Signal()
@@ -166,7 +166,7 @@ class Dispatcher(wiring.Component):
 
     def _answer(self, m: Module, kind: Kind) -> None:
         m.d.sync += [self.kind.eq(kind), self.place.eq(0)]
-        m.next = "SendKind"
+        m.next = "LoadKind"
 
     def _fail(self, m: Module, code: FailureCode) -> None:
         m.d.sync += self.code.eq(code)
@@ -276,13 +276,17 @@ class Dispatcher(wiring.Component):
                 self._fail(m, FailureCode.NO_RESULT)
             with m.Else():
                 self._answer(m, Kind.RESULT)
+        with m.State("LoadKind"):
+            m.d.sync += [self.loaded.data.eq(self.kind | VERSION << KIND_BITS), self.loaded.last.eq(0)]
+            m.next = "SendKind"
         with m.State("SendKind"):
-            m.d.comb += [self.o.valid.eq(1), reply.data.eq(self.kind | VERSION << KIND_BITS)]
+            m.d.comb += self.o.valid.eq(1)
             with m.If(self.o.ready):
                 m.d.sync += [self.i.ready.eq(self.held), self.held.eq(0)]
+                m.d.sync += [self.loaded.data.eq(self.asked), self.loaded.last.eq(self.kind == Kind.ACK)]
                 m.next = "SendSequence"
         with m.State("SendSequence"):
-            m.d.comb += [self.o.valid.eq(1), reply.data.eq(self.asked), reply.last.eq(self.kind == Kind.ACK)]
+            m.d.comb += self.o.valid.eq(1)
             with m.If(self.o.ready):
                 m.next = "FetchReply"
                 with m.If(reply.last):
@@ -293,7 +297,7 @@ class Dispatcher(wiring.Component):
             self._load_reply(m)
             m.next = "SendPayload"
         with m.State("SendPayload"):
-            m.d.comb += [self.o.valid.eq(1), reply.eq(self.loaded)]
+            m.d.comb += self.o.valid.eq(1)
             with m.If(self.o.ready):
                 m.d.sync += [self.place.eq(self.place + 1), self.address.eq(self.address + 1)]
                 m.next = "FetchReply"
