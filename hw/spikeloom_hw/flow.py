@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import primitives
 from .boards import Board
 from .devices import GOWIN_DIES
+from .layouts import SPREAD
 
 TOP, NETLIST, REPORT = "top", "top.json", "report.json"
 # abc9 takes a wire that is called `x[3]` for bit 3 of a wire `x` and dies of it; private names are safe.
 HIDE_BRACKETS = "rename -hide w:*[[]*"
 # Equal registers, so that none has to be heard all over the device: without `keep` Yosys merges them. Only flip-flops
 # have the attribute, since it would make a wire survive that nothing reads.
-KEEP = ("proc", f"setattr -set keep 1 w:{primitives.SPREAD}* %ci1:+[Q] t:$dff %i")
+KEEP = ("proc", f"setattr -set keep 1 w:{SPREAD}* %ci1:+[Q] t:$dff %i")
 
 
 @dataclass(frozen=True)

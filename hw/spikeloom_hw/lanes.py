@@ -5,9 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .layouts import row_layout
+from .layouts import SPREAD, row_layout
 from .loading import any_of, bus_ports, loadable_memory
-from .primitives import SPREAD
 from .rom import memory_attributes, rom_image
 from .spec import CoreSpec
 from .tables import Codes, WalkTables

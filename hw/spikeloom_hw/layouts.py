@@ -5,6 +5,8 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2
 from spikeloom.geometry import Shape
 
+SPREAD = "spread_"  # begins the names of registers of which Yosys must not make one for all; see `flow`
+
 
 def event_layout(neurons: int, timesteps: int, *, negative: bool = False) -> data.StructLayout:
     """An event at the input port: a spike's address, time step (0 first) and sign, or the end mark of a sample."""

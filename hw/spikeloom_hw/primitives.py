@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 MAP = "primitives.v"
-SPREAD = "spread_"  # begins the names of registers of which Yosys must not make one for all; see `synth`
 _ADDERS = "SPIKELOOM_ADDERS"
 _MODULE = re.compile(
     r"^module (?P<name>(?P<core>\w+)_cells_cell\d+_adders)\s*\((?P<body>.*?)^endmodule", re.MULTILINE | re.DOTALL

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from .primitives import SPREAD
+from .layouts import SPREAD
 from .scan import Scan
 from .spec import CoreSpec
 from .tables import WalkTables

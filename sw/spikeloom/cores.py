@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
-from .bounds import potential_bits, signed_bits
-from .cost import accumulated, by_name, cycles, listed_steps, outputs
+from .cost import accumulated, cycles
+from .extents import by_name, listed_steps, outputs
 from .geometry import Conv2d, Diagonal, Pair
-from .levels import level_limits
+from .levels import core_bits
 from .network import Network
 from .program import QUEUE_DEPTH, CorePlan, LayerPlan, fires, store_plan
 from .visits import stored_bits
@@ -159,12 +159,6 @@ def _options(
 
 
 @lru_cache(maxsize=64)
-def core_bits(network: Network) -> dict[str, int]:
-    """Width of each population's potentials, and of the levels that they are compared with."""
-    levels = {item.name: signed_bits(*level_limits(network, item.name)) for item in network.populations}
-    return {name: max(bits, levels[name]) for name, bits in potential_bits(network).items()}
-
-
 @lru_cache(maxsize=4096)
 def _weight_bits(network: Network, source: str, names: tuple[str, ...]) -> int:
     """Width of a weight in memory: the widest that comes with events; wider diagonal ones take two rows."""

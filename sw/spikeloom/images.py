@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cost import by_name, channel_starts, listed_steps, reach, walked
 from .digits import digits
+from .extents import by_name, channel_starts, listed_steps, reach, walked
 from .geometry import Dense, Diagonal, Shape
 from .landing import Landing, landings
 from .network import Connection, Network

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from .bounds import potential_bits, signed_bits
 from .network import Network, Population
 from .neuron import Neuron, Silent, grow
 from .program import CorePlan, fires
@@ -154,3 +155,9 @@ def level_limits(network: Network, name: str) -> tuple[int, int]:
     levels = [_thresholds(neuron, wide=True, alone=True)[key] for key in ("positive", "negative")]
     most = max(int(item.max()) for item in levels)
     return min(int(item.min()) for item in levels), max(most, TOKEN_CEILING)
+
+
+def core_bits(network: Network) -> dict[str, int]:
+    """Width of each population's potentials, and of the levels that they are compared with."""
+    levels = {item.name: signed_bits(*level_limits(network, item.name)) for item in network.populations}
+    return {name: max(bits, levels[name]) for name, bits in potential_bits(network).items()}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .cost import by_name, channel_starts, kept_landings, listed_steps, reach, walked
+from .extents import by_name, channel_starts, kept_landings, listed_steps, reach, walked
 from .landing import Landing
 from .levels import border_words, level_widths, neuron_words
 from .network import Connection, Network

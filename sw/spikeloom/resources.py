@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .cores import core_bits
-from .cost import by_name, core_registers, flat
 from .digits import digits
+from .extents import by_name, core_registers, flat
 from .geometry import Diagonal, even_bits
-from .levels import core_visits, integrates, kept_words
+from .levels import core_bits, core_visits, integrates, kept_words
 from .lookups import table_sizes
 from .network import Network, Population
 from .neuron import Neuron

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from .cores import core_bits
-from .cost import listed_steps
 from .digits import digits
 from .errors import DoesNotFit, listed
+from .extents import listed_steps
+from .levels import core_bits
 from .network import Network, Population
 from .neuron import Neuron, Silent
 from .program import CorePlan

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .cost import by_name, kept_landings, listed_steps, reach, walked, weight_passes
 from .digits import digits
+from .extents import by_name, kept_landings, listed_steps, reach, walked, weight_passes
 from .geometry import Diagonal
 from .network import Connection, Network
 from .program import CorePlan, LayerPlan

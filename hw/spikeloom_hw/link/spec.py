@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from amaranth.utils import ceil_log2
-from spikeloom.cost import core_registers
 from spikeloom.errors import DoesNotFit
+from spikeloom.extents import core_registers
 from spikeloom.limits import busy_cycles, silent_cycles
 from spikeloom.link import Identity
 from spikeloom.link.frames import TIMEOUT_S
