@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from spikeloom import DoesNotFit, Network, NotBuilt, Trace
-from spikeloom.gates import require_gates
 from spikeloom.geometry import Shape
 from spikeloom.measure import sops
-from spikeloom.program import CorePlan
+from spikeloom.program.gates import require_gates
+from spikeloom.program.program import CorePlan
 from spikeloom_hw.build import generate
 
 from .cache import workspace

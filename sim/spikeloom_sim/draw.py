@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, Population, Readout, Silent
-from spikeloom.cores import plan_core
 from spikeloom.geometry import Diagonal, Geometry, Shape, border_classes
 from spikeloom.neuron import largest_code
-from spikeloom.place import agreed, cuts
-from spikeloom.program import CorePlan, Program
+from spikeloom.placing.cores import plan_core
+from spikeloom.placing.place import agreed, cuts
+from spikeloom.program.program import CorePlan, Program
 
 from .draw_neurons import Neurons
 

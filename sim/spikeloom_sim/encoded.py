@@ -10,12 +10,12 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from spikeloom import SpikeloomError
-from spikeloom.program import Program
+from spikeloom.program.program import Program
 from spikeloom_hw.build import MANIFEST, NETWORK, VERILOG, describe
-from spikeloom_hw.chain import Chain
-from spikeloom_hw.encoder import PIXEL_BITS, PixelEncoder
+from spikeloom_hw.core.chain import Chain
+from spikeloom_hw.core.encoder import PIXEL_BITS, PixelEncoder
+from spikeloom_hw.core.layouts import pixel_layout
 from spikeloom_hw.export import verilog
-from spikeloom_hw.layouts import pixel_layout
 from spikeloom_hw.manifest import text_of
 
 from .compiled import compile_library

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeloom import Network
-from spikeloom.program import Program
+from spikeloom.program.program import Program
 
 from .draw import (
     DEEPEST,

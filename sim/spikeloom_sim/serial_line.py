@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 from spikeloom import ToolError
 from spikeloom_hw.build import Build
-from spikeloom_hw.serial import TOP, SerialCore, serial_verilog
+from spikeloom_hw.link.serial import TOP, SerialCore, serial_verilog
 
 from .compiled import TO_CXX, compile_verilog, without_contents
 from .cxxrtl import read_memory

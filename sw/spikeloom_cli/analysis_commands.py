@@ -10,8 +10,8 @@ from .output import Answer, Cells, named_rows, percent, working
 if TYPE_CHECKING:
     from spikeloom.energy import Energy
     from spikeloom.network import Network
-    from spikeloom_convert.analysis import Analysis
-    from spikeloom_convert.attribution import Effect
+    from spikeloom_convert.analysis.attribution import Effect
+    from spikeloom_convert.analysis.layers import Analysis
     from torch import nn
 
 
@@ -28,7 +28,7 @@ class Comparison:
         """The answer with the layers side by side."""
         from dataclasses import asdict
 
-        from spikeloom_convert.analysis import analyse
+        from spikeloom_convert.analysis.layers import analyse
 
         with working(f"comparing {len(data)} samples layer by layer") as progress:
             found = analyse(self.model, network, data.x, data.y, mean=self.mean, std=self.std, progress=progress)

@@ -9,8 +9,8 @@ from spikeloom.storage import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from spikeloom_convert.analysis import Analysis
-    from spikeloom_convert.sweep import Sweep
+    from spikeloom_convert.analysis.layers import Analysis
+    from spikeloom_convert.analysis.sweep import Sweep
 
 INK, SPIKE, SECOND = "#333333", "#c2410c", "#2563eb"
 _LEAST = 1e-7  # of a relative error that a logarithmic axis shows

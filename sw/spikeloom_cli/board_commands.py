@@ -8,7 +8,7 @@ from .options import BuildFolder, Json
 from .output import Answer, named_rows, note, working
 
 if TYPE_CHECKING:
-    from spikeloom_hw.checks import Check
+    from spikeloom_hw.doctor.checks import Check
 
 
 def boards(json: Json = False) -> Answer:
@@ -18,7 +18,7 @@ def boards(json: Json = False) -> Answer:
     Example:
       spikeloom boards --json
     """
-    from spikeloom_hw.board_list import BOARDS
+    from spikeloom_hw.boards.board_list import BOARDS
 
     shown = (
         "name", "family", "device", "package", "speed_grade", "lut", "ram_blocks", "ram_kbit", "clock_mhz", "pll",
@@ -56,7 +56,7 @@ def flash(
     """
     from dataclasses import asdict
 
-    from spikeloom_hw.flash import flash as flash_build
+    from spikeloom_hw.bitstream.flash import flash as flash_build
 
     with working(f"flashing {build}") as progress:
         result = flash_build(
@@ -91,8 +91,8 @@ def doctor(
     """
     from dataclasses import asdict
 
-    from spikeloom_hw import doctor as tools
-    from spikeloom_hw.machine import machine_checks
+    from spikeloom_hw.doctor import tools as tools
+    from spikeloom_hw.doctor.machine import machine_checks
 
     with working("asking the tools"):
         found, machine = tools.checks(), machine_checks()

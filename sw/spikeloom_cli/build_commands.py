@@ -10,7 +10,7 @@ from .output import Answer, named_rows, note, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.network import Network
-    from spikeloom.plan import LayerEstimate, Plan
+    from spikeloom.placing.plan import LayerEstimate, Plan
     from spikeloom_sim.wave import Traced, TraceRequest
 
 SAMPLES_UNDER_COCOTB = 20
@@ -63,8 +63,8 @@ def generated(
 ) -> Answer:
     """The answer of generate, which the demo gives too."""
     from spikeloom.errors import DoesNotFit
-    from spikeloom.place import place
-    from spikeloom.plan import plan
+    from spikeloom.placing.place import place
+    from spikeloom.placing.plan import plan
     from spikeloom_hw.boards import find
     from spikeloom_hw.build import generate as generate_build
     from spikeloom_hw.fit import smallest
@@ -275,7 +275,7 @@ def replace(
     from dataclasses import asdict
 
     from spikeloom.network import Network
-    from spikeloom_hw.replacement import replace_parameters
+    from spikeloom_hw.bitstream.replacement import replace_parameters
 
     with working(f"replacing the parameters of {build}") as progress:
         result = replace_parameters(build, Network.load(network), output, progress=lambda text: progress(what=text))

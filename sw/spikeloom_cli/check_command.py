@@ -82,8 +82,8 @@ def _samples(
     import numpy as np
     from spikeloom import datasets
     from spikeloom.errors import InvalidData
-    from spikeloom_convert.inspection import sample_shape
-    from spikeloom_convert.origin import Origin
+    from spikeloom_convert.folding.inspection import sample_shape
+    from spikeloom_convert.models.origin import Origin
     from spikeloom_convert.samples import check as checked
 
     if calibration is not None:

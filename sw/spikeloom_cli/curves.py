@@ -10,7 +10,7 @@ from spikeloom.storage import write_whole
 from .plot import INK, SPIKE
 
 if TYPE_CHECKING:
-    from spikeloom_convert.history import Epoch
+    from spikeloom_convert.training.history import Epoch
 
 
 def draw(path: Path, history: Sequence["Epoch"], kept: int) -> None:

@@ -24,8 +24,8 @@ def fit(
     from dataclasses import asdict
 
     from spikeloom.network import Network
-    from spikeloom_hw.board_list import BOARDS
     from spikeloom_hw.boards import find
+    from spikeloom_hw.boards.board_list import BOARDS
     from spikeloom_hw.fit import smallest, verdict
 
     loaded = Network.load(network)

@@ -9,7 +9,7 @@ from .options import DataDir, Json, Samples, Seed, method_options, numbers, requ
 from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
-    from spikeloom_convert.sweep import Sweep
+    from spikeloom_convert.analysis.sweep import Sweep
 
 
 def sweep(
@@ -72,8 +72,8 @@ def sweep(
     train = datasets.load(calibration, "train", data_dir)
     tested = datasets.load(test or calibration, "test", data_dir).head(samples)
     labels = tested.labels
+    from spikeloom_convert.analysis.sweep import sweep as sweep_model
     from spikeloom_convert.models import load_model
-    from spikeloom_convert.sweep import sweep as sweep_model
 
     trained = load_model(model, weights)
     with working(f"sweeping over {len(lengths)} T") as progress:

@@ -9,7 +9,7 @@ from .options import BuildFolder, Json, Seed
 from .output import Answer, named_rows, note, working
 
 if TYPE_CHECKING:
-    from spikeloom_hw.synth_result import SynthResult
+    from spikeloom_hw.bitstream.synth_result import SynthResult
 
 OPTIMISTIC = {"gowin": "; nextpnr's analysis of Gowin devices looks optimistic, and this clock was never measured"}
 
@@ -45,8 +45,8 @@ def synthesised(
     """The answer of synth, which the demo gives too."""
     from dataclasses import asdict
 
+    from spikeloom_hw.bitstream.synth import synth as synth_build
     from spikeloom_hw.boards import find
-    from spikeloom_hw.synth import synth as synth_build
 
     with working(f"synthesising {folder}") as progress:
         result = synth_build(

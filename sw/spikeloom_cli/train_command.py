@@ -152,7 +152,7 @@ def _unseen(training: "Data", source: str, test: str | None, data_dir: str | Non
 def _trained(result: "TrainedNetwork", training: "Data", unseen: "Data | None", output: Path, picture: Path) -> Answer:
     from dataclasses import asdict
 
-    from spikeloom_convert.checkpoint import path_of
+    from spikeloom_convert.training.checkpoint import path_of
 
     ann, snn = (None, None) if unseen is None else result.test(unseen.x, unseen.labels)
     reached, recipe = result.reached, result.recipe

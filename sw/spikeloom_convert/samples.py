@@ -9,10 +9,12 @@ from spikeloom.encoding import as_samples, encode, event_counts
 from spikeloom.errors import InvalidData, shown
 from spikeloom.geometry import Shape
 from spikeloom.network import Input
+from torch import nn
 
-from .operations import Affine
+from .reading.operations import Affine
 
 FIT_SAMPLES, HELD_SAMPLES = 1500, 1000  # more are left unused
+_SHIFT = 4  # pixels that augmented images move by, at most
 LEAST_SPLIT = 8  # fewer samples are fitted and measured all together
 
 
@@ -160,3 +162,14 @@ def code_input(
 def codes_of(samples: Samples, source: Input) -> np.ndarray:
     """Codes float32 [N, C, H, W] of samples, [N, T, C, H, W] of sequences."""
     return encode(source, samples.x).astype(np.float32)
+
+
+def augmented(x: torch.Tensor) -> torch.Tensor:
+    """Images [N, C, H, W] shifted by up to four pixels, zeros moving in, and every second one mirrored, at random."""
+    count, channels, height, width = x.shape
+    padded = nn.functional.pad(x, (_SHIFT,) * 4)
+    rows = torch.randint(2 * _SHIFT + 1, (count, 1)) + torch.arange(height)
+    columns = torch.randint(2 * _SHIFT + 1, (count, 1)) + torch.arange(width)
+    columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)
+    where = torch.arange(count)[:, None, None, None], torch.arange(channels)[None, :, None, None]
+    return padded[*where, rows[:, None, :, None], columns[:, None, None, :]]

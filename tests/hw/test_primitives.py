@@ -9,10 +9,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, ToolError
-from spikeloom.cores import plan_core
-from spikeloom_hw import primitives, toolchain
-from spikeloom_hw.cells import Adders
-from spikeloom_hw.spec import CoreSpec
+from spikeloom.placing.cores import plan_core
+from spikeloom_hw import toolchain
+from spikeloom_hw.bitstream import primitives
+from spikeloom_hw.core.cells import Adders
+from spikeloom_hw.core.spec import CoreSpec
 
 CELLS = "read_verilog +/lattice/common_sim.vh +/lattice/ccu2c_sim.vh"
 PROOF = ("miter -equiv gold around miter", "hierarchy -top miter", "flatten", "opt")

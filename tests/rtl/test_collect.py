@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, Network
-from spikeloom.cores import plan_core
-from spikeloom.program import Program
+from spikeloom.placing.cores import plan_core
+from spikeloom.program.program import Program
 from spikeloom_sim.capture import Capture, Words
 from spikeloom_sim.collect import collect
 from spikeloom_sim.design import Design

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, SpikeloomError
-from spikeloom.place import place
+from spikeloom.placing.place import place
 from spikeloom_sim.encoded import generate_encoded, pixel_vectors, simulate_encoded
 
 

@@ -25,8 +25,8 @@ from spikeloom.link import (
 )
 from spikeloom_convert import convert
 from spikeloom_hw.build import Build, generate
+from spikeloom_hw.link.serial import SerialCore, VerilogCore
 from spikeloom_hw.link.spec import LinkSpec
-from spikeloom_hw.serial import SerialCore, VerilogCore
 from spikeloom_sim.duel import Duel
 from spikeloom_sim.hostile import HOSTILE, Attacker, Case
 from spikeloom_sim.serial_line import SerialLine

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, Network
-from spikeloom.pace import interval
-from spikeloom.place import place
+from spikeloom.placing.pace import interval
+from spikeloom.placing.place import place
 from spikeloom.profile import profiled
 from spikeloom_hw.build import generate
 from spikeloom_sim import simulate

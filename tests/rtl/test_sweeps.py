@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from random_networks import random_samples
 from spikeloom import Dense, Network, Neuron, Silent
-from spikeloom.cores import plan_core
-from spikeloom.place import agreed, place
-from spikeloom.program import Program
-from spikeloom.resources import Capacity
+from spikeloom.placing.cores import plan_core
+from spikeloom.placing.place import agreed, place
+from spikeloom.placing.resources import Capacity
+from spikeloom.program.program import Program
 from spikeloom_hw.build import generate
 from spikeloom_sim.cocotb_run import run, simulator_of
 from spikeloom_sim.compiled import compile_library

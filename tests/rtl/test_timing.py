@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, Network
-from spikeloom.cores import plan_core
 from spikeloom.measure import sops
-from spikeloom.program import Program
+from spikeloom.placing.cores import plan_core
+from spikeloom.program.program import Program
 from spikeloom_sim.capture import Capture, Words
 from spikeloom_sim.design import Design
 from spikeloom_sim.draw import draw_samples

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from recipes import recipes
 from spikeloom import Neuron, Silent, golden
-from spikeloom.gates import require_gates
+from spikeloom.program.gates import require_gates
 from spikeloom.trace import require_equal
 from spikeloom_sim.draw import KINDS, PLAIN, SCHEDULES, draw_network, draw_program, draw_samples
 from spikeloom_sim.recipe import Recipe, add_options, chosen
