@@ -13,7 +13,7 @@ from spikeloom_hw.link.serial import TOP, SerialCore, serial_verilog
 
 from .compiled import TO_CXX, compile_verilog, without_contents
 from .cxxrtl import read_memory
-from .hostile import Act, BadStop, Break, Silence
+from .fuzz.hostile import Act, BadStop, Break, Silence
 
 DRIVER = Path(__file__).with_name("serial_line.cpp")
 SCRIPT = (

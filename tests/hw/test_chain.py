@@ -9,7 +9,7 @@ from spikeloom.placing.cores import plan_core
 from spikeloom.placing.place import agreed
 from spikeloom.program.program import Program
 from spikeloom_hw.core.chain import core_specs
-from spikeloom_sim.draw import PLAIN, draw_network
+from spikeloom_sim.fuzz.draw import PLAIN, draw_network
 
 SEEDS = (0, 1)
 

@@ -18,7 +18,7 @@ from spikeloom_hw.core.chain import Chain, core_specs
 from spikeloom_hw.core.spec import CoreSpec
 from spikeloom_hw.core.tables import WalkTables
 from spikeloom_hw.export import verilog
-from spikeloom_sim.draw import draw_network
+from spikeloom_sim.fuzz.draw import draw_network
 
 
 def assert_images_are_as_large_as_counted(network: Network, spec: CoreSpec) -> None:

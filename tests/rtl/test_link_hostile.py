@@ -27,8 +27,8 @@ from spikeloom_convert import convert
 from spikeloom_hw.build import Build, generate
 from spikeloom_hw.link.serial import SerialCore, VerilogCore
 from spikeloom_hw.link.spec import LinkSpec
-from spikeloom_sim.duel import Duel
-from spikeloom_sim.hostile import HOSTILE, Attacker, Case
+from spikeloom_sim.fuzz.duel import Duel
+from spikeloom_sim.fuzz.hostile import HOSTILE, Attacker, Case
 from spikeloom_sim.serial_line import SerialLine
 
 DIVISOR = 4

@@ -11,7 +11,7 @@ from spikeloom.placing.pace import interval
 from spikeloom.placing.place import place
 from spikeloom.placing.plan import plan
 from spikeloom.placing.resources import Capacity, core_blocks, core_luts
-from spikeloom_cli.build_commands import plan_tables
+from spikeloom_cli.commands.builds import plan_tables
 from spikeloom_cli.output import table_text
 
 

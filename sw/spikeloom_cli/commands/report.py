@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ..output import Answer, named_rows, percent, working
 from .options import BuildFolder, DataDir, Json, Samples, require_writable
-from .output import Answer, named_rows, percent, working
 
 
 def report(
@@ -50,9 +50,9 @@ def reported(build: Path, data: object, output: Path, *, sweep: Path | None, com
     from spikeloom.datasets import Data
     from spikeloom.storage import write_whole
 
-    from .report.collect import collect
-    from .report.facts import Missing
-    from .report.page import render
+    from ..report.collect import collect
+    from ..report.facts import Missing
+    from ..report.page import render
 
     assert data is None or isinstance(data, Data)
     with working(f"reporting on {build}") as progress:
@@ -89,7 +89,7 @@ def require_ours(path: Path) -> None:
     """
     from spikeloom.errors import SpikeloomError
 
-    from .report.page import MARK
+    from ..report.page import MARK
 
     if not path.is_file():
         return

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import nir_command
+from ..output import Answer, named_rows, note, percent, working
+from . import nir
 from .options import (
     DataDir,
     Json,
@@ -18,7 +19,6 @@ from .options import (
     numbers,
     require_writable,
 )
-from .output import Answer, named_rows, note, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.network import Network
@@ -77,10 +77,10 @@ def convert(
         typer.Option(metavar="A[,B,..]", help="Mean per channel, if the model does not subtract it."),
     ] = None,
     std: Annotated[str | None, typer.Option(metavar="A[,B,..]", help="Deviation per channel, likewise.")] = None,
-    dt: nir_command.Dt = None,
-    reset: nir_command.Reset = None,
-    v_min: nir_command.VMin = "none",
-    round_leak: nir_command.RoundLeak = False,
+    dt: nir.Dt = None,
+    reset: nir.Reset = None,
+    v_min: nir.VMin = "none",
+    round_leak: nir.RoundLeak = False,
     seed: Seed = 0,
     data_dir: DataDir = None,
     samples: Samples = None,
@@ -99,18 +99,16 @@ def convert(
     """
     from spikeloom import datasets
 
-    options = nir_command.nir_options(model, dt, reset, v_min, round_leak)
+    options = nir.nir_options(model, dt, reset, v_min, round_leak)
     for_modules = {"weights": weights, "layer-timesteps": layer_timesteps, "growth": growth != 2.0, "option": option}
-    nir_command.require_for_modules(
-        model, for_modules | {"method": method != "spikeconverter", "code": code != "plain"}
-    )
+    nir.require_for_modules(model, for_modules | {"method": method != "spikeconverter", "code": code != "plain"})
     own_timesteps, method_given = lengths(layer_timesteps or []), method_options(option or [])
     means, deviations = numbers("--mean", mean), numbers("--std", std)
     require_writable(output, "a .loom file")
     data = datasets.load(calibration, "train", data_dir).head(samples)
-    if nir_command.is_nir(model):
+    if nir.is_nir(model):
         sizes = {"timesteps": timesteps, "weight_bits": weight_bits, "input_timesteps": input_timesteps}
-        network = nir_command.converted(model, data, **sizes, **options, mean=means, std=deviations, seed=seed)
+        network = nir.converted(model, data, **sizes, **options, mean=means, std=deviations, seed=seed)
         network.save(output)
         return converted(network, output)
     from spikeloom_convert import convert as convert_model
@@ -319,7 +317,7 @@ def run(
     from spikeloom import datasets
     from spikeloom.network import Network
 
-    from .analysis_commands import comparison
+    from .analysis import comparison
 
     loaded = Network.load(network)
     compared = comparison(layers, model, weights, numbers("--mean", mean), numbers("--std", std), plot)
@@ -334,7 +332,7 @@ def measured(network: "Network", data: Any) -> Answer:
 
     from spikeloom.measure import measure
 
-    from .analysis_commands import energy_of, energy_table
+    from .analysis import energy_of, energy_table
 
     network.require_built()
     with working(f"running {len(data)} samples") as progress:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..output import Answer, named_rows
 from .options import DataDir, Json
-from .output import Answer, named_rows
 
 if TYPE_CHECKING:
     from spikeloom_convert import ModelReport, NodeReport

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..output import Answer, named_rows, note, percent, working
 from .options import BuildFolder, DataDir, Json, NetworkFile, Seed, Simulator, Source, Wrapper, require_writable
-from .output import Answer, named_rows, note, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.network import Network
@@ -194,7 +194,7 @@ def simulated(
     from spikeloom_hw.build import Build
     from spikeloom_sim import simulate as simulate_build
 
-    from .report.results import keep_simulation
+    from ..report.results import keep_simulation
 
     with working(f"simulating {len(data)} samples on {simulator}") as progress:
         result = simulate_build(

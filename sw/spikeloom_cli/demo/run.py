@@ -9,10 +9,13 @@ from spikeloom import SpikeloomError, datasets
 from spikeloom.datasets import Data
 from spikeloom.network import Network
 
-from . import build_commands, network_commands, plot, report, report_command, synth_command
+from .. import report
+from ..commands import builds, networks, synth
+from ..commands.report import reported
+from ..output import Answer, named_rows, percent, working
+from ..plots import inference
+from ..report.results import SIMULATION
 from .journal import Journal, Step, fingerprint, sources
-from .output import Answer, named_rows, percent, working
-from .report.results import SIMULATION
 
 MODEL = "spikeloom_convert.models:digits_cnn"
 SIMULATOR = "verilator"
@@ -71,7 +74,7 @@ class Demo:
         weights = fingerprint(self.weights)
         journal.step("convert", self._on(left, weights=weights), lambda _: [self.loom], self._convert)
         network = Network.load(self.loom)
-        on = self._on(network=network.digest, picture=fingerprint(Path(plot.__file__)))
+        on = self._on(network=network.digest, picture=fingerprint(Path(inference.__file__)))
         journal.step("measure", on, lambda _: [self.picture], lambda: self._measure(network))
         on = self._on(right, network=network.digest, board=self.board)
         design = journal.step("generate", on, self._design, lambda: self._generate(network))["design"]
@@ -136,29 +139,29 @@ class Demo:
                 progress=progress,
             )
         network.save(self.loom)
-        return network_commands.converted(network, self.loom).document
+        return networks.converted(network, self.loom).document
 
     def _measure(self, network: Network) -> dict[str, Any]:
         from spikeloom.bounds import potential_bits
 
-        result = network_commands.measured(network, self.test_split).document
-        plot.draw(self.picture, network, self.test_split.x, self.test_split.labels)
+        result = networks.measured(network, self.test_split).document
+        inference.draw(self.picture, network, self.test_split.x, self.test_split.labels)
         return result | {"potential_bits": potential_bits(network)}
 
     def _generate(self, network: Network) -> dict[str, Any]:
-        document = build_commands.generated(network, self.build, board=self.board).document
+        document = builds.generated(network, self.build, board=self.board).document
         return document | {"design": fingerprint(self.build)}
 
     def _simulate(self) -> dict[str, Any]:
         data = self.test_split.head(self.samples)
-        return build_commands.simulated(self.build, data, simulator=SIMULATOR, seed=self.seed).document
+        return builds.simulated(self.build, data, simulator=SIMULATOR, seed=self.seed).document
 
     def _synthesise(self) -> dict[str, Any]:
-        return synth_command.synthesised(self.build, clock="oscillator").document
+        return synth.synthesised(self.build, clock="oscillator").document
 
     def _report(self) -> dict[str, Any]:
         command = f"spikeloom report {self.build} digits"
-        return report_command.reported(self.build, self.test_split, self.report, sweep=None, command=command).document
+        return reported(self.build, self.test_split, self.report, sweep=None, command=command).document
 
     def _summary(self, steps: list[Step]) -> Answer:
         results = {step.name: step.result for step in steps}
@@ -178,7 +181,7 @@ class Demo:
             "proven bits of the potentials": ", ".join(f"{k} {v}" for k, v in measured["potential_bits"].items()),
             "lanes": f"{generated['lanes']} in {len(generated['cores'])} cores",
             "mismatches, gates against golden": f"{simulated['mismatches']} in {simulated['samples']} samples",
-            "cycles per inference": build_commands.cycles(simulated["initiation_interval_cycles"]),
+            "cycles per inference": builds.cycles(simulated["initiation_interval_cycles"]),
             "utilisation of the lanes": percent(simulated["utilisation"]),
             "LUTs": f"{synth['lut']:,} of {synth['lut_available']:,}",
             "RAM blocks": f"{synth['ram']} of {synth['ram_available']}",

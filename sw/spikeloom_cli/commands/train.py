@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..output import Answer, named_rows, percent, working
 from .options import DataDir, Json, Samples, Seed, require_writable
-from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.datasets import Data
@@ -128,10 +128,10 @@ def train(
             resume=resume,
             progress=progress,
         )
-    from . import curves
+    from ..plots.training import draw
 
     picture = output.with_suffix(".png")
-    curves.draw(picture, result.history, result.epoch)
+    draw(picture, result.history, result.epoch)
     return _trained(result, training, unseen, output, picture)
 
 

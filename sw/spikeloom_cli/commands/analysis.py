@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..output import Answer, Cells, named_rows, percent, working
 from .options import require_writable
-from .output import Answer, Cells, named_rows, percent, working
 
 if TYPE_CHECKING:
     from spikeloom.energy import Energy
@@ -33,7 +33,7 @@ class Comparison:
         with working(f"comparing {len(data)} samples layer by layer") as progress:
             found = analyse(self.model, network, data.x, data.y, mean=self.mean, std=self.std, progress=progress)
         if self.plot is not None:
-            from .analysis_plot import draw_layers
+            from ..plots.analysis import draw_layers
 
             draw_layers(self.plot, found)
         document = asdict(found)

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..output import Answer, named_rows, note, working
 from .options import BuildFolder, Json
-from .output import Answer, named_rows, note, working
 
 if TYPE_CHECKING:
     from spikeloom_hw.doctor.checks import Check

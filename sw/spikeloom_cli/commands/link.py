@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..output import Answer, Service, named_rows, percent, working
 from .options import BuildFolder, DataDir, Json, NetworkFile, Samples, Source, require_writable
-from .output import Answer, Service, named_rows, percent, working
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,9 @@ from pathlib import Path
 from spikeloom import SpikeloomError
 from spikeloom_hw import toolchain
 
-from .cache import workspace
-from .compiled import compile_library, flat_design, without_contents
-from .design import Design
+from ..cache import workspace
+from ..compiled import compile_library, flat_design, without_contents
+from ..design import Design
 
 SELECT_BITS = 16
 # bits that nothing reads and values that do not matter would make mutants that are none

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spikeloom.storage import write_whole
 
-from .plot import INK, SPIKE
+from .inference import INK, SPIKE
 
 if TYPE_CHECKING:
     from spikeloom_convert.training.history import Epoch

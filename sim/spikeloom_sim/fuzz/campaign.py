@@ -1,5 +1,6 @@
-"""Random networks on random cores against the golden model: `python -m spikeloom_sim.campaign --count 300 --seed 1`.
+"""Random networks on random cores against the golden model.
 
+`python -m spikeloom_sim.fuzz.campaign --count 300 --seed 1` draws 300 of them.
 Every network has a seed of its own, and one that fails says how to run it again. Exits 1 where something failed.
 """
 
@@ -19,15 +20,15 @@ from spikeloom.program.gates import require_gates
 from spikeloom.program.program import CorePlan
 from spikeloom_hw.build import generate
 
-from .cache import workspace
-from .capture import Capture
-from .compiled import compile_library
-from .cxxrtl import Model
-from .design import Design
+from ..cache import workspace
+from ..capture import Capture
+from ..compiled import compile_library
+from ..cxxrtl import Model
+from ..design import Design
+from ..scoreboard import judge
+from ..vectors import expected, vectors
 from .draw import draw_samples
 from .recipe import Recipe, add_options, chosen
-from .scoreboard import judge
-from .vectors import expected, vectors
 
 BUDGET_SOPS = 200_000
 
@@ -131,7 +132,7 @@ def _work(network: Network, trace: Trace) -> np.ndarray:
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m spikeloom_sim.campaign", description=(__doc__ or "").split("\n")[0]
+        prog="python -m spikeloom_sim.fuzz.campaign", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--count", type=int, default=20, help="networks")
     add_options(parser)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .options import Json, Seed
-from .output import Answer
+from ..commands.options import Json, Seed
+from ..output import Answer
 
 
 def demo(
@@ -24,6 +24,6 @@ def demo(
     Example:
       spikeloom demo -o run
     """
-    from .demo import Demo
+    from .run import Demo
 
     return Demo(output, board=board, samples=samples, seed=seed).run()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .output import note
+from ..output import note
 
 Result = dict[str, Any]
 Work = Callable[[], Result]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..output import Answer, named_rows, percent, working
 from .options import DataDir, Json, Samples, Seed, method_options, numbers, require_writable
-from .output import Answer, named_rows, percent, working
 
 if TYPE_CHECKING:
     from spikeloom_convert.analysis.sweep import Sweep
@@ -91,7 +91,7 @@ def written(found: "Sweep", folder: Path, about: dict[str, Any]) -> Answer:
 
     from spikeloom.storage import write_whole
 
-    from .analysis_plot import sweep_picture
+    from ..plots.analysis import sweep_picture
 
     document = asdict(found) | about
     picture = sweep_picture(found)

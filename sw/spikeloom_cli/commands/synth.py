@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..output import Answer, named_rows, note, working
 from .options import BuildFolder, Json, Seed
-from .output import Answer, named_rows, note, working
 
 if TYPE_CHECKING:
     from spikeloom_hw.bitstream.synth_result import SynthResult

@@ -65,7 +65,7 @@ class Recipe:
             given.append(f"--kinds '{', '.join(kind for kind in KINDS if kind in self.kinds)}'")
         if not self.stalls:
             given.append("--no-stalls")
-        return " ".join(["python -m spikeloom_sim.campaign --count 1 --seed", str(self.seed), *given])
+        return " ".join(["python -m spikeloom_sim.fuzz.campaign --count 1 --seed", str(self.seed), *given])
 
     def _plain(self) -> list[tuple[str, Any]]:
         names = ("depth", "cores", "timesteps", "schedule", "lanes", "samples")

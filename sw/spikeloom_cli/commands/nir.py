@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..output import Answer, named_rows, note, working
 from .options import Json, NetworkFile, require_writable
-from .output import Answer, named_rows, note, working
 
 if TYPE_CHECKING:
     from spikeloom.datasets import Data

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from ..output import Answer, named_rows, working
 from .options import Json, NetworkFile
-from .output import Answer, named_rows, working
 
 
 def fit(
