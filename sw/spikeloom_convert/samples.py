@@ -1,5 +1,6 @@
 """Calibration data: checked, bounded, split into a part to fit on and a part held back, and coded."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -146,15 +147,13 @@ def code_input(
         low = 0.0
     nominal = (high - low) / (1 << timesteps)
     bare = Input("input", shape, timesteps, nominal, low, low, high, sequence=sequence)
-    codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel()
-    if origin:
-        square = float(codes @ codes)
-        scale, zero = (float(codes @ values) / square if square else nominal), 0.0
-    else:
-        spread = codes - codes.mean()
-        square = float(spread @ spread)
-        scale = float(spread @ values) / square if square else nominal
-        zero = float(values.mean() - scale * codes.mean())
+    codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel().astype(np.float64)
+    # `fsum` rounds once, whatever the order of the sum: a dot product depends on the processor and its threads
+    center = 0.0 if origin else math.fsum(codes) / codes.size
+    spread = codes - center
+    square = math.fsum(spread * spread)
+    scale = math.fsum(spread * values) / square if square else nominal
+    zero = 0.0 if origin else math.fsum(values) / codes.size - scale * center
     activity = float(event_counts(codes, code).sum() / len(samples))
     return replace(bare, scale=scale, zero=zero, activity=activity, code=code)
 

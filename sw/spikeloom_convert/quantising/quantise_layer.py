@@ -207,6 +207,8 @@ def _scales(
     scales = torch.maximum(scales, least)
     if any(part.diagonal for part in parts):
         scales, shifts = fitted_to_diagonals(parts, scales, shifts, settings.largest_weight, least)
+    if isinstance(layer.response, Levels):  # theta is at least 1
+        return torch.minimum(scales, _vector(layer.response.steps) * settings.factor), shifts
     if (limit := _limit(layer, settings)) is None:
         return scales, shifts
     # the top code shall mean the clip itself: a whole number of units makes half of clip / top
@@ -266,22 +268,21 @@ def _reach(layer: FloatLayer, drive: torch.Tensor, rule: Rule) -> torch.Tensor:
 
 def _limit(layer: FloatLayer, settings: Settings) -> torch.Tensor | None:
     """The most that a code of each channel may stand for, float64 [O]; None where there is no limit."""
-    if isinstance(layer.response, Levels):
-        return torch.tensor(layer.response.steps, dtype=torch.float64)
     return None if layer.clip is None else torch.full((layer.shape[0],), layer.clip / settings.top).double()
 
 
 def _fire(layer: FloatLayer, given: _Sums, settings: Settings) -> QuantisedLayer:
     connections, scales = given.connections, given.scales
     values, targets = sampled(given.potential, given.offset, given.drive, settings.seed)
-    targets = layer.activate(targets)
+    targets, notes = layer.activate(targets), []
     limit = _limit(layer, settings)
-    most = None if limit is None else (limit / (2 * scales) * (1 + 1e-9)).floor().clamp(min=1)
-    if isinstance(layer.response, Levels) and most is not None:
-        half = most
+    if isinstance(layer.response, Levels):
+        theta = (_vector(layer.response.steps) * settings.factor / scales).round()
+        half = (theta / (2 * settings.factor)).round()
     else:
+        most = None if limit is None else (limit / (2 * scales) * (1 + 1e-9)).floor().clamp(min=1)
         half = half_steps(values, targets, scales, settings.top, settings.rule, most)
-    theta, notes = 2 * half * settings.factor, []
+        theta = 2 * half * settings.factor
     if limit is not None and bool((coarse := 2 * half * scales > limit * (1 + 1e-6)).any()):
         # units coarser than the clip allows: theta follows the clip, and rounding is no longer exact
         fine = (limit * settings.factor / scales * (1 + 1e-9)).floor().clamp(min=1)
@@ -302,7 +303,7 @@ def _fire(layer: FloatLayer, given: _Sums, settings: Settings) -> QuantisedLayer
     neuron = Neuron(settings.timesteps, settings.growth, *levels, code=settings.code)
     steps = theta * scales / settings.factor
     if isinstance(layer.response, Levels):
-        steps = torch.tensor(layer.response.worths, dtype=torch.float64)
+        steps = _vector(layer.response.worths)
     elif limit is None:  # else the top code means the clip
         steps = worth(values, targets, divisor / 2, steps, settings.top)
     sent = Train(codes, steps, settings.top)
@@ -338,6 +339,10 @@ def _bounded(
         silent[item.part.reached()] -= high
         full[item.part.reached()] -= low
     return torch.minimum(torch.maximum(initial, silent[:, None, None]), full[:, None, None])
+
+
+def _vector(values: tuple[float, ...]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:
