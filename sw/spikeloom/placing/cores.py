@@ -150,7 +150,7 @@ def _options(
         core = CorePlan("", source, (plan,), layer.grid, layer.width, 0, weight_bits, 0, 0, (), store_width)
         rows = sum(weight_rows(network, core).values())
         listed = listed_steps(network, source, layer.population)
-        phase = accumulated(network, plan, source, listed, weight_bits, store_width, kept, False)
+        phase = accumulated(network, plan, source, listed, weight_bits, store_width, store_width, kept, False)
         busy = phase.stream + phase.replay + phase.fetch + phase.late + plan.rows
         found.append(Option(busy, rows, plan))
     return tuple(

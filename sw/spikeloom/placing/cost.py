@@ -22,6 +22,9 @@ IDLE_CYCLES = 23  # the same where the generator sends nothing, so that nothing 
 ROW_CYCLES, CELL_ROW_CYCLES = 6, 9  # until a row that the generator asks for is there; from several cells
 EVENTS_OF_A_TRAIN = 2.2  # that is not silent
 GATHER_CYCLES = 6  # of a row of codes, besides its words
+READ_CYCLES = (
+    3  # of a word of codes that is sent as events again, besides its slots and the places that it is read from
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
         layer, before = core.layers[visit.layer], core.layers[visits[number - 1].layer]
         source = core.layers[visit.layer - 1].population if visit.layer else core.source
         listed = ordered_steps(network, source, visit.steps)
-        key = core.weight_bits, core.store_width, source in stored, core.multiply
+        key = core.weight_bits, core.store_width, core.generate_width or 1, source in stored, core.multiply
         phase = accumulated(network, layer, source, listed, *key)
         begin = PHASE_CYCLES if visits[number - 1].sends else IDLE_CYCLES
         if not visit.layer and any(step.kind == "stream" for step in listed):
@@ -87,13 +90,14 @@ def accumulated(
     listed: tuple[Step, ...],
     weight_bits: int,
     store_width: int,
+    slot: int,
     kept: bool,
     multiply: bool,
 ) -> Phase:
     """The phase of a layer in a core whose weights and words of the store are that wide, without the layer before.
 
-    `listed`: what is added, see `ordered_steps`. `kept`: the train that streams in is stored: it announces words
-    of silent neurons too.
+    `slot`: codes of the store that are sent as events together. `listed`: what is added, see `ordered_steps`.
+    `kept`: the train that streams in is stored: it announces words of silent neurons too.
     """
     lanes = layer.grid[0] * layer.grid[1] * layer.width
     announced = silent_words(network, source, store_width) if kept else 0.0
@@ -118,10 +122,16 @@ def accumulated(
             # what lands nowhere hides behind an event of several passes
             found = replace(found, stream=count * each + announced * max(2 - each, 0), front=count + announced)
         else:
-            channels, height, width = network.source(connection.source).shape
-            words = height * width * -(-channels // store_width)
-            found = replace(found, replay=found.replay + max(count * each, count, words))
+            read = read_cycles(network, connection, store_width, slot)
+            found = replace(found, replay=found.replay + max(count * each, count, read))
     return found
+
+
+def read_cycles(network: Network, connection: Connection, store_width: int, slot: int) -> int:
+    """Cycles in which the reader goes through a stored train: all places of a pooling window, word by word."""
+    channels, height, width = heard(network, connection)
+    pool = getattr(connection.geometry, "pool", (1, 1)) if max_pooled(connection) else (1, 1)
+    return height * width * -(-channels // store_width) * (math.prod(pool) + READ_CYCLES + store_width // slot)
 
 
 def silent_words(network: Network, name: str, store_width: int) -> float:
