@@ -199,7 +199,7 @@ NETWORKS: dict[str, NamedNetwork] = {
     "mnist_mlp": NamedNetwork(mnist_mlp, "mnist", _IMAGE, "relu", "128-10", 1),
     "mnist_cnn": NamedNetwork(mnist_cnn, "mnist", _IMAGE, "relu", "16c3-p2-32c3-p2-10", 11),
     "mnist_rnn": NamedNetwork(
-        mnist_rnn, "mnist", _IMAGE, "trelu", "128-10, recurrent, row by row", 20, bound=0.25, recurrent=True
+        mnist_rnn, "mnist", _IMAGE, "trelu", "128-10, recurrent, row by row", 7, bound=0.25, recurrent=True
     ),
     "net1": NamedNetwork(net1, "mnist", _IMAGE, "strelu", "1200-1200-10", 13),
     "net2": NamedNetwork(net2, "mnist", _IMAGE, "strelu", "12c5-p2-64c5-p2-10", 17),
