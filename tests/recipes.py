@@ -1,8 +1,8 @@
 """Hypothesis draws recipes of random networks: fewer layers, cores and kinds of things are simpler."""
 
 from hypothesis import strategies as st
-from spikeloom_sim.draw import DEEPEST, KINDS, LONGEST, MOST_LANES, SCHEDULES
-from spikeloom_sim.recipe import SAMPLES, Recipe
+from spikeloom_sim.fuzz.draw import DEEPEST, KINDS, LONGEST, MOST_LANES, SCHEDULES
+from spikeloom_sim.fuzz.recipe import SAMPLES, Recipe
 
 SEEDS = 1 << 20
 

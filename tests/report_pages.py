@@ -13,8 +13,8 @@ from spikeloom.datasets import Data
 from spikeloom.network import Network, Provenance
 from spikeloom_cli.report.collect import collect
 from spikeloom_cli.report.facts import Accuracy, Core, Facts, Missing, Point, Raster, Sample
+from spikeloom_hw.bitstream.synth_result import SynthResult
 from spikeloom_hw.build import Build, generate
-from spikeloom_hw.synth_result import SynthResult
 from spikeloom_sim.simulation import SimulationResult
 
 EVIL = "<script>owned=1</script>\"'><b onload=owned=1>&amp;\N{RIGHT-TO-LEFT OVERRIDE}{{ 7 * 7 }}"

@@ -74,6 +74,40 @@ def wrong_imports(path: Path, room: str) -> list[str]:
     return found
 
 
+def relative_imports(path: Path) -> Iterator[tuple[str, ...]]:
+    """What a source imports from its own room, as paths from there: ("core", "lanes") for `.core.lanes`."""
+    here = path.relative_to(ROOT).parts[2:-1]
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = (*here[: len(here) - node.level + 1], *(node.module or "").split("."))
+            named = [(*base, alias.name) for alias in node.names]
+            yield from (tuple(filter(None, item)) for item in named)
+
+
+def arrows(room: str, sources: list[Path]) -> dict[str, set[str]]:
+    """Which folder or file of a room imports which others; programs, `__main__.py`, may import any."""
+    found: dict[str, set[str]] = {}
+    for path in sources:
+        if room_of(path) == room and path.name not in ("__main__.py", "__init__.py"):
+            part = path.relative_to(ROOT).parts[2].removesuffix(".py")
+            found.setdefault(part, set()).update(item[0] for item in relative_imports(path) if item[0] != part)
+    return found
+
+
+def circles(found: dict[str, set[str]], folders: set[str]) -> list[str]:
+    """Folders whose imports lead back to them."""
+    wrong = []
+    for folder in sorted(folders & set(found)):
+        seen, open_ends = set(), set(found[folder])
+        while open_ends:
+            part = open_ends.pop()
+            seen.add(part)
+            open_ends |= found.get(part, set()) - seen
+        if folder in seen:
+            wrong.append(folder)
+    return wrong
+
+
 def forbidden(tree: ast.Module) -> list[str]:
     """What no source file may hold, as sentences with their line."""
     found = [f"{line}: import {name}" for line, name in imported_modules(tree) if name.split(".")[0] in CODE_IN_DATA]
@@ -118,6 +152,12 @@ def test_every_room_is_there_and_no_other() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_imports_follow_the_house(path: Path) -> None:
     assert wrong_imports(path, room_of(path)) == []
+
+
+@pytest.mark.parametrize("room", FOLDERS)
+def test_folders_of_a_room_do_not_lead_back_to_themselves(room: str) -> None:
+    folders = {path.parent.name for path in (ROOT / FOLDERS[room] / room).glob("*/__init__.py")}
+    assert circles(arrows(room, SOURCES), folders) == []
 
 
 @pytest.mark.parametrize("path", SOURCES + TESTS, ids=name_of)
@@ -189,3 +229,19 @@ def test_import_rule_catches_a_step_in_the_wrong_direction(tmp_path: Path, monke
         "bad.py:2 imports spikeloom_cli.app",
         "bad.py:3 leaves its room by a relative import",
     ]
+
+
+def test_circles_are_found_over_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    room = tmp_path / "sw" / "spikeloom"
+    for name, text in {
+        "a/x.py": "from ..b import y",
+        "b/y.py": "from .. import c",
+        "c.py": "from .a.x import z",
+    }.items():
+        (room / name).parent.mkdir(parents=True, exist_ok=True)
+        (room / name).write_text(text + "\n")
+    found = arrows("spikeloom", sorted(room.rglob("*.py")))
+    assert found == {"a": {"b"}, "b": {"c"}, "c": {"a"}}
+    assert circles(found, {"a", "b"}) == ["a", "b"]
+    assert circles(found | {"c": set()}, {"a", "b"}) == []

@@ -13,17 +13,17 @@ from typing import Any
 import spikeloom
 from amaranth.lib import data
 from spikeloom import Network, NotBuilt, SpikeloomError
-from spikeloom.parameters import ParameterMemory, parameter_memories
-from spikeloom.place import place
-from spikeloom.program import Program
-from spikeloom.resources import core_blocks
+from spikeloom.placing.place import place
+from spikeloom.placing.resources import core_blocks
+from spikeloom.program.parameters import ParameterMemory, parameter_memories
+from spikeloom.program.program import Program
 from spikeloom.storage import canonical
 
 from .axi.files import VERILOG as AXI_VERILOG
 from .axi.files import wrapped
-from .boards import find
-from .chain import Chain
-from .core import Core
+from .boards.board import find
+from .core.chain import Chain
+from .core.core import Core
 from .export import TOP, verilog
 from .link.spec import describe_link, reset_cycles
 from .manifest import FORMAT_VERSION, MANIFEST, read, text_of
@@ -101,13 +101,13 @@ def generate(
     lanes : lanes of every core; chosen where None.
     cores : number of cores; chosen where None.
     wrapper : "streams", the bare core, or "axi", a module around it for a SoC besides, see `axi.wrapper`.
-    contents : whether weights and levels may change later, see `spikeloom.program.CorePlan`.
+    contents : whether weights and levels may change later, see `spikeloom.program.program.CorePlan`.
     program : where everything goes; placed where None.
 
     Raises
     ------
     NotBuilt, DoesNotFit, ToolError
-        See `spikeloom.place.place`, `export.verilog` and `axi.files.wrapped`; a sequence for a board or a wrapper.
+        See `spikeloom.placing.place`, `export.verilog` and `axi.files.wrapped`; a sequence for a board or a wrapper.
     SpikeloomError
         Unknown board or wrapper, or a folder that cannot be written or holds something else.
     """

@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from spikeloom.network import Network
-from spikeloom.place import smallest as smallest_chain
-from spikeloom.resources import Capacity
+from spikeloom.placing.place import smallest as smallest_chain
+from spikeloom.placing.resources import Capacity
 
-from .board_list import BOARDS
-from .boards import Board
+from .boards.board import Board
+from .boards.board_list import BOARDS
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 from spikeloom import Network, Population, Trace
-from spikeloom.program import LayerPlan
+from spikeloom.program.program import LayerPlan
+from spikeloom.program.visits import Visit, sent_digits
 from spikeloom.trace import FIELDS
-from spikeloom.visits import Visit, sent_digits
 
 from .capture import Capture, lanes_of
 from .design import Core, Design, Stream

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 from spikeloom import ToolError
-from spikeloom_hw.layouts import access_layout, answer_layout
+from spikeloom_hw.core.layouts import access_layout, answer_layout
 
 from .capture import STATES, Capture, Words, pieces_of
 from .compiled import compile_library
@@ -146,7 +146,7 @@ class Model:
         return replace(self.capture(), cycles=self.cycle - started)
 
     def load(self, memory: int, address: int, data: bytes) -> bool:
-        """Write into a parameter memory of a loadable design, see `spikeloom.parameters`; False: it is refused.
+        """Write into a parameter memory of a loadable design, see `spikeloom.program.parameters`; False: it is refused.
 
         Between samples: nothing else moves meanwhile.
         """

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from spikeloom import Network
-from spikeloom.limits import busy_cycles, silent_cycles
-from spikeloom.parameters import ParameterMemory
-from spikeloom.program import LayerPlan, fires
-from spikeloom.visits import Visit, visits
+from spikeloom.program.limits import busy_cycles, silent_cycles
+from spikeloom.program.parameters import ParameterMemory
+from spikeloom.program.program import LayerPlan, fires
+from spikeloom.program.visits import Visit, visits
 from spikeloom_hw.build import Build
 
 from .capture import STATES
@@ -51,7 +51,7 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """A core: its sizes (see `spikeloom.program.CorePlan`) and its probes, by path.
+    """A core: its sizes (see `spikeloom.program.program.CorePlan`) and its probes, by path.
 
     `firing` are the positions of the layers that fire, `visits` all that the generator does in a sample; the visit
     probes are None where it keeps no potentials. `banks` are a memory for each cell, in which row r of bank b has

@@ -9,13 +9,13 @@ import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from spikeloom import SpikeloomError
-from spikeloom.program import Program
+from spikeloom import NotBuilt, SpikeloomError
+from spikeloom.program.program import Program
 from spikeloom_hw.build import MANIFEST, NETWORK, VERILOG, describe
-from spikeloom_hw.chain import Chain
-from spikeloom_hw.encoder import PIXEL_BITS, PixelEncoder
+from spikeloom_hw.core.chain import Chain
+from spikeloom_hw.core.encoder import PIXEL_BITS, PixelEncoder
+from spikeloom_hw.core.layouts import pixel_layout
 from spikeloom_hw.export import verilog
-from spikeloom_hw.layouts import pixel_layout
 from spikeloom_hw.manifest import text_of
 
 from .compiled import compile_library
@@ -68,7 +68,18 @@ class EncodedChain(wiring.Component):
 
 
 def generate_encoded(program: Program, folder: Path) -> Design:
-    """Write the design of a program with the encoder in front into a new folder, and open it as benches do."""
+    """Write the design of a program with the encoder in front into a new folder, and open it as benches do.
+
+    Raises
+    ------
+    NotBuilt
+        An input of sequences: the encoder sends every pixel's train once, for the whole sample.
+    """
+    if program.network.inputs[0].sequence:
+        raise NotBuilt(
+            f"Network '{program.network.name}': must take a value a pixel with an encoder in front, not "
+            f"{program.network.inputs[0].sequence} time steps of them; simulate it from its events, by `simulate`"
+        )
     top = EncodedChain(program=program)
     code, memories = verilog(top, f"network '{program.network.name}' with a pixel encoder in front, for simulation")
     manifest = describe(top.chain, "none", sorted(memories))

@@ -9,11 +9,11 @@ from types import TracebackType
 import numpy as np
 from spikeloom import ToolError
 from spikeloom_hw.build import Build
-from spikeloom_hw.serial import TOP, SerialCore, serial_verilog
+from spikeloom_hw.link.serial import TOP, SerialCore, serial_verilog
 
 from .compiled import TO_CXX, compile_verilog, without_contents
 from .cxxrtl import read_memory
-from .hostile import Act, BadStop, Break, Silence
+from .fuzz.hostile import Act, BadStop, Break, Silence
 
 DRIVER = Path(__file__).with_name("serial_line.cpp")
 SCRIPT = (

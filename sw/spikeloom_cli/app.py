@@ -12,20 +12,8 @@ from typing import TextIO
 
 import typer
 
-from . import (
-    board_commands,
-    build_commands,
-    check_command,
-    demo_command,
-    fit_command,
-    link_commands,
-    network_commands,
-    nir_command,
-    report_command,
-    sweep_command,
-    synth_command,
-    train_command,
-)
+from .commands import boards, builds, check, fit, link, networks, nir, report, sweep, synth, train
+from .demo import command as demo
 from .output import Answer, Service, reserved_stdout
 
 CHECK_FAILED, WRONG_USE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
@@ -40,28 +28,28 @@ app = typer.Typer(
     context_settings={"max_content_width": 120, "help_option_names": ["--help", "-h"]},
 )
 for command, summary in (
-    (check_command.check, "what becomes of every layer of a PyTorch model, and what is not supported"),
-    (train_command.train, "a network, for a spiking network to be made of it"),
-    (train_command.networks, "the networks there are by name"),
-    (network_commands.convert, "a trained PyTorch model to a spiking network, one .loom file"),
-    (network_commands.show, "what a network consists of, with proven widths"),
-    (nir_command.export, "a network as a .nir file, for other frameworks"),
-    (network_commands.run, "accuracy and cost of a network, by the golden model"),
-    (sweep_command.sweep, "accuracy, cost and energy of a model against time steps"),
-    (fit_command.fit, "whether a network fits a board, and the smallest on which it does"),
-    (build_commands.generate, "the core of a network: Verilog, memories, manifest"),
-    (build_commands.simulate, "the gates against the golden model, bit by bit"),
-    (synth_command.synth, "a bitstream, what it uses and how fast it is"),
-    (report_command.report, "all that is known of a build, as one page"),
-    (board_commands.flash, "a bitstream onto its board"),
-    (build_commands.replace, "other weights and thresholds in a finished bitstream"),
-    (link_commands.load, "other weights and thresholds into a board that runs"),
-    (link_commands.infer, "a data set through a board at a serial port"),
-    (link_commands.emulate, "a build as a virtual board, for infer"),
-    (board_commands.boards, "the boards there are"),
-    (link_commands.ports, "the serial ports there are, and what is plugged in"),
-    (board_commands.doctor, "whether every tool is there, and how to mend it"),
-    (demo_command.demo, "the whole way on scikit-learn's digits"),
+    (check.check, "what becomes of every layer of a PyTorch model, and what is not supported"),
+    (train.train, "a network, for a spiking network to be made of it"),
+    (train.networks, "the networks there are by name"),
+    (networks.convert, "a trained PyTorch model to a spiking network, one .loom file"),
+    (networks.show, "what a network consists of, with proven widths"),
+    (nir.export, "a network as a .nir file, for other frameworks"),
+    (networks.run, "accuracy and cost of a network, by the golden model"),
+    (sweep.sweep, "accuracy, cost and energy of a model against time steps"),
+    (fit.fit, "whether a network fits a board, and the smallest on which it does"),
+    (builds.generate, "the core of a network: Verilog, memories, manifest"),
+    (builds.simulate, "the gates against the golden model, bit by bit"),
+    (synth.synth, "a bitstream, what it uses and how fast it is"),
+    (report.report, "all that is known of a build, as one page"),
+    (boards.flash, "a bitstream onto its board"),
+    (builds.replace, "other weights and thresholds in a finished bitstream"),
+    (link.load, "other weights and thresholds into a board that runs"),
+    (link.infer, "a data set through a board at a serial port"),
+    (link.emulate, "a build as a virtual board, for infer"),
+    (boards.boards, "the boards there are"),
+    (link.ports, "the serial ports there are, and what is plugged in"),
+    (boards.doctor, "whether every tool is there, and how to mend it"),
+    (demo.demo, "the whole way on scikit-learn's digits"),
 ):
     app.command(short_help=summary)(command)
 

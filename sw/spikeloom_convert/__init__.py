@@ -1,21 +1,21 @@
 """Trained PyTorch models and NIR graphs in, spiking networks on the integer line out."""
 
-from .analysis import analyse
+from .analysis.layers import analyse
+from .analysis.sweep import sweep
 from .convert import convert
 from .float_network import FloatLayer, FloatNetwork
-from .fold import fold
-from .inspection import ModelReport, NodeReport, inspect_model
+from .folding.fold import fold
+from .folding.inspection import ModelReport, NodeReport, inspect_model
 from .methods import METHODS
-from .models import load_model, load_trained
-from .networks import NETWORKS
-from .nir_convert import convert_nir
-from .nir_export import conditions, export_nir
-from .quantise import quantise
-from .sweep import sweep
-from .trace import trace
-from .train_network import train_network
-from .trainer import TrainedNetwork
-from .training import Training, train
+from .models.load import load_model, load_trained
+from .models.networks import NETWORKS
+from .nir.convert import convert_nir
+from .nir.export import conditions, export_nir
+from .quantising.quantise import quantise
+from .reading.trace import trace
+from .training.classifier import Training, train
+from .training.train_network import train_network
+from .training.trainer import TrainedNetwork
 
 __all__ = [
     "METHODS", "NETWORKS", "FloatLayer", "FloatNetwork", "ModelReport", "NodeReport", "TrainedNetwork", "Training",

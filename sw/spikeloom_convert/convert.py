@@ -17,20 +17,19 @@ from spikeloom.threads import single_threaded
 from spikeloom.validate import NAME, WEIGHT_BITS
 from torch import nn
 
-from .calibrate import RULES
-from .fine_tune import BATCH, fine_tuned
 from .float_network import INPUT, FloatNetwork
+from .folding.prepare import Norm, prepare
+from .folding.relay import with_relay
 from .methods import METHODS, Method, Synchronous
 from .methods.spikeconverter import SpikeConverter
-from .prepare import Norm, prepare
-from .quantise import quantise
-from .quantise_layer import Settings
-from .quantise_spiking import Widths, quantise_spiking
-from .relay import with_relay
-from .samples import Samples, check, code_input, codes_of, not_held, split, value_range
-from .selection import Candidate, Reference, choose, with_provenance
+from .quantising.calibrate import RULES
+from .quantising.fine_tune import BATCH, fine_tuned
+from .quantising.quantise import quantise
+from .quantising.quantise_layer import Settings
+from .quantising.quantise_spiking import Widths, quantise_spiking
+from .quantising.selection import Candidate, Reference, choose, with_provenance
+from .samples import Samples, augmented, check, code_input, codes_of, not_held, split, value_range
 from .spiking import SpikingNetwork
-from .training import augmented
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
 _BUDGET_MACS = 20_000_000_000  # of one pass over the calibration samples

@@ -1,5 +1,6 @@
 """Calibration data: checked, bounded, split into a part to fit on and a part held back, and coded."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,10 +10,12 @@ from spikeloom.encoding import as_samples, encode, event_counts
 from spikeloom.errors import InvalidData, shown
 from spikeloom.geometry import Shape
 from spikeloom.network import Input
+from torch import nn
 
-from .operations import Affine
+from .reading.operations import Affine
 
 FIT_SAMPLES, HELD_SAMPLES = 1500, 1000  # more are left unused
+_SHIFT = 4  # pixels that augmented images move by, at most
 LEAST_SPLIT = 8  # fewer samples are fitted and measured all together
 
 
@@ -144,15 +147,13 @@ def code_input(
         low = 0.0
     nominal = (high - low) / (1 << timesteps)
     bare = Input("input", shape, timesteps, nominal, low, low, high, sequence=sequence)
-    codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel()
-    if origin:
-        square = float(codes @ codes)
-        scale, zero = (float(codes @ values) / square if square else nominal), 0.0
-    else:
-        spread = codes - codes.mean()
-        square = float(spread @ spread)
-        scale = float(spread @ values) / square if square else nominal
-        zero = float(values.mean() - scale * codes.mean())
+    codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel().astype(np.float64)
+    # `fsum` rounds once, whatever the order of the sum: a dot product depends on the processor and its threads
+    center = 0.0 if origin else math.fsum(codes) / codes.size
+    spread = codes - center
+    square = math.fsum(spread * spread)
+    scale = math.fsum(spread * values) / square if square else nominal
+    zero = 0.0 if origin else math.fsum(values) / codes.size - scale * center
     activity = float(event_counts(codes, code).sum() / len(samples))
     return replace(bare, scale=scale, zero=zero, activity=activity, code=code)
 
@@ -160,3 +161,14 @@ def code_input(
 def codes_of(samples: Samples, source: Input) -> np.ndarray:
     """Codes float32 [N, C, H, W] of samples, [N, T, C, H, W] of sequences."""
     return encode(source, samples.x).astype(np.float32)
+
+
+def augmented(x: torch.Tensor) -> torch.Tensor:
+    """Images [N, C, H, W] shifted by up to four pixels, zeros moving in, and every second one mirrored, at random."""
+    count, channels, height, width = x.shape
+    padded = nn.functional.pad(x, (_SHIFT,) * 4)
+    rows = torch.randint(2 * _SHIFT + 1, (count, 1)) + torch.arange(height)
+    columns = torch.randint(2 * _SHIFT + 1, (count, 1)) + torch.arange(width)
+    columns = torch.where(torch.rand(count, 1) < 0.5, columns.flip(1), columns)
+    where = torch.arange(count)[:, None, None, None], torch.arange(channels)[None, :, None, None]
+    return padded[*where, rows[:, None, :, None], columns[:, None, None, :]]

@@ -7,8 +7,8 @@ from amaranth.hdl import Module
 from amaranth.sim import Simulator, SimulatorContext
 from spikeloom import Network
 from spikeloom.encoding import encode, spikes_of
-from spikeloom.place import place
-from spikeloom_hw.chain import Chain
+from spikeloom.placing.place import place
+from spikeloom_hw.core.chain import Chain
 
 
 @dataclass

@@ -15,7 +15,7 @@ from spikeloom.encoding import event_counts
 from spikeloom.link import Device, Framer, Identify, Identity, Inference, Message, Statistics, frame, pack, unpack
 from spikeloom_hw.link.device import LinkDevice, core_signature
 from spikeloom_hw.link.spec import LinkSpec
-from spikeloom_sim.hostile import Act, BadStop, Break, Silence
+from spikeloom_sim.fuzz.hostile import Act, BadStop, Break, Silence
 
 IDENTITY = Identity(
     build=0x0123456789ABCDEF,

@@ -8,8 +8,8 @@ import pytest
 from random_networks import RandomNetwork
 from spikeloom import DoesNotFit, Input, SpikeloomError
 from spikeloom_hw.axi.wrapper import WrapperSpec
+from spikeloom_hw.bitstream.synth import synth
 from spikeloom_hw.build import Build, generate
-from spikeloom_hw.synth import synth
 
 
 def test_potentials_and_readouts_that_do_not_fit_are_refused_together() -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, SpikeloomError
-from spikeloom.place import place
-from spikeloom.plan import plan
-from spikeloom.program import CONTENTS
+from spikeloom.placing.place import place
+from spikeloom.placing.plan import plan
+from spikeloom.program.program import CONTENTS
+from spikeloom_hw.bitstream.synth import block_rams
 from spikeloom_hw.build import generate
-from spikeloom_hw.synth import block_rams
 
 
 @pytest.mark.parametrize("contents", CONTENTS)

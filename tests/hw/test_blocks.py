@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from spikeloom import ToolError
-from spikeloom.parameters import ParameterMemory, digits_text, placeholder
+from spikeloom.program.parameters import ParameterMemory, digits_text, placeholder
 from spikeloom_hw import toolchain
-from spikeloom_hw.blocks import FORMATS, Format, find, implanted
+from spikeloom_hw.bitstream.blocks import FORMATS, Format, find, implanted
 
 # A memory for every width of a port, and one whose words lie side by side in two depths; depth and width in bits.
 MEMORIES = {

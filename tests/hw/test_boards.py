@@ -10,11 +10,12 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import io
 from random_networks import RandomNetwork
 from spikeloom import SpikeloomError
-from spikeloom_hw import flow, primitives, toolchain
-from spikeloom_hw.board_list import BOARDS
+from spikeloom_hw import toolchain
+from spikeloom_hw.bitstream import flow, primitives
+from spikeloom_hw.bitstream.flow import FAMILIES
 from spikeloom_hw.boards import Board, find
-from spikeloom_hw.devices import DEVICES
-from spikeloom_hw.flow import FAMILIES
+from spikeloom_hw.boards.board_list import BOARDS
+from spikeloom_hw.boards.devices import DEVICES
 
 ONE_BOARD_A_DEVICE = {board.device: board for board in BOARDS.values()}
 

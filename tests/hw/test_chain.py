@@ -5,11 +5,11 @@ import pytest
 from hw.harness import chain, events, simulate
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, DoesNotFit, Network, golden
-from spikeloom.cores import plan_core
-from spikeloom.place import agreed
-from spikeloom.program import Program
-from spikeloom_hw.chain import core_specs
-from spikeloom_sim.draw import PLAIN, draw_network
+from spikeloom.placing.cores import plan_core
+from spikeloom.placing.place import agreed
+from spikeloom.program.program import Program
+from spikeloom_hw.core.chain import core_specs
+from spikeloom_sim.fuzz.draw import PLAIN, draw_network
 
 SEEDS = (0, 1)
 

@@ -5,7 +5,7 @@ import random
 import pytest
 from amaranth.sim import Simulator, SimulatorContext
 from spikeloom.geometry import Shape, even_bits
-from spikeloom_hw.decoder import EventDecoder
+from spikeloom_hw.core.decoder import EventDecoder
 
 
 @pytest.mark.parametrize("negative", [False, True])

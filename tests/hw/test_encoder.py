@@ -13,8 +13,8 @@ from amaranth.sim import Simulator, SimulatorContext
 from spikeloom import datasets
 from spikeloom.encoding import encode, spikes_of
 from spikeloom.network import Input
-from spikeloom_hw.codes import train_of
-from spikeloom_hw.encoder import PixelEncoder
+from spikeloom_hw.core.codes import train_of
+from spikeloom_hw.core.encoder import PixelEncoder
 
 CODES = ("plain", "naf")
 Event = tuple[int, int, int]  # address, time step, sign
@@ -280,7 +280,7 @@ def found(x: np.ndarray) -> bool:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_bench_catches_wrong_encoders(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     attribute, fault = MUTANTS[name]
-    monkeypatch.setattr(f"spikeloom_hw.encoder.{attribute}", fault)
+    monkeypatch.setattr(f"spikeloom_hw.core.encoder.{attribute}", fault)
     assert found(sparse(np.random.default_rng(1), 4, 49))
 
 

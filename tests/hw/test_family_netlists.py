@@ -10,7 +10,8 @@ import pytest
 from random_networks import RandomNetwork, random_samples
 from spikeloom import Network, golden
 from spikeloom.encoding import encode, spikes_of
-from spikeloom_hw import flow, toolchain
+from spikeloom_hw import toolchain
+from spikeloom_hw.bitstream import flow
 from spikeloom_hw.build import Build, generate
 
 PYOSYS = Path(str(importlib.util.find_spec("pyosys").origin)).parent / "share"

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, DoesNotFit, Network
-from spikeloom.place import place
-from spikeloom.place import smallest as smallest_chain
-from spikeloom.resources import Capacity
-from spikeloom_hw.board_list import BOARDS
+from spikeloom.placing.place import place
+from spikeloom.placing.place import smallest as smallest_chain
+from spikeloom.placing.resources import Capacity
+from spikeloom_hw.boards.board_list import BOARDS
 from spikeloom_hw.fit import smallest, verdict
 
 

@@ -13,10 +13,10 @@ from manifests import manifest_of, redirect
 from random_networks import RandomNetwork
 from spikeloom import SpikeloomError, ToolError
 from spikeloom_hw import toolchain
-from spikeloom_hw.board_list import BOARDS
+from spikeloom_hw.bitstream.flash import flash
+from spikeloom_hw.bitstream.loaders import IDCODES, LOADERS, OTHERS
+from spikeloom_hw.boards.board_list import BOARDS
 from spikeloom_hw.build import generate
-from spikeloom_hw.flash import flash
-from spikeloom_hw.loaders import IDCODES, LOADERS, OTHERS
 
 ECP5_85 = "index 0:\n\tidcode 0x41113043\n\tmanufacturer lattice\n\tfamily ECP5\n\tmodel  LFE5U-85\n\tirlength 8\n"
 ECP5_25 = "index 0:\n\tidcode 0x41111043\n\tmanufacturer lattice\n\tfamily ECP5\n\tmodel  LFE5U-25\n\tirlength 8\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spikeloom_hw import boards, floorplan
+from spikeloom_hw.bitstream import floorplan
+from spikeloom_hw.boards import board as boards
 
 ECP5 = [name for name, device in boards.DEVICES.items() if device.family == "ecp5"]
 
@@ -95,7 +96,7 @@ def test_the_program_writes_the_netlist_with_bels_and_changes_nothing_else(tmp_p
     netlist = {"modules": {"LIB": {"attributes": {}, "cells": {}}, "top": {"attributes": {"top": "1"}, "cells": cells}}}
     file = tmp_path / "top.json"
     file.write_text(json.dumps(netlist))
-    command = [sys.executable, "-m", "spikeloom_hw.floorplan", file.name, "LFE5U-25F", "1", "planned.json"]
+    command = [sys.executable, "-m", "spikeloom_hw.bitstream.floorplan", file.name, "LFE5U-25F", "1", "planned.json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Floor: forces, step 0\n")
     written = json.loads((tmp_path / "planned.json").read_text())

@@ -9,9 +9,9 @@ from amaranth.hdl import Elaboratable, ResetInserter, Signal
 from amaranth.sim import Simulator, SimulatorContext
 from random_networks import RandomNetwork
 from spikeloom import Conv2d
-from spikeloom.cores import plan_core
-from spikeloom_hw.inbox import Inbox
-from spikeloom_hw.spec import CoreSpec
+from spikeloom.placing.cores import plan_core
+from spikeloom_hw.core.inbox import Inbox
+from spikeloom_hw.core.spec import CoreSpec
 
 
 def inbox(depth: int) -> Inbox:

@@ -26,8 +26,8 @@ from spikeloom.link import (
 )
 from spikeloom_hw.link import dispatcher, receiver
 from spikeloom_hw.link.crc import SerialCRC
-from spikeloom_sim.duel import Duel
-from spikeloom_sim.hostile import Attacker
+from spikeloom_sim.fuzz.duel import Duel
+from spikeloom_sim.fuzz.hostile import Attacker
 
 
 def sample(bench: Bench, rng: random.Random) -> bytes:

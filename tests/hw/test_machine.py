@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from spikeloom_hw import machine
-from spikeloom_hw.checks import Check
+from spikeloom_hw.doctor import machine
+from spikeloom_hw.doctor.checks import Check
 
 RULE = 'SUBSYSTEM=="usb", ATTRS{idVendor}=="0403", MODE="0660", GROUP="plugdev", TAG+="uaccess"'
 

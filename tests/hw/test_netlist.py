@@ -10,8 +10,8 @@ from random_networks import RandomNetwork, random_samples
 from spikeloom.encoding import encode
 from spikeloom.link import Device, Identify, Identity, Sample, frame, golden_inference, pack
 from spikeloom_hw import toolchain
-from spikeloom_hw.board_top import BoardTop
 from spikeloom_hw.boards import find
+from spikeloom_hw.boards.board_top import BoardTop
 from spikeloom_hw.build import Build, generate
 
 DIVISOR = 4

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from spikeloom import DoesNotFit, ToolError
-from spikeloom_hw import place_and_route as module
-from spikeloom_hw.board_list import BOARDS
-from spikeloom_hw.place_and_route import NotPlaced, Routed, place_and_route
-from spikeloom_hw.stages import Stages
+from spikeloom_hw.bitstream import place_and_route as module
+from spikeloom_hw.bitstream.place_and_route import NotPlaced, Routed, place_and_route
+from spikeloom_hw.bitstream.stages import Stages
+from spikeloom_hw.boards.board_list import BOARDS
 
 BOARD = BOARDS["icestick"]
 

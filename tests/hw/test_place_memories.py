@@ -10,15 +10,15 @@ import pytest
 from deep_shapes import residual_network
 from random_networks import RandomNetwork, random_network
 from spikeloom import Conv2d, Network
-from spikeloom.digits import digits
-from spikeloom.place import place
-from spikeloom.resources import decoder, memories, program_words
-from spikeloom.weights import used_lanes, weight_rows
-from spikeloom_hw.chain import Chain, core_specs
+from spikeloom.placing.place import place
+from spikeloom.placing.resources import decoder, memories, program_words
+from spikeloom.program.digits import digits
+from spikeloom.program.weights import used_lanes, weight_rows
+from spikeloom_hw.core.chain import Chain, core_specs
+from spikeloom_hw.core.spec import CoreSpec
+from spikeloom_hw.core.tables import WalkTables
 from spikeloom_hw.export import verilog
-from spikeloom_hw.spec import CoreSpec
-from spikeloom_hw.tables import WalkTables
-from spikeloom_sim.draw import draw_network
+from spikeloom_sim.fuzz.draw import draw_network
 
 
 def assert_images_are_as_large_as_counted(network: Network, spec: CoreSpec) -> None:

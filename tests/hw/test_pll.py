@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import pytest
 from spikeloom import SpikeloomError
-from spikeloom_hw.board_list import BOARDS
+from spikeloom_hw.bitstream.synth import wanted_pll
 from spikeloom_hw.boards import Board
-from spikeloom_hw.pll import HIGHEST_MHZ, Pll, fastest, settings
-from spikeloom_hw.synth import wanted_pll
+from spikeloom_hw.boards.board_list import BOARDS
+from spikeloom_hw.boards.pll import HIGHEST_MHZ, Pll, fastest, settings
 
 WITH_PLL = {name: board for name, board in BOARDS.items() if board.pll}
 # lowest and highest frequency of the oscillator, and of the phase detector

@@ -10,10 +10,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, ToolError
-from spikeloom.cores import plan_core
-from spikeloom_hw import flow, primitives, toolchain
-from spikeloom_hw.cells import Adders
-from spikeloom_hw.spec import CoreSpec
+from spikeloom.placing.cores import plan_core
+from spikeloom_hw import toolchain
+from spikeloom_hw.bitstream import flow, primitives
+from spikeloom_hw.core.cells import Adders
+from spikeloom_hw.core.spec import CoreSpec
 
 CELLS = "read_verilog -overwrite +/lattice/common_sim.vh +/lattice/ccu2c_sim.vh"
 PORTS = "read_verilog -lib +/lattice/ccu2c_sim.vh", "blackbox =CCU2C"

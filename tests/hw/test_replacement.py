@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from random_networks import RandomNetwork, exchanged
 from spikeloom import DoesNotFit, Network, SpikeloomError, ToolError
+from spikeloom_hw.bitstream.replacement import replace_parameters
+from spikeloom_hw.bitstream.synth import synth
 from spikeloom_hw.build import Build, generate
-from spikeloom_hw.replacement import replace_parameters
-from spikeloom_hw.synth import synth
 
 
 def tiny(hidden: int = 4) -> Network:

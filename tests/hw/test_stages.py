@@ -1,8 +1,8 @@
 """Progress of the tools: which stage they are in, told at its beginning and every few seconds."""
 
 import pytest
-from spikeloom_hw import stages as module
-from spikeloom_hw.stages import Stages, Stopped
+from spikeloom_hw.bitstream import stages as module
+from spikeloom_hw.bitstream.stages import Stages, Stopped
 
 
 def test_silence_of_the_tools_is_broken_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

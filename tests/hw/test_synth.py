@@ -15,12 +15,13 @@ from manifests import redirect
 from random_networks import RandomNetwork
 from spikeloom import DoesNotFit, Network, SpikeloomError, ToolError
 from spikeloom.link import Identity
-from spikeloom_hw import board_list, implant, synth
+from spikeloom_hw.bitstream import implant, synth
+from spikeloom_hw.bitstream.place_and_route import Routed
+from spikeloom_hw.bitstream.synth_result import critical_path, result_of
+from spikeloom_hw.boards import board_list
+from spikeloom_hw.boards.devices import DEVICES
+from spikeloom_hw.boards.pll import fastest
 from spikeloom_hw.build import Build, generate
-from spikeloom_hw.devices import DEVICES
-from spikeloom_hw.place_and_route import Routed
-from spikeloom_hw.pll import fastest
-from spikeloom_hw.synth_result import critical_path, result_of
 
 
 def tiny(hidden: int = 2) -> Network:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from spikeloom import ToolError
-from spikeloom_hw import doctor, toolchain
+from spikeloom_hw import toolchain
+from spikeloom_hw.doctor import tools as doctor
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.sim import Simulator, SimulatorContext
-from spikeloom_hw.uart import UARTReceiver, UARTTransmitter, divisor_of
+from spikeloom_hw.link.uart import UARTReceiver, UARTTransmitter, divisor_of
 
 DIVISOR = 16
 

@@ -1,6 +1,6 @@
 """Faults a careful engineer could make, as changes of the generated Verilog; every one must be caught."""
 
-from spikeloom_sim.mutants import Mutant
+from spikeloom_sim.fuzz.mutants import Mutant
 
 ASSIGN = r"^(  assign (?:\\?\S+|\{.*?\}) +=) "
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 from random_networks import RandomNetwork
 from spikeloom import Connection, Conv2d, Dense, Network
-from spikeloom.cores import plan_core
 from spikeloom.geometry import Diagonal, Geometry
-from spikeloom.program import Program
+from spikeloom.placing.cores import plan_core
+from spikeloom.program.program import Program
 from spikeloom_sim.design import Design
 
 MakeDesign = Callable[[Network, int], Design]

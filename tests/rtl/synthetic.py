@@ -10,7 +10,7 @@ import numpy as np
 from spikeloom import Network, Neuron, Population
 from spikeloom.bounds import potential_bits
 from spikeloom.golden.synapses import initial_potentials
-from spikeloom.program import FOLD, CorePlan, LayerPlan, Program, fires
+from spikeloom.program.program import FOLD, CorePlan, LayerPlan, Program, fires
 from spikeloom_sim.capture import STATES, Capture, Recorder, Words, pieces_of
 from spikeloom_sim.design import Core, Design
 from spikeloom_sim.vectors import Expected, vectors

@@ -11,7 +11,7 @@ from spikeloom_sim.cocotb_run import run, simulator_of
 from spikeloom_sim.compiled import compile_library
 from spikeloom_sim.cxxrtl import Model
 from spikeloom_sim.design import Design
-from spikeloom_sim.mutants import Mutant, mutated
+from spikeloom_sim.fuzz.mutants import Mutant, mutated
 from spikeloom_sim.scoreboard import Verdict, judge
 from spikeloom_sim.vectors import expected, vectors
 from test_mutants import samples_with_ties

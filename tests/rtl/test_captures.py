@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import rtl_networks as networks
 from random_networks import random_samples
-from spikeloom.cores import plan_core
-from spikeloom.program import Program
+from spikeloom.placing.cores import plan_core
+from spikeloom.program.program import Program
 from spikeloom_sim.capture import Capture, Recorder, Words, lanes_of, pieces_of
 from spikeloom_sim.design import Stream
 from spikeloom_sim.vectors import expected, vectors

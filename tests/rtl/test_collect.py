@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, Network
-from spikeloom.cores import plan_core
-from spikeloom.program import Program
+from spikeloom.placing.cores import plan_core
+from spikeloom.program.program import Program
 from spikeloom_sim.capture import Capture, Words
 from spikeloom_sim.collect import collect
 from spikeloom_sim.design import Design
-from spikeloom_sim.draw import PLAIN, draw_network, draw_program, draw_samples
+from spikeloom_sim.fuzz.draw import PLAIN, draw_network, draw_program, draw_samples
 from spikeloom_sim.scoreboard import Verdict, judge
 from spikeloom_sim.vectors import Expected, expected
 from synthetic import beats, described, perfect

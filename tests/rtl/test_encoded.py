@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_networks import RandomNetwork
-from spikeloom import Conv2d, SpikeloomError
-from spikeloom.place import place
+from recurrent_networks import random_recurrent_network
+from spikeloom import Conv2d, NotBuilt, SpikeloomError
+from spikeloom.placing.place import place
 from spikeloom_sim.encoded import generate_encoded, pixel_vectors, simulate_encoded
 
 
@@ -35,3 +36,14 @@ def test_an_encoder_takes_pixels_only(tmp_path: Path) -> None:
     with pytest.raises(SpikeloomError) as error:
         simulate_encoded(design, np.zeros((2, 2, 1, 1)))
     assert str(error.value) == "Data: must be uint8, pixels, with an encoder in front, not float64"
+
+
+def test_an_encoder_takes_no_sequences(tmp_path: Path) -> None:
+    network = random_recurrent_network(np.random.default_rng(1), sequence=True)
+    with pytest.raises(NotBuilt) as error:
+        generate_encoded(place(network), tmp_path / "encoded")
+    assert str(error.value) == (
+        f"Network 'recurrent': must take a value a pixel with an encoder in front, not {network.inputs[0].sequence} "
+        "time steps of them; simulate it from its events, by `simulate`"
+    )
+    assert not (tmp_path / "encoded").exists()

@@ -25,10 +25,10 @@ from spikeloom.link import (
 )
 from spikeloom_convert import convert
 from spikeloom_hw.build import Build, generate
+from spikeloom_hw.link.serial import SerialCore, VerilogCore
 from spikeloom_hw.link.spec import LinkSpec
-from spikeloom_hw.serial import SerialCore, VerilogCore
-from spikeloom_sim.duel import Duel
-from spikeloom_sim.hostile import HOSTILE, Attacker, Case
+from spikeloom_sim.fuzz.duel import Duel
+from spikeloom_sim.fuzz.hostile import HOSTILE, Attacker, Case
 from spikeloom_sim.serial_line import SerialLine
 
 DIVISOR = 4

@@ -8,9 +8,9 @@ import pytest
 import rtl_networks as networks
 from random_networks import exchanged, random_samples
 from spikeloom import Network
-from spikeloom.parameters import ADDRESS_WORD_BITS, WORD_BYTES, cores_of, parameter_rows
-from spikeloom.place import place
-from spikeloom.program import Program
+from spikeloom.placing.place import place
+from spikeloom.program.parameters import ADDRESS_WORD_BITS, WORD_BYTES, cores_of, parameter_rows
+from spikeloom.program.program import Program
 from spikeloom_hw.build import generate
 from spikeloom_sim.compiled import compile_library
 from spikeloom_sim.cxxrtl import Model

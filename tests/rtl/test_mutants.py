@@ -10,7 +10,7 @@ from spikeloom import SpikeloomError, golden
 from spikeloom_sim.compiled import compile_library
 from spikeloom_sim.cxxrtl import Model
 from spikeloom_sim.design import Design
-from spikeloom_sim.mutants import Mutant, compile_mutants, mutated, random_mutants
+from spikeloom_sim.fuzz.mutants import Mutant, compile_mutants, mutated, random_mutants
 from spikeloom_sim.scoreboard import judge
 from spikeloom_sim.vectors import Expected, expected, vectors
 

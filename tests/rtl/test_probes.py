@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_networks import RandomNetwork
-from spikeloom.cores import plan_core
-from spikeloom.program import Program
+from spikeloom.placing.cores import plan_core
+from spikeloom.program.program import Program
 from spikeloom_hw import toolchain
 from spikeloom_sim import cocotb_run
 from spikeloom_sim.capture import Capture

@@ -9,9 +9,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from recipes import SEEDS, recipes
-from spikeloom_sim.campaign import run_recipe, summary
-from spikeloom_sim.draw import PLAIN
-from spikeloom_sim.recipe import Recipe
+from spikeloom_sim.fuzz.campaign import run_recipe, summary
+from spikeloom_sim.fuzz.draw import PLAIN
+from spikeloom_sim.fuzz.recipe import Recipe
 
 QUICK, THOROUGH = (4, 5), (30, 10)  # tests, so that several processes share the work, and networks in each
 FOUND = (32, 60, 63, 23, 123)  # failed once; 63: diagonal connections of the train that enters a core; then: folds

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from recurrent_networks import random_recurrent_network, random_sequences
 from spikeloom import Connection, Dense, Input, Network, Neuron, NotBuilt, Population, Readout, Silent
-from spikeloom.place import cuts, place
+from spikeloom.placing.place import cuts, place
 from spikeloom_hw.build import generate
 from spikeloom_sim.compiled import compile_library
 from spikeloom_sim.cxxrtl import Model

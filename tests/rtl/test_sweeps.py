@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from random_networks import random_samples
 from spikeloom import Dense, Network, Neuron, Silent
-from spikeloom.cores import plan_core
-from spikeloom.place import agreed, place
-from spikeloom.program import Program
-from spikeloom.resources import Capacity
+from spikeloom.placing.cores import plan_core
+from spikeloom.placing.place import agreed, place
+from spikeloom.placing.resources import Capacity
+from spikeloom.program.program import Program
 from spikeloom_hw.build import generate
 from spikeloom_sim.cocotb_run import run, simulator_of
 from spikeloom_sim.compiled import compile_library
 from spikeloom_sim.cxxrtl import Model
 from spikeloom_sim.design import Design
-from spikeloom_sim.mutants import Mutant, compile_mutants
+from spikeloom_sim.fuzz.mutants import Mutant, compile_mutants
 from spikeloom_sim.scoreboard import Verdict, judge
 from spikeloom_sim.vectors import expected, vectors
 from sweep_networks import Draft, stepwise, synchronous

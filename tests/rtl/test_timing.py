@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, Network
-from spikeloom.cores import plan_core
 from spikeloom.measure import sops
-from spikeloom.program import Program
+from spikeloom.placing.cores import plan_core
+from spikeloom.program.program import Program
 from spikeloom_sim.capture import Capture, Words
 from spikeloom_sim.design import Design
-from spikeloom_sim.draw import draw_samples
+from spikeloom_sim.fuzz.draw import draw_samples
 from spikeloom_sim.simulation import CHUNK_BYTES, CHUNK_SAMPLES, chunk_samples
 from spikeloom_sim.timing import round_trip, timing
 from spikeloom_sim.vectors import expected, vectors

@@ -179,7 +179,7 @@ def test_doctor_without_libusb_says_what_to_install_and_is_content(
 
 
 def test_doctor_fails_where_the_disk_is_full(spikeloom: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spikeloom_hw.machine.HERE_GIB", 1e9)
+    monkeypatch.setattr("spikeloom_hw.doctor.machine.HERE_GIB", 1e9)
     outcome = spikeloom("doctor", "--json")
     assert (outcome.code, outcome.document["ok"]) == (1, False)
     assert outcome.stderr == (

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from convert_models import seeded
 from spikeloom_convert.float_network import FloatNetwork
-from spikeloom_convert.fold import fold
-from spikeloom_convert.reader import by_name
-from spikeloom_convert.trace import trace
+from spikeloom_convert.folding.fold import fold
+from spikeloom_convert.reading.reader import by_name
+from spikeloom_convert.reading.trace import trace
 from torch import nn
 
 

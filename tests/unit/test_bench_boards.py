@@ -11,7 +11,7 @@ from random_networks import RandomNetwork
 from spikeloom import ToolError
 from spikeloom_cli.bench.boards import __main__ as boards
 from spikeloom_cli.bench.boards import page
-from spikeloom_hw.board_list import BOARDS
+from spikeloom_hw.boards.board_list import BOARDS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

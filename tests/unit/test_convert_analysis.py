@@ -13,8 +13,8 @@ from spikeloom.encoding import codes_of, encode
 from spikeloom.golden import forward
 from spikeloom.measure import measure
 from spikeloom_convert import convert
-from spikeloom_convert.analysis import Analysis, analyse, integer_values
-from spikeloom_convert.attribution import VARIANTS, Effect, worst
+from spikeloom_convert.analysis.attribution import VARIANTS, Effect, worst
+from spikeloom_convert.analysis.layers import Analysis, analyse, integer_values
 from spikeloom_convert.float_network import INPUT
 from torch import nn
 

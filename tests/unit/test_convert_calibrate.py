@@ -5,9 +5,9 @@ import pytest
 import torch
 from convert_models import pixels
 from spikeloom.geometry import Conv2d, Dense
-from spikeloom_convert.calibrate import MOST_GAIN, RULES, Rule, codes, conversion_errors, half_steps, worth
 from spikeloom_convert.float_network import connect
-from spikeloom_convert.rounding import BLOCK_COLUMNS, covariances, nearest, round_weights, weight_scales
+from spikeloom_convert.quantising.calibrate import MOST_GAIN, RULES, Rule, codes, conversion_errors, half_steps, worth
+from spikeloom_convert.quantising.rounding import BLOCK_COLUMNS, covariances, nearest, round_weights, weight_scales
 
 ALL_RULES = pytest.mark.parametrize("rule", RULES, ids=str)
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from outside_models import SHAPES, STYLES, conv, headed, linear, small, written
 from spikeloom.errors import InvalidData, InvalidNetwork, SpikeloomError, UnsupportedLayer
 from spikeloom_convert import ModelReport, inspect_model
-from spikeloom_convert.inspection import sample_shape
+from spikeloom_convert.folding.inspection import sample_shape
+from spikeloom_convert.folding.prepare import prepare
 from spikeloom_convert.models import digits_cnn, mnist_mlp
-from spikeloom_convert.prepare import prepare
 from spikeloom_convert.samples import check
 from test_convert_outside import FOLDS, REFUSED
 from torch import nn

@@ -13,11 +13,11 @@ from spikeloom.measure import measure
 from spikeloom.network import Network
 from spikeloom.neuron import Neuron
 from spikeloom_convert import convert
-from spikeloom_convert.calibrate import RULES
 from spikeloom_convert.float_network import FloatNetwork
-from spikeloom_convert.prepare import prepare
+from spikeloom_convert.folding.prepare import prepare
+from spikeloom_convert.quantising.calibrate import RULES
+from spikeloom_convert.quantising.selection import Candidate, Reference, choose
 from spikeloom_convert.samples import HELD_SAMPLES, check, split
-from spikeloom_convert.selection import Candidate, Reference, choose
 from torch import nn
 
 X = pixels(80, 1, 6, 6)

@@ -9,11 +9,11 @@ from spikeloom import Network, datasets, golden
 from spikeloom.errors import InvalidData, InvalidNetwork
 from spikeloom.trace import require_equal
 from spikeloom_convert import convert, train
-from spikeloom_convert.fine_tune import fine_tuned
-from spikeloom_convert.prepare import prepare
+from spikeloom_convert.folding.prepare import prepare
+from spikeloom_convert.quantising.fine_tune import fine_tuned
+from spikeloom_convert.quantising.selection import distance
 from spikeloom_convert.response import Levels
 from spikeloom_convert.samples import check, not_held, split
-from spikeloom_convert.selection import distance
 from torch import nn
 
 

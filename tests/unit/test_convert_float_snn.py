@@ -12,9 +12,9 @@ from spikeloom.encoding import codes_of, encode
 from spikeloom.neuron import Neuron
 from spikeloom_convert import convert
 from spikeloom_convert.activations import SymmetricThresholdReLU
+from spikeloom_convert.analysis.float_snn import Firing, FloatSNN, float_snn
 from spikeloom_convert.float_network import INPUT
-from spikeloom_convert.float_snn import Firing, FloatSNN, float_snn
-from spikeloom_convert.prepare import prepare
+from spikeloom_convert.folding.prepare import prepare
 from spikeloom_convert.samples import Samples
 from torch import nn
 

@@ -12,7 +12,7 @@ from outside_models import SHAPES, STYLES, conv, headed, linear, small, written
 from spikeloom import golden
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from spikeloom_convert import convert
-from spikeloom_convert.trace import trace
+from spikeloom_convert.reading.trace import trace
 from torch import nn
 
 IMAGES = np.random.default_rng(0).random((6, 3, 12, 12))

@@ -12,12 +12,12 @@ from spikeloom.errors import InvalidNetwork
 from spikeloom.network import Network
 from spikeloom.neuron import Neuron
 from spikeloom_convert import convert
-from spikeloom_convert.calibrate import RULES
 from spikeloom_convert.float_network import FloatLayer
-from spikeloom_convert.fold import fold
-from spikeloom_convert.quantise_layer import QuantisedLayer, Settings, quantise_layer
-from spikeloom_convert.synapses import Train, absorbed_weights
-from spikeloom_convert.trace import trace
+from spikeloom_convert.folding.fold import fold
+from spikeloom_convert.quantising.calibrate import RULES
+from spikeloom_convert.quantising.quantise_layer import QuantisedLayer, Settings, quantise_layer
+from spikeloom_convert.quantising.synapses import Train, absorbed_weights
+from spikeloom_convert.reading.trace import trace
 from torch import nn
 
 

@@ -13,16 +13,16 @@ from spikeloom.energy import macs
 from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, SpikeloomError, UnsupportedLayer
 from spikeloom_convert import METHODS, NETWORKS, convert, inspect_model
 from spikeloom_convert.activations import QCFS, ThresholdReLU
-from spikeloom_convert.analysis import analyse
+from spikeloom_convert.analysis.layers import analyse
 from spikeloom_convert.convert import spiking_network
-from spikeloom_convert.nir_export import graph_of
-from spikeloom_convert.origin import Origin
-from spikeloom_convert.prepare import prepare
-from spikeloom_convert.recipe import Recipe
+from spikeloom_convert.folding.prepare import prepare
+from spikeloom_convert.models.origin import Origin
+from spikeloom_convert.nir.export import graph_of
 from spikeloom_convert.recurrent import MeanOverTime, ThresholdRNN
-from spikeloom_convert.residual import residual
 from spikeloom_convert.samples import Samples
 from spikeloom_convert.spiking import averages
+from spikeloom_convert.training.recipe import Recipe
+from spikeloom_convert.training.residual import residual
 from torch import nn
 
 STEPS = 6

@@ -7,8 +7,8 @@ import pytest
 from random_graphs import random_graph
 from random_networks import RandomNetwork, random_network, random_samples, random_synchronous_network
 from spikeloom import Connection, Conv2d, Dense, Diagonal, Network, NotBuilt, golden
-from spikeloom.gates import require_gates
-from spikeloom_convert.relay import needs_relay, with_relay
+from spikeloom.program.gates import require_gates
+from spikeloom_convert.folding.relay import needs_relay, with_relay
 
 
 def same(network: Network, x: np.ndarray) -> Network:

@@ -9,7 +9,7 @@ from spikeloom.errors import InvalidNetwork
 from spikeloom.golden.stepped import generate
 from spikeloom.trace import require_equal
 from spikeloom_convert import convert
-from spikeloom_convert.stepwise import growth_loss, largest_value, stepwise_codes
+from spikeloom_convert.quantising.stepwise import growth_loss, largest_value, stepwise_codes
 from torch import nn
 
 X = pixels(60, 1, 6, 6)

@@ -9,7 +9,14 @@ from spikeloom.bounds import potential_bits
 from spikeloom.geometry import Conv2d, Diagonal
 from spikeloom_convert import convert
 from spikeloom_convert.float_network import FloatConnection, FloatLayer
-from spikeloom_convert.synapses import Train, common_scales, fitted_to_diagonals, parts_of, potentials, rounded
+from spikeloom_convert.quantising.synapses import (
+    Train,
+    common_scales,
+    fitted_to_diagonals,
+    parts_of,
+    potentials,
+    rounded,
+)
 from test_convert_branches import GRAPHS, Graph
 from torch import nn
 

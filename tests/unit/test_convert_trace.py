@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from convert_models import pixels
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
-from spikeloom_convert.trace import trace
+from spikeloom_convert.reading.trace import trace
 from torch import nn
 
 SAMPLES = pixels(2, 1, 8, 8) / 255.0

@@ -11,7 +11,8 @@ from spikeloom import datasets, golden
 from spikeloom.errors import InvalidData
 from spikeloom_convert import Training, convert, train
 from spikeloom_convert.models import digits_cnn, mlp
-from spikeloom_convert.training import augmented, run_epoch, shown
+from spikeloom_convert.samples import augmented
+from spikeloom_convert.training.classifier import run_epoch, shown
 from torch import nn
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from recipes import recipes
 from spikeloom import Neuron, Silent, golden
-from spikeloom.gates import require_gates
+from spikeloom.program.gates import require_gates
 from spikeloom.trace import require_equal
-from spikeloom_sim.draw import KINDS, PLAIN, SCHEDULES, draw_network, draw_program, draw_samples
-from spikeloom_sim.recipe import Recipe, add_options, chosen
+from spikeloom_sim.fuzz.draw import KINDS, PLAIN, SCHEDULES, draw_network, draw_program, draw_samples
+from spikeloom_sim.fuzz.recipe import Recipe, add_options, chosen
 
 ALL = frozenset(KINDS)
 
@@ -20,7 +20,7 @@ ALL = frozenset(KINDS)
 @settings(max_examples=100, deadline=None)
 def test_the_command_of_a_recipe_repeats_it(recipe: Recipe) -> None:
     words = shlex.split(recipe.command)
-    assert words[:5] == ["python", "-m", "spikeloom_sim.campaign", "--count", "1"]
+    assert words[:5] == ["python", "-m", "spikeloom_sim.fuzz.campaign", "--count", "1"]
     parser = argparse.ArgumentParser()
     add_options(parser)
     options = parser.parse_args(words[5:])
@@ -28,9 +28,9 @@ def test_the_command_of_a_recipe_repeats_it(recipe: Recipe) -> None:
 
 
 def test_the_command_of_a_seed_is_short() -> None:
-    assert Recipe(7).command == "python -m spikeloom_sim.campaign --count 1 --seed 7"
+    assert Recipe(7).command == "python -m spikeloom_sim.fuzz.campaign --count 1 --seed 7"
     assert Recipe(7, depth=2, kinds=frozenset({"naf"}), stalls=False).command == (
-        "python -m spikeloom_sim.campaign --count 1 --seed 7 --depth 2 --kinds 'naf' --no-stalls"
+        "python -m spikeloom_sim.fuzz.campaign --count 1 --seed 7 --depth 2 --kinds 'naf' --no-stalls"
     )
 
 

@@ -8,7 +8,7 @@ from random_graphs import random_graph
 from random_networks import random_network
 from spikeloom import Conv2d, Dense, Diagonal, Network
 from spikeloom.energy import energy, macs
-from spikeloom_convert.relay import with_relay
+from spikeloom_convert.folding.relay import with_relay
 
 
 def counted(network: Network) -> dict[str, int]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spikeloom_cli.journal import Journal, fingerprint, sources
+from spikeloom_cli.demo.journal import Journal, fingerprint, sources
 
 
 def once(folder: Path, depends: dict[str, Any], *, content: str = "made") -> Journal:

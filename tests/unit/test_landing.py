@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikeloom import Conv2d, Dense, Diagonal
-from spikeloom.landing import Landing, landings
+from spikeloom.program.landing import Landing, landings
 
 quick = settings(max_examples=300, deadline=None, derandomize=True)
 extents = st.integers(1, 5)

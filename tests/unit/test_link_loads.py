@@ -8,8 +8,8 @@ from random_networks import RandomNetwork, exchanged
 from spikeloom import DoesNotFit, Network, SpikeloomError
 from spikeloom.link import memory_loads
 from spikeloom.link.messages import LOAD_BYTES
-from spikeloom.parameters import ADDRESS_WORD_BITS, WORD_BYTES, parameter_memories, parameter_rows
-from spikeloom.place import place
+from spikeloom.placing.place import place
+from spikeloom.program.parameters import ADDRESS_WORD_BITS, WORD_BYTES, parameter_memories, parameter_rows
 from spikeloom_hw.build import made
 
 

@@ -23,7 +23,7 @@ from spikeloom import (
     golden,
 )
 from spikeloom.measure import measure
-from spikeloom.place import place
+from spikeloom.placing.place import place
 from tiny_networks import changed, tiny, vector, with_neuron
 
 X = np.zeros((2, 1, 4, 4), np.uint8)

@@ -8,8 +8,8 @@ from convert_models import pixels
 from spikeloom.errors import InvalidNetwork
 from spikeloom_convert import NETWORKS, convert
 from spikeloom_convert.activations import QCFS, SymmetricThresholdReLU
-from spikeloom_convert.layered import layered
-from spikeloom_convert.networks import net2, resnet20, vgg
+from spikeloom_convert.models.layered import layered
+from spikeloom_convert.models.networks import net2, resnet20, vgg
 from torch import nn
 
 # parameters and multiplications, counted by hand from the papers' notation

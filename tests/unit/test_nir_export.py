@@ -14,7 +14,7 @@ from random_networks import RandomNetwork
 from spikeloom import Conv2d, Diagonal, InvalidNetwork, Network, NotBuilt, golden
 from spikeloom.encoding import encode
 from spikeloom_convert import conditions, convert, convert_nir, export_nir
-from spikeloom_convert.nir_export import graph_of
+from spikeloom_convert.nir.export import graph_of
 from tiny_networks import changed, synchronous, vector
 from torch import nn
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from nir_graphs import mlp
 from spikeloom import InvalidNetwork
-from spikeloom_convert import nir_file
-from spikeloom_convert.nir_file import read_nir
+from spikeloom_convert.nir import file as nir_file
+from spikeloom_convert.nir.file import read_nir
 
 
 def _no_graph(file: h5py.File) -> None:
@@ -155,7 +155,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_reader_that_never_ends_or_dies_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, child = tmp_path / "net.nir", tmp_path / "child.py"
     nir.write(path, mlp())
-    monkeypatch.setattr(nir_file.nir_child, "__file__", str(child))
+    monkeypatch.setattr(nir_file.child, "__file__", str(child))
     monkeypatch.setattr(nir_file, "PATIENCE_SECONDS", 1)
     for code, ended in (
         ("while True: pass", "reading took 1 s"),

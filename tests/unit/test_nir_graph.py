@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from nir_graphs import affine, chain, conv2d, mlp, neuron
 from spikeloom import InvalidNetwork, SpikeloomError, UnsupportedLayer
-from spikeloom_convert.nir_import import NirOptions, import_graph
+from spikeloom_convert.nir.importing import NirOptions, import_graph
 
 RNG = np.random.default_rng(1)
 ONE = np.ones(16)

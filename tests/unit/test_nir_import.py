@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from nir_graphs import DT, affine, chain, conv2d, mlp, neuron
 from spikeloom import Diagonal, InvalidData, InvalidNetwork, SpikeloomError, UnsupportedLayer, golden
 from spikeloom_convert import convert_nir, export_nir
-from spikeloom_convert.nir_import import NirOptions, import_graph
+from spikeloom_convert.nir.importing import NirOptions, import_graph
 from spikeloom_convert.response import Heaviside
 from spikeloom_convert.spiking import SpikingNetwork, averages
 

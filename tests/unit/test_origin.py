@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from spikeloom.errors import InvalidNetwork
 from spikeloom_convert import load_model, load_trained
 from spikeloom_convert.activations import QCFS, SymmetricThresholdReLU, ThresholdReLU
-from spikeloom_convert.origin import KEY, Origin
+from spikeloom_convert.models.origin import KEY, Origin
 from torch import nn
 
 DIGITS = {"network": "digits_cnn", "activation": "qcfs", "parameters": {"levels": 8, "bound": 2.0}, "width": None}

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import RandomNetwork, exchanged, random_network
 from spikeloom import DoesNotFit, Network
-from spikeloom.cores import plan_core
-from spikeloom.images import weight_image
-from spikeloom.parameters import (
+from spikeloom.placing.cores import plan_core
+from spikeloom.placing.place import place
+from spikeloom.program.images import weight_image
+from spikeloom.program.parameters import (
     ParameterMemory,
     digits_text,
     parameter_memories,
@@ -20,9 +21,8 @@ from spikeloom.parameters import (
     placeholder,
     rows_of_text,
 )
-from spikeloom.place import place
-from spikeloom.program import CONTENTS, LEAST_DEPTH, PART_DEPTH
-from spikeloom.structure import differences, require_structure
+from spikeloom.program.program import CONTENTS, LEAST_DEPTH, PART_DEPTH
+from spikeloom.program.structure import differences, require_structure
 from tiny_networks import changed, tiny, with_neuron
 
 

@@ -9,13 +9,13 @@ from deep_shapes import residual_network
 from random_networks import RandomNetwork, random_network
 from spikeloom import Connection, Conv2d, Dense, DoesNotFit, Network, NotBuilt, Population, Readout, Silent
 from spikeloom.bounds import potential_bits
-from spikeloom.cores import best_core
-from spikeloom.cost import cycles
-from spikeloom.gates import require_gates
-from spikeloom.pace import interval
-from spikeloom.place import MAX_LANES, SPARE, cuts, place
-from spikeloom.program import Program
-from spikeloom.resources import Capacity, core_blocks, core_luts, shortages
+from spikeloom.placing.cores import best_core
+from spikeloom.placing.cost import cycles
+from spikeloom.placing.pace import interval
+from spikeloom.placing.place import MAX_LANES, SPARE, cuts, place
+from spikeloom.placing.resources import Capacity, core_blocks, core_luts, shortages
+from spikeloom.program.gates import require_gates
+from spikeloom.program.program import Program
 
 BOARD = Capacity("board", lut=83_640, ram_blocks=208, family="ecp5")
 SAME = Conv2d((3, 3), padding=(1, 1))

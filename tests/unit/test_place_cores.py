@@ -7,9 +7,9 @@ import pytest
 from deep_shapes import residual_network
 from random_networks import RandomNetwork
 from spikeloom import Conv2d
-from spikeloom.cores import best_core, plan_core
-from spikeloom.cost import cycles
-from spikeloom.weights import pack, weight_rows
+from spikeloom.placing.cores import best_core, plan_core
+from spikeloom.placing.cost import cycles
+from spikeloom.program.weights import pack, weight_rows
 
 
 @pytest.mark.parametrize(

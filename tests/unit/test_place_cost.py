@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, Network
-from spikeloom.cores import best_core, plan_core
-from spikeloom.cost import (
+from spikeloom.measure import fan_out
+from spikeloom.placing.cores import best_core, plan_core
+from spikeloom.placing.cost import (
     CHAIN_CYCLES,
     EVENTS_OF_A_TRAIN,
     GATHER_CYCLES,
@@ -26,11 +27,10 @@ from spikeloom.cost import (
     silent_words,
     sops,
 )
-from spikeloom.landing import landings
-from spikeloom.measure import fan_out
-from spikeloom.pace import INBOX_STEP, inbox_for, interval, sending
-from spikeloom.program import QUEUE_DEPTH, LayerPlan
-from spikeloom.resources import SLOTS
+from spikeloom.placing.pace import INBOX_STEP, inbox_for, interval, sending
+from spikeloom.placing.resources import SLOTS
+from spikeloom.program.landing import landings
+from spikeloom.program.program import QUEUE_DEPTH, LayerPlan
 
 small = st.integers(1, 4)
 

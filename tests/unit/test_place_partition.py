@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from spikeloom.partition import Choice, chains, segments_of
-from spikeloom.program import CorePlan, LayerPlan
-from spikeloom.resources import Capacity
+from spikeloom.placing.partition import Choice, chains, segments_of
+from spikeloom.placing.resources import Capacity
+from spikeloom.program.program import CorePlan, LayerPlan
 
 LAYER = LayerPlan("layer", (1, 1, 1), (1, 1), 1, (1, 1))
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from deep_shapes import residual_network
 from spikeloom import Network
-from spikeloom.cost import cycles, sops
-from spikeloom.pace import interval
-from spikeloom.place import place
-from spikeloom.plan import plan
-from spikeloom.resources import Capacity, core_blocks, core_luts
-from spikeloom_cli.build_commands import plan_tables
+from spikeloom.placing.cost import cycles, sops
+from spikeloom.placing.pace import interval
+from spikeloom.placing.place import place
+from spikeloom.placing.plan import plan
+from spikeloom.placing.resources import Capacity, core_blocks, core_luts
+from spikeloom_cli.commands.builds import plan_tables
 from spikeloom_cli.output import table_text
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from spikeloom.ram import blocks, units
+from spikeloom.placing.ram import blocks, units
 
 # family, kind, words, bits; block RAMs and distributed RAMs that Yosys 0.70 needed
 MEASURED = [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import RandomNetwork
 from spikeloom import Connection, Conv2d, Dense, Network
-from spikeloom.program import FOLD, CorePlan, LayerPlan, Step, Stored, fires, steps, store_plan
+from spikeloom.program.program import FOLD, CorePlan, LayerPlan, Step, Stored, fires, steps, store_plan
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
 small = st.integers(1, 4)

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from spikeloom_cli.bench.targets import TARGETS, Target, missed
-from spikeloom_hw.synth import SynthResult
+from spikeloom_hw.bitstream.synth import SynthResult
 from spikeloom_sim import SimulationResult
 
 TARGET = Target("net", 4, "icebreaker", accuracy=0.97, lut=5280, interval_us=1000.0, fmax_mhz=24.0, latency_us=8.0)

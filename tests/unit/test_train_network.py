@@ -12,14 +12,14 @@ from spikeloom import datasets
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from spikeloom_convert import TrainedNetwork, load_trained, train_network
 from spikeloom_convert.activations import QCFS, NoisyQuantized, StepReLU, ThresholdReLU
-from spikeloom_convert.checkpoint import path_of
-from spikeloom_convert.history import Epoch, best
-from spikeloom_convert.layered import layered
 from spikeloom_convert.methods import METHODS
-from spikeloom_convert.networks import digits_cnn
-from spikeloom_convert.origin import Origin
-from spikeloom_convert.recipe import Recipe, kind_of, method_of
-from spikeloom_convert.residual import residual
+from spikeloom_convert.models import digits_cnn
+from spikeloom_convert.models.layered import layered
+from spikeloom_convert.models.origin import Origin
+from spikeloom_convert.training.checkpoint import path_of
+from spikeloom_convert.training.history import Epoch, best
+from spikeloom_convert.training.recipe import Recipe, kind_of, method_of
+from spikeloom_convert.training.residual import residual
 from torch import nn
 
 DIGITS = datasets.load("digits", "train")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from random_networks import RandomNetwork
 from spikeloom import Network, Neuron, Population, Silent
-from spikeloom.levels import integrates, kept_words, neuron_words
-from spikeloom.place import place
-from spikeloom.visits import sent_binary, sent_digits, swept, unrolled, visits
+from spikeloom.placing.place import place
+from spikeloom.program.levels import integrates, kept_words, neuron_words
+from spikeloom.program.visits import sent_binary, sent_digits, swept, unrolled, visits
 
 NAMES = ("l1", "l2", "readout")
 

@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from ..layouts import class_bits, potential_layout
-from ..skid import Skid
+from ..core.layouts import class_bits, potential_layout
+from ..core.skid import Skid
 from .packets import BEAT_BITS
 
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..encoder import PIXEL_BITS
-from ..layouts import event_layout, pixel_layout
+from ..core.encoder import PIXEL_BITS
+from ..core.layouts import event_layout, pixel_layout
 
 BEAT_BITS = 32
 PIXELS = BEAT_BITS // PIXEL_BITS

@@ -12,9 +12,9 @@ from spikeloom.errors import listed
 from spikeloom.link import Identity
 from spikeloom.network import Input
 
-from ..encoder import PIXEL_BITS, PixelEncoder
+from ..core.encoder import PIXEL_BITS, PixelEncoder
+from ..link.serial import VerilogCore
 from ..link.spec import LinkSpec
-from ..serial import VerilogCore
 from .answers import Answers
 from .bank import RegisterBank
 from .lite import PORTS

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..layouts import event_layout, potential_layout
+from ..core.layouts import event_layout, potential_layout
 from .dispatcher import Dispatcher
 from .feeder import SampleFeeder
 from .memories import MemoryAccess, load_ports

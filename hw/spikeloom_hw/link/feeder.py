@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..encoder import PixelEncoder
+from ..core.encoder import PixelEncoder
 from .spec import BYTE_BITS, LinkSpec
 
 

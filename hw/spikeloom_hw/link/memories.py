@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from spikeloom.link.messages import LOAD_BYTES
 
-from ..layouts import access_layout, answer_layout
+from ..core.layouts import access_layout, answer_layout
 from .crc import CRC_BITS, SerialCRC
 from .spec import BYTE_BITS
 

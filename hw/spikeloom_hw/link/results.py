@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 from spikeloom.link import Identity
 
-from ..layouts import potential_layout
+from ..core.layouts import potential_layout
 from .spec import BYTE_BITS, LinkSpec
 
 

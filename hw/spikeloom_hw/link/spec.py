@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from amaranth.utils import ceil_log2
-from spikeloom.cost import core_registers
 from spikeloom.errors import DoesNotFit
-from spikeloom.limits import busy_cycles, silent_cycles
 from spikeloom.link import Identity
 from spikeloom.link.frames import TIMEOUT_S
-from spikeloom.parameters import ParameterMemory, placeholder
-from spikeloom.program import LEAST_DEPTH, CorePlan, Program
+from spikeloom.program.extents import core_registers
+from spikeloom.program.limits import busy_cycles, silent_cycles
+from spikeloom.program.parameters import ParameterMemory, placeholder
+from spikeloom.program.program import LEAST_DEPTH, CorePlan, Program
 
 FRAME_BYTES = 256  # payload of a frame: what two frames need is a block RAM of an iCE40
 CREDITS = 2

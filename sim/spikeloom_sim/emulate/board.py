@@ -15,8 +15,8 @@ from spikeloom.link.frames import TIMEOUT_S
 from spikeloom.storage import canonical
 from spikeloom_hw import toolchain
 from spikeloom_hw.build import VERILOG, Build
+from spikeloom_hw.link.serial import TOP, serial_core, serial_verilog
 from spikeloom_hw.link.spec import LinkSpec
-from spikeloom_hw.serial import TOP, serial_core, serial_verilog
 
 from ..cache import digest, made
 

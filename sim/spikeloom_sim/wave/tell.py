@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from spikeloom import Network, Trace
-from spikeloom.program import LayerPlan
+from spikeloom.program.program import LayerPlan
+from spikeloom.program.visits import sent_digits
 from spikeloom.trace import Place
-from spikeloom.visits import sent_digits
 
 from ..capture import Capture, Words, lanes_of
 from ..collect import initial_of, neurons_of, places_of

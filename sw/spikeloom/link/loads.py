@@ -6,8 +6,15 @@ from typing import Any
 
 from ..errors import SpikeloomError
 from ..network import Network
-from ..parameters import ADDRESS_WORD_BITS, WORD_BYTES, ParameterMemory, cores_of, parameter_memories, parameter_rows
-from ..structure import require_structure
+from ..program.parameters import (
+    ADDRESS_WORD_BITS,
+    WORD_BYTES,
+    ParameterMemory,
+    cores_of,
+    parameter_memories,
+    parameter_rows,
+)
+from ..program.structure import require_structure
 from .messages import LOAD_BYTES, Load
 
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from spikeloom import Network, SpikeloomError, datasets, golden
 from spikeloom.measure import measure
 from spikeloom_convert import convert
-from spikeloom_convert.selection import distance
+from spikeloom_convert.quantising.selection import distance
+from spikeloom_hw.bitstream.synth import synth
 from spikeloom_hw.build import generate
-from spikeloom_hw.synth import synth
 from spikeloom_sim import simulate
 from torch import nn
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from spikeloom.place import place
+from spikeloom.placing.place import place
 from spikeloom_hw.build import generate
 from spikeloom_sim import simulate
 from spikeloom_sim.encoded import PIXELS, generate_encoded, simulate_encoded

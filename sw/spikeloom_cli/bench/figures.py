@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from spikeloom.storage import write_whole
-from spikeloom_convert.error_analysis import Optimum, best_threshold, expected_errors, optima, uniform
+from spikeloom_convert.quantising.error_analysis import Optimum, best_threshold, expected_errors, optima, uniform
 
-from ..analysis_plot import conversion_error_picture
+from ..plots.analysis import conversion_error_picture
 from .nets import Bench
 
 TIMESTEPS = range(2, 9)

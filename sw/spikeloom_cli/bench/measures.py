@@ -11,8 +11,8 @@ import torch
 from spikeloom import golden
 from spikeloom.measure import measure
 from spikeloom.threads import single_threaded
+from spikeloom_hw.bitstream.synth import synth
 from spikeloom_hw.build import generate
-from spikeloom_hw.synth import synth
 from spikeloom_sim import simulate
 
 from ..output import working

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from spikeloom import Network, datasets
 from spikeloom.measure import measure
-from spikeloom.place import place
-from spikeloom.plan import plan as planned
+from spikeloom.placing.place import place
+from spikeloom.placing.plan import plan as planned
 from spikeloom.profile import evenly, profiled
-from spikeloom.program import Program
+from spikeloom.program.program import Program
 from spikeloom_convert import convert
+from spikeloom_hw.bitstream.synth import block_rams
 from spikeloom_hw.boards import find
 from spikeloom_hw.build import generate
-from spikeloom_hw.synth import block_rams
 from spikeloom_sim import simulate
 
 from ..output import working

@@ -11,8 +11,8 @@ import torch
 from spikeloom import Network
 from spikeloom.measure import measure
 from spikeloom_convert import convert
+from spikeloom_hw.bitstream.synth import synth
 from spikeloom_hw.build import generate
-from spikeloom_hw.synth import synth
 from spikeloom_sim import simulate
 from torch import nn
 

@@ -12,8 +12,8 @@ from typing import Any
 from spikeloom import Network, SpikeloomError
 from spikeloom.errors import Divergence
 from spikeloom_convert import convert
+from spikeloom_hw.bitstream.synth import SynthResult, synth
 from spikeloom_hw.build import generate
-from spikeloom_hw.synth import SynthResult, synth
 from spikeloom_sim import SimulationResult, simulate
 from torch import nn
 

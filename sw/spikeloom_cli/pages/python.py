@@ -22,8 +22,8 @@ PAGES: dict[str, tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
         "builds, synthesis, simulation",
         (
             ("spikeloom_hw.build", ("Build", "generate")),
-            ("spikeloom_hw.synth", ("synth",)),
-            ("spikeloom_hw.synth_result", ("SynthResult",)),
+            ("spikeloom_hw.bitstream.synth", ("synth",)),
+            ("spikeloom_hw.bitstream.synth_result", ("SynthResult",)),
             ("spikeloom_hw.fit", ("verdict", "smallest")),
             ("spikeloom_hw.boards", ("Board", "find")),
             ("spikeloom_sim", ()),

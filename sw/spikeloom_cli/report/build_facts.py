@@ -7,9 +7,9 @@ from spikeloom.bounds import potential_bits
 from spikeloom.errors import SpikeloomError
 from spikeloom.network import Network, Population
 from spikeloom.neuron import Neuron
-from spikeloom.parameters import cores_of as plans_of
-from spikeloom.plan import LayerEstimate, Plan, plan
-from spikeloom.program import Program
+from spikeloom.placing.plan import LayerEstimate, Plan, plan
+from spikeloom.program.parameters import cores_of as plans_of
+from spikeloom.program.program import Program
 from spikeloom_hw.boards import find
 from spikeloom_hw.build import Build
 

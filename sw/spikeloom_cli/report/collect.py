@@ -89,10 +89,7 @@ def _energy(network: Network, sops: float, measured_here: bool) -> Energy | None
     if not sops:
         return None
     cost = energy(sum(macs(network).values()), sops)
-    return Energy(
-        cost.macs, cost.ann_pj, cost.sops, cost.snn_pj, cost.ratio,
-        energy_figures.MAC_PJ, energy_figures.SOP_PJ, measured_here,
-    )  # fmt: skip
+    return Energy(**vars(cost), mac_pj=energy_figures.MAC_PJ, sop_pj=energy_figures.SOP_PJ, measured=measured_here)
 
 
 def _samples(network: Network, data: Data | None, found: Measured | None, progress: Progress) -> tuple[Sample, ...]:

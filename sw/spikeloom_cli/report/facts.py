@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from spikeloom import energy
 
 
 @dataclass(frozen=True)
@@ -138,14 +139,9 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Energy:
-    """Of an inference, in picojoules, with the operations it is counted from; see `spikeloom.energy`."""
+class Energy(energy.Energy):
+    """And the picojoules of an operation of either kind; whether `sops` were measured, or are the conversion's."""
 
-    macs: int
-    ann_pj: float
-    sops: float
-    snn_pj: float
-    ratio: float | None
     mac_pj: float
     sop_pj: float
     measured: bool

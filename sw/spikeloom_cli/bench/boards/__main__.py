@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from spikeloom import DoesNotFit, Network, SpikeloomError
-from spikeloom.place import place
-from spikeloom.plan import plan
-from spikeloom_hw.board_list import BOARDS
+from spikeloom.placing.place import place
+from spikeloom.placing.plan import plan
+from spikeloom_hw.bitstream.synth import synth
 from spikeloom_hw.boards import Board, find
+from spikeloom_hw.boards.board_list import BOARDS
 from spikeloom_hw.build import generate
 from spikeloom_hw.fit import smallest
-from spikeloom_hw.synth import synth
 
 from ...output import note, working
 from ..nets import write

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeloom.storage import write_whole
-from spikeloom_hw.board_list import BOARDS
+from spikeloom_hw.boards.board_list import BOARDS
 
 from ..papers.page import table
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from spikeloom.datasets import Data
 from spikeloom_convert.convert import spiking_network
+from spikeloom_convert.folding.prepare import prepare
 from spikeloom_convert.methods.steprelu import StepReLUMethod
-from spikeloom_convert.prepare import prepare
 from spikeloom_convert.samples import check
 from spikeloom_convert.spiking import averages
 from torch import nn

@@ -1,0 +1,1 @@
+"""From a build to a bitstream, to another network in it, and onto the board."""

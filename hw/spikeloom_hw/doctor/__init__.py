@@ -1,0 +1,1 @@
+"""What `spikeloom doctor` asks of the tools and of the machine."""

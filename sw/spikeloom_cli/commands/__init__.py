@@ -1,0 +1,1 @@
+"""The commands, a module for each kind; a thin layer over the other rooms, whose heavy imports wait inside."""

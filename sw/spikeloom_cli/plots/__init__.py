@@ -1,0 +1,1 @@
+"""Pictures: of an inference, of an analysis, of a training."""

@@ -1,0 +1,379 @@
+"""Fold operations into weighted populations: batch norms, poolings, additions and compositions disappear exactly."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from spikeloom.errors import UnsupportedLayer
+from spikeloom.geometry import Conv2d, Diagonal, Pair, Shape
+
+from ..float_network import INPUT, FloatConnection, FloatLayer, FloatNetwork, population_name
+from ..reading.operations import (
+    Add,
+    Affine,
+    AveragePool,
+    Concatenate,
+    Convolution,
+    Flatten,
+    Gather,
+    Linear,
+    MaxPool,
+    Operation,
+    PadChannels,
+    PadSides,
+    Rectify,
+    Select,
+    Softmax,
+    Subsample,
+    image,
+    linked,
+)
+from ..response import RELU, Rectified, Response
+from .shaping import (
+    AFTER,
+    as_given,
+    averaged,
+    flattened,
+    gathered,
+    joined,
+    maximum,
+    selected,
+    subsampled,
+    surrounded,
+    symmetric,
+)
+from .signals import (
+    Signal,
+    Sum,
+    Value,
+    added,
+    as_sum,
+    convolution,
+    dense,
+    diagonal_as_convolution,
+    pointwise,
+    scaled,
+    source_signal,
+)
+
+
+def fold(
+    name: str,
+    input_shape: Shape,
+    operations: Sequence[Operation],
+    outputs: Mapping[str, int] | None = None,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> FloatNetwork:
+    """Weighted populations of a traced model.
+
+    Parameters
+    ----------
+    name : class of the model, for errors and provenance.
+    input_shape : (C, H, W) of the samples.
+    operations : in order.
+    outputs : number of the operation that gives each output; default: the last one gives the only one.
+    low, high : range of the samples, which decides whether a ReLU on them does nothing.
+
+    Raises
+    ------
+    UnsupportedLayer
+        Where the model is no network of weighted layers with ReLUs between them, or a fold would not be exact.
+    """
+    operations = linked(operations)
+    outputs = {"": len(operations) - 1} if outputs is None else outputs
+    folder = Folder(input_shape, operations, outputs, low, high)
+    for number in range(len(operations)):
+        folder.add(number)
+    return folder.finish(name, input_shape, outputs)
+
+
+class Folder:
+    """The model so far: finished populations, and the value that every operation gave."""
+
+    def __init__(
+        self, shape: Shape, operations: Sequence[Operation], outputs: Mapping[str, int], low: float, high: float
+    ) -> None:
+        self.operations = operations
+        self.layers: list[FloatLayer] = []
+        self.notes: list[str] = []
+        self.closed: dict[int, str] = {}  # population that an operation closes, or that gives its value as an output
+        self.values: dict[int, Value] = {-1: source_signal(INPUT, shape)}
+        self.ranges: dict[str, tuple[float, float]] = {INPUT: (low, high)}
+        self.needed = self._needed(outputs)
+        used = [number for operation in self.needed for number in operations[operation].inputs or ()]
+        self.uses = {number: used.count(number) for number in range(-1, len(operations))}
+        for number in outputs.values():
+            self.uses[number] += 1
+
+    def _needed(self, outputs: Mapping[str, int]) -> set[int]:
+        """Operations that some output depends on."""
+        found: set[int] = set()
+        open_ = [number for number in outputs.values() if number >= 0]
+        while open_:
+            number = open_.pop()
+            if number not in found:
+                found.add(number)
+                open_ += [source for source in self.operations[number].inputs or () if source >= 0]
+        return found
+
+    def add(self, number: int) -> None:
+        """Take the next operation."""
+        if number not in self.needed:
+            return
+        operation = self.operations[number]
+        inputs = [self.values[source] for source in operation.inputs or ()]
+        for value in inputs:
+            if isinstance(value, Sum) and value.ended is not None and not isinstance(operation, Flatten):
+                raise UnsupportedLayer(f"{value.ended.where}: must be the last layer; remove it or {operation.where}")
+            if isinstance(value, Sum) and value.largest != (1, 1) and not isinstance(operation, Affine | Rectify):
+                raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
+            if isinstance(value, Signal) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
+                raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
+        if isinstance(operation, Linear | Convolution | PadSides | Select | Gather):
+            inputs[0] = self._activated(operation, inputs[0], (operation.inputs or (-1,))[0])
+        if isinstance(operation, Convolution | AveragePool | MaxPool | Subsample | PadSides):
+            operation = as_given(operation, inputs[0])
+        match operation:
+            case Linear():
+                result: Value = self._linear(operation, inputs[0])
+            case Convolution():
+                result = self._convolution(operation, inputs[0])
+            case Affine():
+                result = self._affine(operation, inputs[0])
+            case Rectify():
+                result = self._rectify(number, operation, inputs[0])
+            case AveragePool():
+                result = self._average(operation, inputs[0])
+            case MaxPool():
+                result = maximum(operation, inputs[0])
+            case Subsample():
+                result = subsampled(operation, inputs[0])
+            case Select():
+                result = selected(operation, inputs[0])
+            case Gather():
+                result = gathered(operation, inputs[0])
+            case PadSides():
+                result = surrounded(operation, inputs[0])
+            case PadChannels():
+                result = joined(operation, [inputs[0]], operation.ahead, operation.behind)
+            case Concatenate():
+                result = joined(operation, inputs, 0, 0)
+            case Add():
+                result = self._add(operation, inputs)
+            case Flatten():
+                result = flattened(inputs[0])
+            case Softmax():
+                result = self._softmax(operation, inputs[0])
+            case _:
+                raise UnsupportedLayer(f"{operation.where}: is not known")
+        self.values[number] = result
+
+    def finish(self, name: str, input_shape: Shape, outputs: Mapping[str, int]) -> FloatNetwork:
+        """The whole network, what gives the outputs being its readouts."""
+        readouts = []
+        for key, number in outputs.items():
+            value = self.values[number]
+            if isinstance(value, Signal) or value.largest != (1, 1):
+                weighted = (Linear, Convolution)
+                if number < 0 or not any(isinstance(self.operations[needed], weighted) for needed in self.needed):
+                    raise UnsupportedLayer(f"Model '{name}': must hold at least one Linear or Conv2d layer")
+                raise UnsupportedLayer(
+                    f"{self.operations[number].where}: must not end the network, the outputs are a weighted layer's "
+                    f"potentials; remove what follows the last Linear or Conv2d, or add one"
+                )
+            named = replace(value, path=key) if key and not key.isdigit() else value
+            readouts.append(self._population(named, None))
+            self.closed[number] = readouts[-1]
+        return FloatNetwork(name, input_shape, tuple(self.layers), tuple(readouts), tuple(self.notes))
+
+    def _population(self, value: Sum, response: Response | None) -> str:
+        """Close a sum; its name."""
+        plain = population_name(value.path, value.kind, [layer.name for layer in self.layers])
+        bias = value.bias
+        if (bias == bias[:, :1, :1]).all():
+            bias = bias[:, :1, :1]
+        self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, response))
+        return plain
+
+    def _activated(self, operation: Operation, value: Value, number: int) -> Value:
+        """A sum that is never negative, as of activations, as a population of its own where it has to be one."""
+        if not isinstance(value, Sum) or value.largest != (1, 1):
+            return value
+        if isinstance(operation, Linear | Convolution) and composes(operation, value):
+            return value
+        heard = all(self.ranges[term.source][0] >= 0 and (term.weights >= 0).all() for term in value.terms)
+        if not heard or (value.bias < 0).any():
+            return value
+        self.notes.append(f"{value.where} has a population of its own: {operation.where} follows without a ReLU")
+        name = self.closed[number] = self._population(value, RELU)
+        self.ranges[name] = RELU.range
+        self.values[number] = source_signal(name, value.shape)
+        return self.values[number]
+
+    def _linear(self, operation: Linear, value: Value) -> Sum:
+        if isinstance(value, Signal):
+            return dense(operation, value, operation.weights, operation.bias)
+        if not composes(operation, value):
+            raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
+        return self._composed(operation, value, operation.weights, (1, 1))
+
+    def _composed(self, operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:
+        """W2 (W1 x + b1) + b2 as one layer."""
+        self.notes.append(f"{operation.where} composed with {value.where}: no activation between them")
+        return pointwise(operation, value, weights, stride)
+
+    def _convolution(self, operation: Convolution, value: Value) -> Sum:
+        weights, padding = operation.weights, operation.padding
+        if isinstance(value, Sum):
+            if not composes(operation, value):
+                raise UnsupportedLayer(
+                    f"{operation.where}: must not follow {value.where} without an activation; {AFTER}"
+                )
+            return self._composed(operation, value, weights[:, :, 0, 0], operation.stride)
+        if value.flat and value.size != (1, 1):
+            raise UnsupportedLayer(f"{operation.where}: must be before Flatten")
+        weights, padding = symmetric(weights, padding, value.pad)
+        geometry = Conv2d((weights.shape[2], weights.shape[3]), operation.stride, padding, operation.groups)
+        value = replace(value, flat=False, pad=(0, 0, 0, 0))
+        return convolution(operation, value, geometry, weights, operation.bias, image(operation.after))
+
+    def _affine(self, operation: Affine, value: Value) -> Value:
+        scale, shift = operation.scale, operation.shift
+        if value.image[0] != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
+            scale, shift = (np.full(value.image[0], values[0]) for values in (scale, shift))  # reshaped in between
+        if isinstance(value, Signal):
+            blocks, start = [], 0
+            for block in value.blocks:
+                part = slice(start, start + len(block.scale))
+                start = part.stop
+                own = block.scale * scale[part], block.shift * scale[part] + shift[part]
+                blocks.append(replace(block, scale=own[0], shift=own[1]))
+            return replace(value, blocks=tuple(blocks))
+        by_channel = [values.reshape(value.shape[0], -1) for values in (scale, shift)]
+        if any((values != values[:, :1]).any() for values in by_channel):
+            raise UnsupportedLayer(
+                f"{operation.where}: must treat all places of a channel alike after {value.where}; "
+                f"use BatchNorm2d before Flatten"
+            )
+        if value.largest != (1, 1) and (by_channel[0] <= 0).any():
+            raise UnsupportedLayer(f"{operation.where}: factors must be positive behind a maximum; {AFTER}")
+        return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
+
+    def _rectify(self, number: int, operation: Rectify, value: Value) -> Signal:
+        response = operation.response
+        if isinstance(value, Signal):
+            lowest, highest = self._reach(value)
+            plain = isinstance(response, Rectified) and response.range[1] >= highest
+            if plain and lowest >= 0:
+                return value  # the values are there already
+            if self._merged(operation, value):
+                return value
+            value = as_sum(operation, value)
+            self.notes.append(f"{operation.where} has a population of its own: no weighted layer before it")
+        largest = value.largest
+        name = self.closed[number] = self._population(value, response)
+        self.ranges[name] = response.range
+        signal = source_signal(name, value.shape)
+        return Signal((replace(signal.blocks[0], pool=largest, pool_kind="max" if largest != (1, 1) else "average"),))
+
+    def _reach(self, signal: Signal) -> tuple[float, float]:
+        """Least and largest value of a signal, which may be infinite."""
+        ends = []
+        for block in signal.blocks:
+            low, high = (0.0, 0.0) if block.source is None else self.ranges[block.source]
+            used = block.scale != 0  # 0 * infinity is no number
+            ends += [block.scale[used] * end + block.shift[used] for end in (low, high)] + [block.shift[~used]]
+        every = np.concatenate(ends)
+        return float(every.min()), float(every.max())
+
+    def _merged(self, operation: Rectify, signal: Signal) -> bool:
+        """Whether a clip went into the only population it is for."""
+        block, number = signal.blocks[0], (operation.inputs or (-1,))[0]
+        if not self.layers or len(signal.blocks) > 1 or not block.plain or self.layers[-1].name != block.source:
+            return False
+        if not isinstance(operation.response, Rectified) or not isinstance(self.layers[-1].response, Rectified):
+            return False
+        # nothing else may have heard the unclipped values on the way from the population
+        while number >= 0 and self.uses[number] == 1 and not isinstance(self.operations[number], Rectify):
+            number = (self.operations[number].inputs or (-1,))[0]
+        if number < 0 or self.uses[number] != 1:
+            return False
+        self.layers[-1] = replace(self.layers[-1], response=operation.response)
+        self.ranges[self.layers[-1].name] = operation.response.range
+        return True
+
+    def _average(self, operation: AveragePool, value: Value) -> Value:
+        window, factor = operation.window, operation.factor
+        if window == (1, 1) and factor == 1.0:
+            return value
+        if isinstance(value, Signal):
+            return replace(value, blocks=tuple(averaged(operation, block, factor) for block in value.blocks))
+        if value.shape[1:] != (1, 1):
+            self.notes.append(f"{operation.where} merged into {value.where}: no activation between them")
+        terms = []
+        for term in value.terms:
+            geometry, weights = term.geometry, term.weights
+            if value.shape[1:] != (1, 1):
+                if isinstance(geometry, Diagonal):
+                    geometry, weights = diagonal_as_convolution(geometry, weights, value.shape[0])
+                assert isinstance(geometry, Conv2d)  # the image of a dense layer has one place
+                weights = _pooled_kernel(weights, geometry.stride, window)
+                geometry = _pooled_geometry(geometry, window)
+            terms.append(FloatConnection(term.source, geometry, weights * factor))
+        bias = value.bias
+        if bias.shape[1:] != (1, 1):
+            bias = F.avg_pool2d(torch.from_numpy(bias)[None], window)[0].numpy()
+        shape = (value.shape[0], value.shape[1] // window[0], value.shape[2] // window[1])
+        return replace(value, terms=tuple(terms), bias=bias * factor, shape=shape)
+
+    def _add(self, operation: Add, values: Sequence[Value]) -> Sum:
+        first, *others = (as_sum(operation, value) for value in values)
+        for second in others:
+            first = self._pair(operation, first, second)
+        return first
+
+    def _pair(self, operation: Add, first: Sum, second: Sum) -> Sum:
+        if operation.factor != 1:
+            second = scaled(second, np.full(second.shape[0], operation.factor), np.zeros(second.shape[0]))
+        if first.shape != second.shape:
+            raise UnsupportedLayer(f"{operation.where}: must add equal shapes, not {first.shape} and {second.shape}")
+        # the weighted layer that ran last gives the name
+        if second.kind == "add" or (first.kind != "add" and self._rank(first) > self._rank(second)):
+            return added(first, second)
+        return added(second, first)
+
+    def _rank(self, value: Sum) -> int:
+        return max((number for number in self.needed if self.operations[number].where == value.where), default=-1)
+
+    def _softmax(self, operation: Softmax, value: Value) -> Value:
+        if isinstance(value, Sum):
+            self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
+            return replace(value, ended=operation)
+        return value
+
+
+def composes(operation: Linear | Convolution, value: Sum) -> bool:
+    """Whether a layer takes every place of a sum by itself, so that both are one."""
+    if isinstance(operation, Linear):
+        return value.shape[1:] == (1, 1)
+    return operation.weights.shape[2:] == (1, 1) and operation.padding == (0, 0) and operation.groups == 1
+
+
+def _pooled_geometry(geometry: Conv2d, window: Pair) -> Conv2d:
+    """Convolution that equals `geometry` followed by averaging over windows: kernel K + (p-1)s, stride s*p."""
+    (ky, kx), (sy, sx), (py, px) = geometry.kernel, geometry.stride, window
+    return replace(geometry, kernel=(ky + (py - 1) * sy, kx + (px - 1) * sx), stride=(sy * py, sx * px))
+
+
+def _pooled_kernel(weights: np.ndarray, stride: Pair, window: Pair) -> np.ndarray:
+    """Sum of the shifted kernels over their number, [O, C/groups, kh + (py-1)sy, kw + (px-1)sx]."""
+    *channels, kh, kw = weights.shape
+    merged = np.zeros((*channels, kh + (window[0] - 1) * stride[0], kw + (window[1] - 1) * stride[1]))
+    for y in range(window[0]):
+        for x in range(window[1]):
+            merged[..., y * stride[0] : y * stride[0] + kh, x * stride[1] : x * stride[1] + kw] += weights
+    return merged / (window[0] * window[1])

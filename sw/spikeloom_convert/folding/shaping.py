@@ -1,0 +1,174 @@
+"""What operations without weights do to a value: poolings, slices, concatenations."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from spikeloom.errors import UnsupportedLayer
+from spikeloom.geometry import Conv2d, Diagonal
+
+from ..reading.operations import AveragePool, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample, image
+from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
+
+AFTER = "put a ReLU between them"
+
+
+def as_given(operation: Operation, value: Value) -> Operation:
+    """An operation on images that are as the layer before gives them; a reduction over all places takes any form.
+
+    Raises
+    ------
+    UnsupportedLayer
+        A reshape has moved the axes of the images before.
+    """
+    expected = image(operation.before)
+    if value.image == expected:
+        return operation
+    alike = value.image[0] == expected[0] and np.prod(value.image) == np.prod(expected)
+    if alike and isinstance(operation, AveragePool | MaxPool) and operation.window == expected[1:]:
+        return replace(operation, window=value.image[1:])
+    raise UnsupportedLayer(
+        f"{operation.where}: must get the axes of the layer before it, {value.image}, not reshaped to {expected}"
+    )
+
+
+def surrounded(operation: PadSides, value: Value) -> Signal:
+    """A value with rows and columns of zeros around it, for the next convolution."""
+    if isinstance(value, Sum):
+        raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
+    more = (operation.above, operation.below, operation.left, operation.right)
+    above, below, left, right = (old + new for old, new in zip(value.pad, more, strict=True))
+    return replace(value, pad=(above, below, left, right))
+
+
+def symmetric(weights: np.ndarray, padding: Pair, pad: tuple[int, int, int, int]) -> tuple[np.ndarray, Pair]:
+    """Kernels [O, C, kh, kw] and padding of a convolution that pads by itself what was padded before it, any way.
+
+    Where one side gets more than the other, both get it, and the kernel a rim of zeros that reaches no further.
+    """
+    rims, sides = [], []
+    for axis in range(2):
+        ahead, behind = (padding[axis] + pad[2 * axis + end] for end in range(2))
+        rims.append((max(behind - ahead, 0), max(ahead - behind, 0)))
+        sides.append(max(ahead, behind))
+    return np.pad(weights, ((0, 0), (0, 0), *rims)), (sides[0], sides[1])
+
+
+def averaged(operation: AveragePool, block: Block, factor: float) -> Block:
+    """The mean over windows of a block, times a factor."""
+    window = operation.window
+    block = replace(block, scale=block.scale * factor, shift=block.shift * factor)
+    if block.source is None:
+        return replace(block, shape=(block.channels, *image(operation.after)[1:]))
+    if block.stride != (1, 1):
+        raise UnsupportedLayer(f"{operation.where}: must not follow a subsampling; {AFTER}")
+    if block.pool_kind == "max":
+        return replace(block, mean=(block.mean[0] * window[0], block.mean[1] * window[1]))
+    return replace(block, pool=(block.pool[0] * window[0], block.pool[1] * window[1]))
+
+
+def maximum(operation: MaxPool, value: Value) -> Value:
+    """The maximum over windows of a value."""
+    window = operation.window
+    if window == (1, 1):
+        return value
+    if isinstance(value, Sum):
+        return replace(value, largest=(value.largest[0] * window[0], value.largest[1] * window[1]))
+    blocks = []
+    for block in value.blocks:
+        if block.source is None:
+            blocks.append(replace(block, shape=(block.channels, *image(operation.after)[1:])))
+            continue
+        averaged = block.mean != (1, 1) or (block.pool != (1, 1) and block.pool_kind != "max")
+        if averaged or block.stride != (1, 1):
+            before = "average pooling" if averaged else "a subsampling"
+            raise UnsupportedLayer(f"{operation.where}: must not follow {before} without an activation between them")
+        if (block.scale <= 0).any():
+            raise UnsupportedLayer(f"{operation.where}: must take values whose batch norm has positive factors")
+        pool = (block.pool[0] * window[0], block.pool[1] * window[1])
+        blocks.append(replace(block, pool=pool, pool_kind="max"))
+    return replace(value, blocks=tuple(blocks))
+
+
+def subsampled(operation: Subsample, value: Value) -> Value:
+    """Every so many-th row and column of a value."""
+    (sy, sx), size = operation.stride, image(operation.after)[1:]
+    if isinstance(value, Signal):
+        blocks = []
+        for block in value.blocks:
+            if block.source is None:
+                blocks.append(replace(block, shape=(block.channels, *size)))
+            elif block.pool != (1, 1) or block.mean != (1, 1):
+                raise UnsupportedLayer(f"{operation.where}: must not follow pooling without an activation between them")
+            else:
+                blocks.append(replace(block, stride=(block.stride[0] * sy, block.stride[1] * sx)))
+        return replace(value, blocks=tuple(blocks))
+    terms = []
+    for term in value.terms:
+        if isinstance(term.geometry, Diagonal | Conv2d):
+            stride = (term.geometry.stride[0] * sy, term.geometry.stride[1] * sx)
+            term = replace(term, geometry=replace(term.geometry, stride=stride))
+        terms.append(term)
+    bias = value.bias if value.bias.shape[1:] == (1, 1) else value.bias[:, ::sy, ::sx]
+    return replace(value, terms=tuple(terms), bias=bias, shape=(value.shape[0], *size))
+
+
+def selected(operation: Select, value: Value) -> Signal:
+    """Some channels of activations."""
+    if isinstance(value, Sum):
+        raise UnsupportedLayer(f"{operation.where}: must not take channels of {value.where} before its activation")
+    blocks, start = [], 0
+    for block in value.blocks:
+        low, high = max(operation.first - start, 0), min(operation.stop - start, block.channels)
+        start += block.channels
+        if low < high:
+            part = slice(low, high)
+            first, stop = block.first + low, block.first + high
+            shape = (high - low, *block.shape[1:]) if block.source is None else block.shape
+            if block.source is None:
+                first, stop = 0, high - low
+            blocks.append(
+                replace(block, shape=shape, first=first, stop=stop, scale=block.scale[part], shift=block.shift[part])
+            )
+    return Signal(tuple(blocks))
+
+
+def gathered(operation: Gather, value: Value) -> Signal:
+    """Channels of activations by number."""
+    at = operation.where, operation.path, operation.before, operation.after
+    parts = (selected(Select(*at, number, number + 1), value) for number in operation.channels)
+    return Signal(tuple(block for part in parts for block in part.blocks))
+
+
+def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: int) -> Value:
+    """Values one after the other, between channels of zeros."""
+    size = image(operation.after)[1:]
+    if any(isinstance(value, Signal) and value.flat and value.size != (1, 1) for value in values):
+        flat = all(isinstance(value, Signal) and value.flat for value in values) and not ahead + behind
+        if not flat:
+            raise UnsupportedLayer(f"{operation.where}: must join images with images and features with features")
+        return Signal(tuple(block for value in values if isinstance(value, Signal) for block in value.blocks), True)
+    if all(isinstance(value, Signal) for value in values):
+        blocks = [block for value in values if isinstance(value, Signal) for block in value.blocks]
+        front, back = ([zeros(count, size)] if count else [] for count in (ahead, behind))
+        return Signal((*front, *blocks, *back))
+    sums = [as_sum(operation, value) for value in values]
+    channels, start = ahead + behind + sum(item.shape[0] for item in sums), ahead
+    total: Sum | None = None
+    for item in sums:
+        part = placed(item, start, channels)
+        total, start = part if total is None else added(total, part), start + item.shape[0]
+    assert total is not None
+    return total
+
+
+def flattened(value: Value) -> Value:
+    """A value as features."""
+    if isinstance(value, Sum) or value.flat:
+        return value
+    places = value.size[0] * value.size[1]
+    blocks = tuple(
+        replace(block, scale=np.repeat(block.scale, places), shift=np.repeat(block.shift, places))
+        for block in value.blocks
+    )
+    return Signal(blocks, True)

@@ -1,0 +1,358 @@
+"""What a value inside a model is made of: activations of populations on their way, or weighted sums of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from spikeloom.errors import UnsupportedLayer
+from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
+
+from ..float_network import FloatConnection
+from ..reading.operations import Convolution, Linear, Operation, Softmax
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some channels of a source on their way to the next weighted layer: pooled, then scale * x + shift.
+
+    Parameters
+    ----------
+    source, shape : name and (C, H, W) of the source; source None: channels of zeros.
+    first, stop : its channels.
+    stride : rows and columns that are kept, instead of pooling.
+    pool, pool_kind : pooling window on the connection.
+    mean : averaging window behind a maximum, which goes into the weights.
+    scale, shift : float64 [c], or [c*h*w] once flattened.
+    """
+
+    source: str | None
+    shape: Shape
+    first: int
+    stop: int
+    scale: np.ndarray
+    shift: np.ndarray
+    stride: Pair = (1, 1)
+    pool: Pair = (1, 1)
+    pool_kind: str = "average"
+    mean: Pair = (1, 1)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self.stop - self.first
+
+    @property
+    def size(self) -> Pair:
+        """(height, width) behind pooling and subsampling."""
+        high, wide = (-(-(self.shape[1 + i] // self.pool[i] // self.mean[i]) // self.stride[i]) for i in range(2))
+        return high, wide
+
+    @property
+    def whole(self) -> bool:
+        """All channels of a source."""
+        return self.source is not None and (self.first, self.stop) == (0, self.shape[0])
+
+    @property
+    def direct(self) -> bool:
+        """Neither pooled nor subsampled."""
+        return self.pool == self.mean == self.stride == (1, 1)
+
+    @property
+    def plain(self) -> bool:
+        """The source itself."""
+        return self.whole and self.direct and bool((self.scale == 1).all()) and not self.shift.any()
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """Activations ahead of the next weighted layer: blocks of channels, in order.
+
+    `flat`: flattened, so that scale and shift are those of features. `pad`: rows and columns of zeros above, below, on
+    the left and on the right, for the next convolution.
+    """
+
+    blocks: tuple[Block, ...]
+    flat: bool = False
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return sum(block.channels for block in self.blocks)
+
+    @property
+    def size(self) -> Pair:
+        """(height, width) of the image."""
+        return self.blocks[0].size
+
+    @property
+    def image(self) -> Shape:
+        """(C, H, W) with the zeros around it."""
+        above, below, left, right = self.pad
+        return self.channels, self.size[0] + above + below, self.size[1] + left + right
+
+    @property
+    def shift(self) -> np.ndarray:
+        """Shifts of all blocks."""
+        return np.concatenate([block.shift for block in self.blocks])
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """A weighted sum that is still open: connections and a bias, float64 [O, 1, 1] or [O, H, W].
+
+    Parameters
+    ----------
+    terms, bias, shape : of the population it becomes.
+    where, path, kind : of the operation it is named after.
+    largest : window of a maximum that is taken behind the activation.
+    ended : softmax that closes it.
+    """
+
+    terms: tuple[FloatConnection, ...]
+    bias: np.ndarray
+    shape: Shape
+    where: str
+    path: str
+    kind: str
+    largest: Pair = (1, 1)
+    ended: Softmax | None = None
+
+    @property
+    def image(self) -> Shape:
+        """(C, H, W) behind the maximum."""
+        return self.shape[0], self.shape[1] // self.largest[0], self.shape[2] // self.largest[1]
+
+
+Value = Signal | Sum
+
+
+def source_signal(name: str, shape: Shape) -> Signal:
+    """The activations of a source."""
+    return Signal((Block(name, shape, 0, shape[0], np.ones(shape[0]), np.zeros(shape[0])),))
+
+
+def zeros(channels: int, size: Pair) -> Block:
+    """Channels of zeros."""
+    return Block(None, (channels, *size), 0, channels, np.ones(channels), np.zeros(channels))
+
+
+def dense(operation: Operation, signal: Signal, weights: np.ndarray, bias: np.ndarray) -> Sum:
+    """A linear layer on a signal."""
+    terms, start = [], 0
+    for block in signal.blocks:
+        width = block.channels * block.size[0] * block.size[1]
+        part, start = weights[:, start : start + width], start + width
+        scale, shift = (np.repeat(v, width // len(v)) for v in (block.scale, block.shift))
+        bias = bias + part @ shift
+        if block.source is not None:
+            image = (part * scale).reshape(len(part), block.channels, *block.size)
+            geometry = Dense(block.pool, block.pool_kind)
+            terms.append(FloatConnection(block.source, geometry, _dense_weights(block, image)))
+    shape = (len(weights), 1, 1)
+    return Sum(united(terms), bias[:, None, None], shape, operation.where, operation.path, "fc")
+
+
+def _dense_weights(block: Block, image: np.ndarray) -> np.ndarray:
+    """Weights [O, C*H*W] on the (pooled) source, of weights [O, c, h, w] on what a block leaves of it."""
+    channels, height, width = block.shape[0], block.shape[1] // block.pool[0], block.shape[2] // block.pool[1]
+    full = np.zeros((len(image), channels, height, width))
+    if block.mean != (1, 1):
+        image = image.repeat(block.mean[0], 2).repeat(block.mean[1], 3) / (block.mean[0] * block.mean[1])
+        full[:, block.first : block.stop, : image.shape[2], : image.shape[3]] = image
+    else:
+        full[:, block.first : block.stop, :: block.stride[0], :: block.stride[1]] = image
+    return full.reshape(len(image), -1)
+
+
+def convolution(
+    operation: Operation, signal: Signal, geometry: Conv2d, weights: np.ndarray, bias: np.ndarray, shape: Shape
+) -> Sum:
+    """A convolution on a signal; `geometry` without pooling."""
+    offset = bias[:, None, None]
+    if signal.shift.any():
+        offset = offset + _shift_map(signal, geometry, weights)
+    if geometry.groups > 1 and not (len(signal.blocks) == 1 and signal.blocks[0].whole):
+        weights, geometry = ungrouped(weights, geometry.groups), replace(geometry, groups=1)
+    per_group, groups = weights.shape[1], geometry.groups
+    # input channel of each [O, C/groups] weight
+    channel = np.arange(per_group) + np.repeat(np.arange(groups), len(weights) // groups)[:, None] * per_group
+    scale = np.concatenate([block.scale for block in signal.blocks])
+    weights = weights * scale[channel][:, :, None, None]
+    terms, start = [], 0
+    for block in signal.blocks:
+        part = weights if block.channels == signal.channels else weights[:, start : start + block.channels]
+        start += block.channels
+        if block.source is None:
+            continue
+        if not block.whole:
+            full = np.zeros((len(part), block.shape[0], *part.shape[2:]))
+            full[:, block.first : block.stop] = part
+            part = full
+        own, part = _thinned(operation, block, geometry, part)
+        terms.append(FloatConnection(block.source, replace(own, pool=block.pool, pool_kind=block.pool_kind), part))
+    return Sum(united(terms), offset, shape, operation.where, operation.path, "conv")
+
+
+def _shift_map(signal: Signal, geometry: Conv2d, weights: np.ndarray) -> np.ndarray:
+    """What the shifts of a signal add, float64 [O, 1, 1], or [O, H', W'] where zeros are padded, unshifted."""
+    padded = geometry.padding != (0, 0)
+    size = signal.size if padded else geometry.kernel
+    image = np.broadcast_to(signal.shift[:, None, None], (signal.channels, *size)).copy()
+    found = F.conv2d(
+        torch.from_numpy(image)[None],
+        torch.from_numpy(weights),
+        stride=geometry.stride,
+        padding=geometry.padding,
+        groups=geometry.groups,
+    )
+    return found[0].numpy()
+
+
+def _thinned(operation: Operation, block: Block, geometry: Conv2d, weights: np.ndarray) -> tuple[Conv2d, np.ndarray]:
+    """Geometry and weights on the (pooled) source where a block is subsampled, or averaged behind a maximum."""
+    step = block.stride if block.mean == (1, 1) else block.mean
+    if step == (1, 1):
+        return geometry, weights
+    (ky, kx), (sy, sx), (py, px) = geometry.kernel, geometry.stride, geometry.padding
+    stride, padding = (sy * step[0], sx * step[1]), (py * step[0], px * step[1])
+    if block.mean == (1, 1):
+        kernel = ((ky - 1) * step[0] + 1, (kx - 1) * step[1] + 1)
+        spread = np.zeros((*weights.shape[:2], *kernel))
+        spread[:, :, :: step[0], :: step[1]] = weights
+    else:
+        rest = any(block.shape[1 + i] // block.pool[i] % step[i] for i in range(2))
+        if rest and geometry.padding != (0, 0):
+            raise UnsupportedLayer(
+                f"{operation.where}: padding must be 0 behind an average over a maximum that leaves a rest, "
+                f"not {geometry.padding}"
+            )
+        kernel = (ky * step[0], kx * step[1])
+        spread = weights.repeat(step[0], 2).repeat(step[1], 3) / (step[0] * step[1])
+    return replace(geometry, kernel=kernel, stride=stride, padding=padding), spread
+
+
+def ungrouped(weights: np.ndarray, groups: int) -> np.ndarray:
+    """Weights [O, C, kh, kw] of a grouped convolution [O, C/groups, kh, kw], zeros between the groups."""
+    outputs, per_group = weights.shape[:2]
+    full = np.zeros((outputs, per_group * groups, *weights.shape[2:]))
+    rows = outputs // groups
+    for group in range(groups):
+        part = slice(group * rows, (group + 1) * rows)
+        full[part, group * per_group : (group + 1) * per_group] = weights[part]
+    return full
+
+
+def as_sum(operation: Operation, value: Value) -> Sum:
+    """A value as a weighted sum: activations by identity connections."""
+    if isinstance(value, Sum):
+        return value
+    if value.flat and value.size != (1, 1):
+        raise UnsupportedLayer(
+            f"{operation.where}: must be before Flatten; add and activate images, not their features"
+        )
+    terms, start, shape = [], 0, (value.channels, *value.size)
+    for block in value.blocks:
+        if block.source is not None:
+            terms.append(_identity(block, start, shape))
+        start += block.channels
+    return Sum(tuple(terms), value.shift[:, None, None], shape, operation.where, operation.path, "add")
+
+
+def _identity(block: Block, start: int, shape: Shape) -> FloatConnection:
+    """The connection that adds a block to the channels from `start` of a population of some shape."""
+    assert block.source is not None
+    if block.whole and block.pool == block.mean == (1, 1):
+        return FloatConnection(block.source, Diagonal(block.stride, start), block.scale)
+    stride = (block.stride[0] * block.mean[0], block.stride[1] * block.mean[1])
+    geometry = Conv2d(block.mean, stride, pool=block.pool, pool_kind=block.pool_kind)
+    area = block.mean[0] * block.mean[1]
+    if block.whole and shape[0] == block.channels:
+        weights = np.broadcast_to(block.scale[:, None, None, None] / area, (block.channels, 1, *block.mean)).copy()
+        return FloatConnection(block.source, replace(geometry, groups=block.channels), weights)
+    weights = np.zeros((shape[0], block.shape[0], *block.mean))
+    for channel in range(block.channels):
+        weights[start + channel, block.first + channel] = block.scale[channel] / area
+    return FloatConnection(block.source, geometry, weights)
+
+
+def scaled(value: Sum, scale: np.ndarray, shift: np.ndarray) -> Sum:
+    """scale * value + shift by channel."""
+    terms = []
+    for term in value.terms:
+        if isinstance(term.geometry, Diagonal):
+            first = term.geometry.channel_offset
+            weights = term.weights * scale[first : first + len(term.weights)]
+        else:
+            weights = term.weights * scale.reshape(-1, *[1] * (term.weights.ndim - 1))
+        terms.append(replace(term, weights=weights))
+    bias = value.bias * scale[:, None, None] + shift[:, None, None]
+    return replace(value, terms=tuple(terms), bias=bias)
+
+
+def added(first: Sum, second: Sum) -> Sum:
+    """The sum of two sums; equal geometries from one source become one connection."""
+    return replace(first, terms=united((*first.terms, *second.terms)), bias=first.bias + second.bias)
+
+
+def united(terms: Sequence[FloatConnection]) -> tuple[FloatConnection, ...]:
+    """Connections, those of equal geometry from one source as one."""
+    found: list[FloatConnection] = []
+    for term in terms:
+        for number, known in enumerate(found):
+            if (known.source, known.geometry) == (term.source, term.geometry):
+                found[number] = replace(known, weights=known.weights + term.weights)
+                break
+        else:
+            found.append(term)
+    return tuple(found)
+
+
+def placed(value: Sum, start: int, channels: int) -> Sum:
+    """A sum as the channels from `start` of a wider one."""
+    rows = value.shape[0]
+    terms = []
+    for term in value.terms:
+        geometry, weights = term.geometry, term.weights
+        if isinstance(geometry, Diagonal):
+            terms.append(replace(term, geometry=replace(geometry, channel_offset=geometry.channel_offset + start)))
+            continue
+        if isinstance(geometry, Conv2d) and geometry.groups > 1:
+            weights, geometry = ungrouped(weights, geometry.groups), replace(geometry, groups=1)
+        full = np.zeros((channels, *weights.shape[1:]))
+        full[start : start + rows] = weights
+        terms.append(FloatConnection(term.source, geometry, full))
+    bias = np.zeros((channels, *value.bias.shape[1:]))
+    bias[start : start + rows] = value.bias
+    return replace(value, terms=tuple(terms), bias=bias, shape=(channels, *value.shape[1:]))
+
+
+def diagonal_as_convolution(geometry: Diagonal, weights: np.ndarray, channels: int) -> tuple[Conv2d, np.ndarray]:
+    """The 1x1 convolution that a diagonal connection equals."""
+    count = len(weights)
+    if count == channels:
+        return Conv2d((1, 1), geometry.stride, groups=count), weights.reshape(-1, 1, 1, 1)
+    full = np.zeros((channels, count, 1, 1))
+    full[geometry.channel_offset + np.arange(count), np.arange(count), 0, 0] = weights
+    return Conv2d((1, 1), geometry.stride), full
+
+
+def pointwise(operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:
+    """Weights [O, C] on a sum, W2 (W1 * x + b1) + b2, as one sum, of every so many-th row and column."""
+    sy, sx = stride
+    terms = []
+    for term in value.terms:
+        geometry, own = term.geometry, term.weights
+        if isinstance(geometry, Diagonal):
+            geometry, own = diagonal_as_convolution(geometry, own, value.shape[0])
+        if isinstance(geometry, Conv2d):
+            own = ungrouped(own, geometry.groups)
+            geometry = replace(geometry, groups=1, stride=(geometry.stride[0] * sy, geometry.stride[1] * sx))
+        terms.append(FloatConnection(term.source, geometry, np.tensordot(weights, own, 1)))
+    bias = value.bias if value.bias.shape[1:] == (1, 1) else value.bias[:, ::sy, ::sx]
+    bias = np.tensordot(weights, bias, 1) + operation.bias[:, None, None]
+    size = (-(-value.shape[1] // sy), -(-value.shape[2] // sx))
+    shape = (len(weights), *size)
+    return replace(value, terms=tuple(terms), bias=bias, shape=shape, where=operation.where, path=operation.path)

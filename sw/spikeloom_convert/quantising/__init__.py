@@ -1,0 +1,1 @@
+"""From floats to the integer line: thresholds, weights, and the choice among candidates."""

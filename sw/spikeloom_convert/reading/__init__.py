@@ -1,0 +1,1 @@
+"""From a module as somebody wrote it to the few operations that it is made of."""

@@ -1,0 +1,262 @@
+"""Read a traced graph as operations, node by node, while it runs on samples."""
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from spikeloom.errors import UnsupportedLayer
+from torch import fx
+
+from .functions import CONSTANT, SHAPED, SHAPING, name_of, read_call, read_join
+from .hints import ORDER, instead_of
+from .layers import Site, read_module
+from .operations import Operation, Select, Unknown, image
+from .tracer import MADE, Escape
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one node of the traced model became.
+
+    Parameters
+    ----------
+    name : of the node.
+    where, path : as those of its operations.
+    kind : class of the module, or name of the function.
+    before, after : shapes of a sample on both sides.
+    operations : numbers of its operations, none where it does nothing in evaluation.
+    refusal : why it is not supported, else None.
+    """
+
+    name: str
+    where: str
+    path: str
+    kind: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    operations: range
+    refusal: str | None = None
+
+
+def by_name(result: Any) -> dict[str, Any]:
+    """Outputs of a model by key or position, one by itself by ""; those that are None are none."""
+    if isinstance(result, Mapping):
+        named = {str(key): value for key, value in result.items()}
+    elif isinstance(result, tuple | list):
+        named = {str(position): value for position, value in enumerate(result)}
+    elif is_dataclass(result) and not isinstance(result, type):
+        named = {item.name: getattr(result, item.name) for item in fields(result)}
+    else:
+        return {"": result}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+class Reader(fx.Interpreter):
+    """Runs the graph on samples and reads every node that computes on the activations as operations.
+
+    Nodes that give no tensor (sizes) or compute on constants only are run and forgotten.
+    """
+
+    def __init__(
+        self,
+        graph: fx.GraphModule,
+        name: str,
+        escapes: Mapping[fx.Node, Escape],
+        refused: list[UnsupportedLayer] | None,
+        whole: bool,
+    ) -> None:
+        super().__init__(graph)
+        self.extra_traceback = False  # errors stay the one line they are
+        self.name = name
+        self.refused = refused
+        self.escapes = {node.name: escape for node, escape in escapes.items()}
+        self.live = _live(graph.graph) if whole else set(graph.graph.nodes)
+        self.operations: list[Operation] = []
+        self.steps: list[Step] = []
+        self.results: dict[fx.Node, int] = {}  # operation that gives each activation, -1 for the samples
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.parts: dict[fx.Node, list[int]] = {}  # channels of each part that a split gives
+        self.lost: set[fx.Node] = set()  # results of what is not supported that are no samples with values
+        self.outputs: dict[str, int] = {}
+        self.input_shape: tuple[int, int, int] | None = None
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node, reading it on the way."""
+        result = self._run(n)
+        if (escape := self.escapes.get(n.name)) is not None:
+            self.steps.append(Step(n.name, escape.where, escape.path, escape.what, (), (), range(0), escape.refusal))
+        return result
+
+    def _run(self, n: fx.Node) -> Any:
+        inputs = [node for node in n.all_input_nodes if node in self.results]
+        if n.op == "output":
+            self.outputs = self._output(n)
+            return super().run_node(n)
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        result = super().run_node(n)
+        if n.op == "placeholder":
+            self.results[n], self.shapes[n] = -1, tuple(result.shape[1:])
+            return result
+        if not inputs or self._constant(n, inputs):
+            return result
+        if n not in self.live and not any(self.env.get(node) is result for node in inputs):
+            return result  # for a check or a record, not for the outputs
+        before = self.shapes[inputs[0]]
+        parted = isinstance(result, tuple | list)
+        self.shapes[n] = before if parted else tuple(result.shape[1:])
+        site = Site(*self._where(n), before, self.shapes[n])
+        read: list[Operation] = []
+        refusal: str | None = None
+        try:
+            if any(node in self.lost for node in inputs):  # which has been said
+                read = [Unknown(site.where, site.path, before, site.after)]
+            elif parted:
+                self.parts[n] = self._split(n, site, result)
+            else:
+                read = self._read(n, site, args, kwargs, inputs, result)
+        except UnsupportedLayer as error:
+            if self.refused is None:
+                raise
+            self.refused.append(error)
+            read, refusal = [Unknown(site.where, site.path, before, site.after)], str(error)
+        if any(isinstance(item, Unknown) for item in read) and (parted or result.ndim < 2 or len(result) != 2):
+            self.lost.add(n)
+        first = len(self.operations)
+        if read:
+            read[0] = replace(read[0], inputs=self._sources(n, inputs))
+            self.operations += read
+        numbers = range(first, first + len(read))
+        self.steps.append(Step(n.name, site.where, site.path, self._kind(n), before, site.after, numbers, refusal))
+        self.results[n] = len(self.operations) - 1 if read else self.results[inputs[0]]
+        for node in self.results:
+            if self.env.get(node) is result:  # changed in place: who uses it later gets what it is now
+                self.results[node] = self.results[n]
+        return result
+
+    def _constant(self, n: fx.Node, inputs: list[fx.Node]) -> bool:
+        """Whether the values of a result do not depend on those of the activations the node names."""
+        name = name_of(n.target)
+        if isinstance(n.target, type):  # what holds the outputs
+            return True
+        first = n.args[0] if n.args else None
+        return (name in CONSTANT and inputs == [first]) or (name in SHAPED and first not in inputs)
+
+    def _folded(self, n: fx.Node, site: Site) -> bool:
+        """Whether samples are folded into images before anything else is done with them."""
+        before, after = site.before, site.after
+        if self.operations or len(after) not in (2, 3) or len(before) >= len(after):
+            return False
+        if int(np.prod(before)) != int(np.prod(after)) or (len(before) == 2 and after[0] != 1):
+            return False
+        if self._kind(n) not in ("view", "reshape", "unflatten", "unsqueeze", "Unflatten"):
+            return False
+        self.input_shape = image(after)
+        return True
+
+    def _output(self, n: fx.Node) -> dict[str, int]:
+        """Operations that give the outputs."""
+        result: Any = n.args[0]
+        if isinstance(result, fx.Node) and isinstance(result.target, type):  # a named tuple, a dataclass
+            result = result.kwargs or result.args
+        given = by_name(result)
+        for node in given.values():
+            if node not in self.results:
+                error = UnsupportedLayer(f"Model '{self.name}': must return what its layers give, not something else")
+                if self.refused is None:
+                    raise error
+                self.refused.append(error)
+                return {}
+        return {name: self.results[node] for name, node in given.items()}
+
+    def _sources(self, n: fx.Node, inputs: list[fx.Node]) -> tuple[int, ...]:
+        """Operations whose results a node takes, in the order and as often as it names them."""
+        found: list[int] = []
+        fx.node.map_arg((n.args, n.kwargs), lambda node: found.append(self.results[node]) if node in inputs else None)
+        return tuple(found)
+
+    def _read(
+        self,
+        n: fx.Node,
+        site: Site,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inputs: list[fx.Node],
+        result: torch.Tensor,
+    ) -> list[Operation]:
+        if inputs[0] in self.parts:
+            return self._part(n, site, inputs[0])
+        kind = self._kind(n)
+        if not result.is_floating_point() or instead_of(kind) == ORDER:
+            raise site.unsupported(kind)
+        if site.before == (1,) and result.shape == (2,) and kind in SHAPING:
+            return []  # one value a sample
+        if result.ndim < 2 or result.shape[0] != 2:
+            raise site.refuse(f"must keep samples apart, not turn {(2, *site.before)} into {tuple(result.shape)}")
+        if self._folded(n, site):
+            return []
+        if n.op == "call_module":
+            return read_module(self.module.get_submodule(str(n.target)), site)
+        count = len(self._sources(n, inputs))
+        positions = [i for i, value in enumerate(n.args) if isinstance(value, fx.Node) and value in self.results]
+        if count > 1 or (count == 1 and not positions and any(isinstance(value, tuple | list) for value in n.args)):
+            return read_join(n.target, args, kwargs, site, count)
+        if not positions:  # the activation came by keyword
+            kwargs = {key: value for key, value in kwargs.items() if n.kwargs[key] not in self.results}
+            args, positions = (None, *args), [0]
+        return read_call(n.target, args, kwargs, positions[0], site)
+
+    def _split(self, n: fx.Node, site: Site, result: Any) -> list[int]:
+        """Channels of each part of a split over the channels."""
+        if n.op == "call_module":
+            read_module(self.module.get_submodule(str(n.target)), site)  # knows best why not
+        name, before = self._kind(n).removesuffix("_with_sizes"), site.before
+        parts = [tuple(part.shape[1:]) for part in result if isinstance(part, torch.Tensor)]
+        if name not in ("chunk", "split", "tensor_split") or len(parts) != len(result):
+            raise site.unsupported(name)
+        if any(part[1:] != before[1:] for part in parts) or sum(part[0] for part in parts) != before[0]:
+            raise site.refuse("must split the channels, dim=1")
+        return [part[0] for part in parts]
+
+    def _part(self, n: fx.Node, site: Site, source: fx.Node) -> list[Operation]:
+        """Operations of an item of a split."""
+        channels, index = self.parts[source], n.args[1] if n.target is operator.getitem else None
+        if not isinstance(index, int):
+            raise site.unsupported(self._kind(n))
+        first = sum(channels[: index % len(channels)])
+        return [Select(site.where, site.path, site.before, site.after, first, first + channels[index])]
+
+    def _kind(self, n: fx.Node) -> str:
+        if n.op == "call_module":
+            return type(self.module.get_submodule(str(n.target))).__name__
+        return name_of(n.target)
+
+    def _where(self, n: fx.Node) -> tuple[str, str]:
+        paths = [path for path, _ in n.meta.get("nn_module_stack", {}).values() if not path.startswith(MADE)]
+        path = paths[-1] if paths else ""
+        if n.op == "call_module" and not str(n.target).startswith(MADE):
+            return f"Layer '{n.target}' ({self._kind(n)})", str(n.target)
+        owner = f"Layer '{path}'" if path else f"Model '{self.name}'"
+        return f"{owner} (call of {self._kind(n)})", path
+
+
+def _live(graph: fx.Graph) -> set[fx.Node]:
+    """Nodes that an output may depend on: by their results, or by what they change in place."""
+    found: set[fx.Node] = set()
+    open_ = [node for node in graph.nodes if node.op == "output" or _in_place(node)]
+    while open_:
+        node = open_.pop()
+        if node not in found:
+            found.add(node)
+            open_ += node.all_input_nodes
+    return found
+
+
+def _in_place(node: fx.Node) -> bool:
+    """Whether a call says that it changes its first argument; a module says so by giving back what it got."""
+    if node.op not in ("call_function", "call_method"):
+        return False
+    name = name_of(node.target)
+    return name.endswith("_") or bool(node.kwargs.get("inplace"))
