@@ -144,7 +144,7 @@ def test_names_are_those_of_the_source(wave: Waveform) -> None:
     assert not [name for name in names if re.search(r"\$|\._\d+_$", name)]
 
 
-def test_every_signal_of_the_gtkwave_layout_is_in_the_waveform_with_its_width(folder: Path, wave: Waveform) -> None:
+def test_every_signal_of_the_gtkwave_layout_is_in_the_waveform_by_its_name_there(folder: Path, wave: Waveform) -> None:
     shown: list[str] = []
     flags = ""
     for text in (folder / "wave.gtkw").read_text().splitlines():
@@ -153,7 +153,8 @@ def test_every_signal_of_the_gtkwave_layout_is_in_the_waveform_with_its_width(fo
         found = re.fullmatch(r"([a-z][\w.]*)(?:\[(\d+):0\])?", text)
         if found:
             shown.append(found[1])
-            assert wave.width(found[1]) == int(found[2] or 0) + 1
+            # integers by their name alone, others with their range
+            assert found[2] is None if wave.signed(found[1]) else wave.width(found[1]) == int(found[2] or 0) + 1
             assert (int(flags[1:], 16) & 0x400 != 0) == wave.signed(found[1])
     assert [name for name in shown if name.endswith(".potential.c0_y0_x0")] == [
         f"layers.{name}.potential.c0_y0_x0" for name in ("l1", "l2", "readout")
@@ -201,7 +202,13 @@ def test_marker_is_where_the_first_wrong_integer_shows(folder: Path, tmp_path: P
     assert (wave.at("layers.l2.mismatches", at) > 0).tolist() == [False, True]
     assert wave.at(f"layers.l2.potential.c{channel}_y0_x0", at)[1] == got != expected
     assert wave.at("layers.l2.generates", at)[1] == sample
-    assert f"*0.000000 {marker * 10} " in (tmp_path / "wave.gtkw").read_text()
+    shown = (tmp_path / "wave.gtkw").read_text()
+    found = re.search(r"^\*(\S+) (\d+) .*\n\[timestart\] (\d+)$", shown, re.M)
+    assert found is not None
+    assert int(found[2]) == marker * 10
+    first, stop = result.trace.first_cycle, result.trace.last_cycle + 1
+    assert int(found[3]) == first * 10
+    assert 2 * 2 ** -float(found[1]) == pytest.approx(10 * (stop - first))
     assert (tmp_path / "wave.sucl").read_text().endswith(f"cursor_set {marker * 10}\n")
 
 

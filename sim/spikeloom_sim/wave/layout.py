@@ -1,6 +1,7 @@
 """Layouts of a waveform for viewers: a save file of GTKWave, a command file of Surfer."""
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from .layers import SCOPE
 from .line import CYCLE_NS, Line
 
 Groups = list[tuple[str, list[Line]]]
+FRAMES = 2  # of GTKWave fit into its window as it opens
 SHOWN_NEURONS = 8  # of each layer; the others are a click away
 
 
@@ -40,8 +42,16 @@ def groups_of(lines: Sequence[Line], top: str, probes: dict[str, list[str]]) -> 
     return [(name, mine) for name, mine in found if mine]
 
 
-def write_gtkw(path: Path, wave: Path, groups: Groups, marker: int | None) -> None:
-    """Write a save file of GTKWave; `marker` is a cycle to mark."""
+def write_gtkw(path: Path, wave: Path, groups: Groups, window: tuple[int, int], marker: int | None) -> None:
+    """Write a save file of GTKWave.
+
+    Parameters
+    ----------
+    path, wave : of the save file and of the waveform beside it.
+    groups : see `groups_of`.
+    window : cycles to show: the first, and the one behind the last.
+    marker : cycle to mark.
+    """
     from vcd.gtkw import GTKWColor, GTKWSave
 
     text = io.StringIO()
@@ -51,19 +61,19 @@ def write_gtkw(path: Path, wave: Path, groups: Groups, marker: int | None) -> No
     save.treeopen(f"{SCOPE}.")
     save.signals_width(280)
     save.sst_expanded(True)
-    if marker is not None:
-        save.zoom_markers(0.0, marker * CYCLE_NS)
+    first, stop = (cycle * CYCLE_NS for cycle in window)
+    # its zoom is the negative logarithm of the ns that a frame of 200 pixels takes
+    save.zoom_markers(-math.log2((stop - first) / FRAMES), -1 if marker is None else marker * CYCLE_NS)
+    save.timestart(first)
     for name, lines in groups:
         with save.group(name, closed=len(lines) > SHOWN_NEURONS):
             for line in lines:
                 form = "signed" if line.signed else "dec" if line.width == 1 else "hex"
                 colour = GTKWColor.orange if "spike" in line.path[:-1] else None
-                save.trace(
-                    f"{line.name}[{line.width - 1}:0]" if line.width > 1 else line.name,
-                    datafmt=form,
-                    alias=None,
-                    color=colour,
-                )
+                # GTKWave knows wires by their range, but integers by their bare name
+                wide = line.width > 1 and not line.signed
+                name_there = f"{line.name}[{line.width - 1}:0]" if wide else line.name
+                save.trace(name_there, datafmt=form, alias=None, color=colour)
     write_whole(path, text.getvalue().encode())
 
 

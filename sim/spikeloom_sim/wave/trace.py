@@ -86,7 +86,7 @@ def trace(design: Design, request: TraceRequest, run: Run, tell_what: Callable[[
     tell_what(f"writing {request.path}")
     write(request.path, lines, window[1] * CYCLE_NS, comment)
     groups = groups_of(lines, design.manifest["top"], _probes(design))
-    write_gtkw(request.gtkw, request.path, groups, marker)
+    write_gtkw(request.gtkw, request.path, groups, window, marker)
     write_surfer(request.surfer, groups, marker)
     return Traced(
         str(request.path), str(request.gtkw), str(request.surfer), run.what, number, count,
