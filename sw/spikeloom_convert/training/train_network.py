@@ -33,6 +33,7 @@ def train_network(
     optimiser: str | None = None,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
+    gain: float = 1.0,
     augment: bool | None = None,
     validation: int | None = None,
     tau: int | None = None,
@@ -62,6 +63,8 @@ def train_network(
     parameters : of the activation function, such as {"levels": 4}.
     width : factor of the paper's maps and units.
     augment : None: as the network by name wants it.
+    gain : factor of the weights that all layers but the last start with. Where drives are small beside its bound, a
+        symmetric threshold does nothing, and a training takes long to leave there.
     epochs, batch, optimiser, learning_rate, weight_decay, validation, tau, plain_epochs, seed : see `Recipe`; None
         leaves them at what goes with the activation functions.
     output : file of the trained weights.
@@ -89,6 +92,7 @@ def train_network(
         optimiser=optimiser,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
+        gain=gain,
         augment=augment,
         validation=validation,
         tau=tau,
