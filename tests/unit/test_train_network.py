@@ -114,12 +114,24 @@ def test_a_gain_is_given_once_and_told(tmp_path: Path) -> None:
         trained(output=output)
 
 
-def test_a_checkpoint_from_before_there_was_a_gain_goes_on(tmp_path: Path) -> None:
+def test_smoothed_labels_are_what_the_loss_is_about() -> None:
+    model, steps = digits_cnn(), {"epochs": 1, "optimiser": "sgd", "learning_rate": 1e-30, "weight_decay": 0.0}
+    plain = trained(model, **steps).history[0]
+    smoothed = trained(model, smoothing=0.3, **steps).history[0]
+    used = np.setdiff1d(np.arange(600), np.random.default_rng(0).permutation(600)[:60])
+    with torch.no_grad():
+        logs = model(torch.from_numpy(DIGITS.x[used]).float() / 255).log_softmax(1)
+    assert smoothed.loss == pytest.approx(0.7 * plain.loss - 0.3 * float(logs.mean()), rel=1e-5)
+    assert smoothed.validation_loss == plain.validation_loss
+
+
+def test_a_checkpoint_from_before_gain_and_smoothing_goes_on(tmp_path: Path) -> None:
     output = tmp_path / "net.safetensors"
     first = trained(output=output)
     with safe_open(path_of(output), "pt") as file:
         document = json.loads(file.metadata()["spikeloom.checkpoint"])
-    del document["configuration"]["gain"]
+    for name in ("gain", "smoothing"):
+        del document["configuration"][name]
     save_file(load_file(path_of(output)), path_of(output), {"spikeloom.checkpoint": json.dumps(document)})
     again = trained(output=output, progress=lambda *_: pytest.fail("is done"))
     assert equal(weights(again), weights(first))
@@ -266,6 +278,7 @@ def test_recipes_go_with_the_activation(model: nn.Module, kind: str, optimiser: 
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0, not 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, not nan"),
         ({"gain": 0.0}, "gain must be a number above 0, not 0.0"),
+        ({"smoothing": 1.0}, "smoothing must be a number of at least 0, below 1, not 1.0"),
         ({"seed": -1}, "seed must be an integer of at least 0, not -1"),
         ({"activation": "trelu", "plain_epochs": 2}, "plain_epochs must be an integer in 0..1, not 2"),
         ({"activation": "atlrelu", "tau": 4}, "tau must be left out for atlrelu, which no method converts"),

@@ -58,6 +58,9 @@ def train(
     gain: Annotated[
         float, typer.Option(metavar="G", help="Factor of the weights that all layers but the last start with.")
     ] = 1.0,
+    smoothing: Annotated[
+        float, typer.Option(metavar="R", help="Part of every label that is shared out among all classes.")
+    ] = 0.0,
     augment: Annotated[
         bool | None,
         typer.Option("--augment/--no-augment", help="Shift and mirror images.  [default: for CIFAR-10 by name]"),
@@ -123,6 +126,7 @@ def train(
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             gain=gain,
+            smoothing=smoothing,
             augment=augment,
             validation=validation,
             tau=tau,

@@ -22,7 +22,7 @@ _REMEMBERED: dict[type[torch.optim.Optimizer], set[str]] = {
     torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
     torch.optim.SGD: {"momentum_buffer"},
 }
-_BEFORE = {"gain": 1.0}  # what checkpoints were of that do not tell
+_BEFORE = {"gain": 1.0, "smoothing": 0.0}  # what checkpoints were of that do not tell
 Tensors = dict[str, torch.Tensor]
 
 

@@ -178,6 +178,7 @@ class Trainer:
             self.x,
             self.y,
             recipe.batch,
+            smoothing=recipe.smoothing,
             augment=augmented if recipe.augment else None,
             advance=self._counter(),
         )
