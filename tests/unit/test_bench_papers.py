@@ -51,6 +51,13 @@ def test_lossless_is_where_no_longer_train_loses_either(accuracies: tuple[float,
     assert module_of(strelu).lossless_from(0.98, curve(*accuracies)) == steps
 
 
+def test_the_page_tells_how_to_train_the_same() -> None:
+    row = {"epochs": 3, "gain": 8.0, "learning_rate": 2e-3, "accuracy_ann": 0.9}
+    assert page._training(row) == "`--epochs 3 --learning-rate 0.002 --gain 8`"
+    for _, _, recipe, _, _ in module_of(strelu).NETWORKS:
+        assert page._training(recipe).count("--") == len(recipe)
+
+
 def test_what_is_not_reached_is_named() -> None:
     rows = [{"timesteps": steps, "loss_points": most + 0.01} for steps, most in MOST_LOSS.items()]
     found = module_of(few_steps).missed(rows)

@@ -1,12 +1,14 @@
 """Training by name: recipes, which epoch is kept, what a checkpoint brings back, and what noise is induced."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from convert_models import pixels
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from spikeloom import datasets
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
@@ -86,6 +88,55 @@ def test_training_goes_on_from_its_checkpoint_to_the_same_weights(
     assert equal(load_trained(tmp_path / "net.safetensors").state_dict(), weights(straight))
 
 
+@pytest.mark.parametrize("model", [digits_cnn(), layered("9-9-10", (1, 8, 8))])
+def test_layers_ahead_of_the_last_start_with_stronger_weights(model: nn.Module) -> None:
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    *hidden, _ = (name for name in start if name.endswith("weight"))
+    assert len(hidden) == 2
+    # steps so small that they change nothing
+    found = weights(trained(model, gain=4.0, epochs=1, optimiser="sgd", learning_rate=1e-30, weight_decay=0.0))
+    assert equal(found, {name: 4 * value if name in hidden else value for name, value in start.items()})
+
+
+def test_a_gain_is_given_once_and_told(tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+
+    def stop(done: int, total: int, _: str) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(gain=4.0, output=output, progress=stop)
+    resumed = trained(gain=4.0, output=output)
+    assert equal(weights(resumed), weights(trained(gain=4.0)))
+    assert not equal(weights(resumed), weights(trained()))
+    with pytest.raises(InvalidNetwork, match=r"not of one with gain 4.0 \(here 1.0\); give"):
+        trained(output=output)
+
+
+def test_smoothed_labels_are_what_the_loss_is_about() -> None:
+    model, steps = digits_cnn(), {"epochs": 1, "optimiser": "sgd", "learning_rate": 1e-30, "weight_decay": 0.0}
+    plain = trained(model, **steps).history[0]
+    smoothed = trained(model, smoothing=0.3, **steps).history[0]
+    used = np.setdiff1d(np.arange(600), np.random.default_rng(0).permutation(600)[:60])
+    with torch.no_grad():
+        logs = model(torch.from_numpy(DIGITS.x[used]).float() / 255).log_softmax(1)
+    assert smoothed.loss == pytest.approx(0.7 * plain.loss - 0.3 * float(logs.mean()), rel=1e-5)
+    assert smoothed.validation_loss == plain.validation_loss
+
+
+def test_a_checkpoint_from_before_gain_and_smoothing_goes_on(tmp_path: Path) -> None:
+    output = tmp_path / "net.safetensors"
+    first = trained(output=output)
+    with safe_open(path_of(output), "pt") as file:
+        document = json.loads(file.metadata()["spikeloom.checkpoint"])
+    for name in ("gain", "smoothing"):
+        del document["configuration"][name]
+    save_file(load_file(path_of(output)), path_of(output), {"spikeloom.checkpoint": json.dumps(document)})
+    again = trained(output=output, progress=lambda *_: pytest.fail("is done"))
+    assert equal(weights(again), weights(first))
+
+
 def test_a_checkpoint_of_another_training_is_refused_with_what_differs(tmp_path: Path) -> None:
     output = tmp_path / "net.safetensors"
     first = trained(output=output, epochs=1)
@@ -111,8 +162,6 @@ def test_a_damaged_checkpoint_is_refused(change: str, tmp_path: Path) -> None:
     if change == "cut":
         path.write_bytes(path.read_bytes()[:-8])
     else:
-        from safetensors import safe_open
-
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
         tensors = load_file(path)
@@ -228,6 +277,8 @@ def test_recipes_go_with_the_activation(model: nn.Module, kind: str, optimiser: 
         ),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0, not 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, not nan"),
+        ({"gain": 0.0}, "gain must be a number above 0, not 0.0"),
+        ({"smoothing": 1.0}, "smoothing must be a number of at least 0, below 1, not 1.0"),
         ({"seed": -1}, "seed must be an integer of at least 0, not -1"),
         ({"activation": "trelu", "plain_epochs": 2}, "plain_epochs must be an integer in 0..1, not 2"),
         ({"activation": "atlrelu", "tau": 4}, "tau must be left out for atlrelu, which no method converts"),

@@ -55,6 +55,12 @@ def train(
     weight_decay: Annotated[
         float | None, typer.Option(metavar="R", help="Of all parameters.  [default: 0 for adam, 0.0005 for sgd]")
     ] = None,
+    gain: Annotated[
+        float, typer.Option(metavar="G", help="Factor of the weights that all layers but the last start with.")
+    ] = 1.0,
+    smoothing: Annotated[
+        float, typer.Option(metavar="R", help="Part of every label that is shared out among all classes.")
+    ] = 0.0,
     augment: Annotated[
         bool | None,
         typer.Option("--augment/--no-augment", help="Shift and mirror images.  [default: for CIFAR-10 by name]"),
@@ -119,6 +125,8 @@ def train(
             optimiser=optimiser,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            gain=gain,
+            smoothing=smoothing,
             augment=augment,
             validation=validation,
             tau=tau,

@@ -22,6 +22,7 @@ _REMEMBERED: dict[type[torch.optim.Optimizer], set[str]] = {
     torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
     torch.optim.SGD: {"momentum_buffer"},
 }
+_BEFORE = {"gain": 1.0, "smoothing": 0.0}  # what checkpoints were of that do not tell
 Tensors = dict[str, torch.Tensor]
 
 
@@ -84,7 +85,7 @@ def read(path: Path, configuration: Mapping[str, Any]) -> State:
             document = json.loads((file.metadata() or {})[_KEY])
             if document["format"] != _FORMAT:
                 raise InvalidNetwork(f"{who}: must be of format {_FORMAT}, not {shown(document['format'])}; {ANEW}")
-            there = dict(document["configuration"])
+            there = {**_BEFORE, **document["configuration"]}
             different = [
                 f"{name} {shown(there.get(name))} (here {shown(value)})"
                 for name, value in configuration.items()

@@ -98,6 +98,7 @@ def run_epoch(
     y: torch.Tensor,
     batch: int,
     *,
+    smoothing: float = 0.0,
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     advance: Callable[[], None] | None = None,
 ) -> float:
@@ -108,6 +109,7 @@ def run_epoch(
     model, optimiser : what is trained, and by what.
     x, y : samples, uint8 or float, and classes.
     batch : samples of a step.
+    smoothing : part of every label that is shared out among all classes.
     augment : what is done to the samples of every batch.
     advance : called after every step.
     """
@@ -118,7 +120,7 @@ def run_epoch(
             continue  # batch norm has no statistics of one sample
         samples = x[part] if augment is None else augment(x[part])
         optimiser.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(model(shown(samples)), y[part])
+        loss = nn.functional.cross_entropy(model(shown(samples)), y[part], label_smoothing=smoothing)
         loss.backward()
         optimiser.step()
         total, count = total + float(loss.detach()) * len(part), count + len(part)

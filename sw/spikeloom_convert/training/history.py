@@ -11,7 +11,7 @@ class Epoch:
     Members
     -------
     learning_rate : it was run with.
-    loss : mean cross entropy over the training samples, on the way.
+    loss : mean cross entropy over the training samples, on the way, with labels smoothed as the recipe says.
     validation_loss, accuracy : of the model on the validation split, behind the epoch.
     snn_accuracy : of the spiking network there, None where it was not measured.
     seconds : the epoch took, validation included.

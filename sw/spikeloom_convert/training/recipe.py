@@ -38,6 +38,8 @@ class Recipe:
     optimiser : "adam", or "sgd" with momentum 0.9.
     learning_rate : of the first epoch; it falls to zero along half a cosine.
     weight_decay : of all parameters, a trained lambda too.
+    gain : factor of the weights that the layers ahead of the last one start with.
+    smoothing : part of every label that is shared out among all classes, in the training loss.
     augment : shift images by up to four pixels, and mirror every second one.
     validation : samples of the training split that are held back to choose the epoch.
     tau : time steps of the spiking network whose accuracy chooses the epoch; None: the model's own does.
@@ -50,6 +52,8 @@ class Recipe:
     optimiser: str
     learning_rate: float
     weight_decay: float
+    gain: float
+    smoothing: float
     augment: bool
     validation: int
     tau: int | None
@@ -67,6 +71,8 @@ class Recipe:
         optimiser: str | None = None,
         learning_rate: float | None = None,
         weight_decay: float | None = None,
+        gain: float = 1.0,
+        smoothing: float = 0.0,
         augment: bool = False,
         validation: int | None = None,
         tau: int | None = None,
@@ -100,6 +106,8 @@ class Recipe:
             optimiser,
             _RATES.get(optimiser, 0.0) if learning_rate is None else learning_rate,
             _DECAYS.get(optimiser, 0.0) if weight_decay is None else weight_decay,
+            gain,
+            smoothing,
             augment,
             min(_MOST_VALIDATION, samples // 10) if validation is None else validation,
             tau,
@@ -132,6 +140,10 @@ class Recipe:
             found.append(f"learning_rate must be a number above 0, not {shown(self.learning_rate)}")
         if not _is_number(self.weight_decay):
             found.append(f"weight_decay must be a number of at least 0, not {shown(self.weight_decay)}")
+        if not _is_number(self.gain) or self.gain == 0:
+            found.append(f"gain must be a number above 0, not {shown(self.gain)}")
+        if not _is_number(self.smoothing) or self.smoothing >= 1:
+            found.append(f"smoothing must be a number of at least 0, below 1, not {shown(self.smoothing)}")
         if self.tau is not None and kind not in METHOD_OF:
             found.append(f"tau must be left out for {kind}, which no method converts")
         return found

@@ -33,6 +33,8 @@ def train_network(
     optimiser: str | None = None,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
+    gain: float = 1.0,
+    smoothing: float = 0.0,
     augment: bool | None = None,
     validation: int | None = None,
     tau: int | None = None,
@@ -62,8 +64,10 @@ def train_network(
     parameters : of the activation function, such as {"levels": 4}.
     width : factor of the paper's maps and units.
     augment : None: as the network by name wants it.
-    epochs, batch, optimiser, learning_rate, weight_decay, validation, tau, plain_epochs, seed : see `Recipe`; None
-        leaves them at what goes with the activation functions.
+    gain : factor of the weights that all layers but the last start with. Where drives are small beside its bound, a
+        symmetric threshold does nothing, and a training takes long to leave there.
+    epochs, batch, optimiser, learning_rate, weight_decay, smoothing, validation, tau, plain_epochs, seed : see
+        `Recipe`; None leaves them at what goes with the activation functions.
     output : file of the trained weights.
     resume : go on from a checkpoint that is there; without, it is overwritten.
     progress : called after every step with steps done, steps in all, and what was reached.
@@ -89,6 +93,8 @@ def train_network(
         optimiser=optimiser,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
+        gain=gain,
+        smoothing=smoothing,
         augment=augment,
         validation=validation,
         tau=tau,

@@ -91,14 +91,22 @@ def strelu(result: Result) -> list[str]:
         for row in result["rows"]
     ]  # fmt: skip
     heads = "network | data | activation | ANN | " + " | ".join(f"T={item}" for item in steps)
+    trainings = {row["network"]: _training(row) for row in result["rows"]}
     return [
         "## stReLU",
         "",
         f"All training and test images; {result['weight_bits']}-bit weights, seed {result['seed']}. Energy: 4.6 pJ a "
         "MAC, 77 fJ a SOP, at the T from which nothing is lost.",
         "",
+        "Trained by `spikeloom train` with " + "; ".join(f"{name}: {text}" for name, text in trainings.items()) + ".",
+        "",
         *table(f"{heads} | lossless from T | the paper's | energy of the ANN's", rows),
     ]
+
+
+def _training(row: Result) -> str:
+    options = ("epochs", "batch", "learning_rate", "gain", "smoothing")
+    return "`" + " ".join(f"--{name.replace('_', '-')} {row[name]:g}" for name in options if name in row) + "`"
 
 
 def _spent(row: Result) -> str:
