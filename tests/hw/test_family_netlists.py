@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import json
 import subprocess
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from random_networks import RandomNetwork, random_samples
 from spikeloom import Network, golden
 from spikeloom.encoding import encode, spikes_of
 from spikeloom_hw import toolchain
-from spikeloom_hw.bitstream import flow
+from spikeloom_hw.bitstream import flow, primitives
 from spikeloom_hw.build import Build, generate
 
 PYOSYS = Path(str(importlib.util.find_spec("pyosys").origin)).parent / "share"
-CELLS = {"ice40": "ice40/cells_sim.v", "gowin": "gowin/cells_sim.v", "gatemate": "gatemate/cells_sim.v"}
+CELLS = {family: f"{family}/cells_sim.v" for family in ("ecp5", "ice40", "gowin", "gatemate")}
 
 # Yosys has black boxes for Gowin's block RAMs. What they do: SUG283 (BSRAM); words of nine-bit bytes, of which a port
 # of 18 or 36 bits takes 2 or 4; INIT_RAM_xx are 32 bytes each; the low bits of a write port's address enable bytes.
@@ -71,6 +72,45 @@ module SDPX9B(CLKA, CEA, CLKB, CEB, OCE, RESETA, RESETB, RESET, ADA, ADB, BLKSEL
 endmodule
 """
 
+# And for those of ECP5, here as 512 words of 36 bits that are only read, the lower half at port A.
+ECP5_INITS = "".join(f"  parameter [319:0] INITVAL_{n:02X} = 0;\n" for n in range(64))
+ECP5_LOADS = "".join(
+    f"    for (n = 0; n < 16; n = n + 1) mem[{16 * slice_} + n] = INITVAL_{slice_:02X}[20 * n +: 18];\n"
+    for slice_ in range(64)
+)
+ECP5_SETTINGS = {
+    "DATA_WIDTH_A": "36", "DATA_WIDTH_B": "36", "REGMODE_A": '"NOREG"', "REGMODE_B": '"NOREG"', "GSR": '"DISABLED"',
+    "RESETMODE": '"ASYNC"', "ASYNC_RESET_RELEASE": '"ASYNC"', "CSDECODE_A": '"0b000"', "CSDECODE_B": '"0b000"',
+    "CLKAMUX": '"CLKA"', "CLKBMUX": '"CLKB"', "WRITEMODE_A": '"NORMAL"', "WRITEMODE_B": '"NORMAL"', "WID": "0",
+}  # fmt: skip
+
+
+def bits(name: str, count: int) -> str:
+    """The bits of a port that has one name for each, the highest first."""
+    return ", ".join(f"{name}{n}" for n in reversed(range(count)))
+
+
+IN_BITS = [*(("AD" + port, 14) for port in "AB"), *(("DI" + port, 18) for port in "AB"), ("CSA", 3), ("CSB", 3)]
+ECP5_RAM = f"""
+module DP16KD({", ".join(bits(*item) for item in [*IN_BITS, ("DOA", 18), ("DOB", 18)])},
+  CLKA, CEA, OCEA, WEA, RSTA, CLKB, CEB, OCEB, WEB, RSTB);
+{"".join(f"  parameter {name} = {value};" for name, value in ECP5_SETTINGS.items())}
+{ECP5_INITS}
+  input {", ".join(bits(*item) for item in IN_BITS)};
+  input CLKA, CEA, OCEA, WEA, RSTA, CLKB, CEB, OCEB, WEB, RSTB;
+  output {bits("DOA", 18)}, {bits("DOB", 18)};
+  reg [17:0] mem [0:1023];
+  reg [35:0] q;
+  integer n;
+  initial begin
+{ECP5_LOADS}
+  end
+  assign {{{bits("DOB", 18)}, {bits("DOA", 18)}}} = q;
+  wire [8:0] place = {{{bits("ADB", 14)}}} >> 5;
+  always @(posedge CLKB) if (CEB) q <= {{mem[{{place, 1'b1}}], mem[{{place, 1'b0}}]}};
+endmodule
+"""
+
 # Sends beats, one after the other; keeps every potential and class that comes, until as many classes as asked for.
 BENCH = """
 #include "core.cc"
@@ -105,18 +145,27 @@ def netlist(build: Build, folder: Path, family: str) -> set[str]:
     options = " -noiopads" if family == "gowin" else " -noiopad -noclkbuf" if family == "gatemate" else ""
     for name in (build.manifest["verilog"], *build.manifest["memories"]):
         (folder / name).write_text((build.folder / name).read_text())
-    (folder / "bram.v").write_text(GOWIN_RAMS)
+    (folder / "bram.v").write_text(ECP5_RAM if family == "ecp5" else GOWIN_RAMS)
     (folder / "cells.v").write_text((PYOSYS / CELLS[family]).read_text())
+    steps = [f"{flow.FAMILIES[family].synthesis}{device}{options} -top {build.manifest['top']}"]
+    mapped: list[str] = []
+    if family == "ecp5":  # with sums as `primitives` makes them
+        (folder / primitives.MAP).write_text(primitives.ECP5)
+        mapped = [*primitives.passes(build.manifest, (folder / build.manifest["verilog"]).read_text()), *flow.KEEP]
+        steps = [f"{steps[0]} -run begin:map_gates", flow.SUMS, f"{steps[0]} -run map_gates:"]
     synthesis = [
         f"read_verilog {build.manifest['verilog']}",
+        *mapped,
         flow.HIDE_BRACKETS,
-        f"{flow.FAMILIES[family].synthesis}{device}{options} -top {build.manifest['top']}",
+        *steps,
         "tee -q -o kinds.txt stat",
         "write_verilog -noattr -noexpr netlist.v",
-        "design -reset",
-        "read_verilog netlist.v",
-        "read_verilog -defer -DNO_ICE40_DEFAULT_ASSIGNMENTS cells.v",
-        *(["read_verilog -overwrite bram.v"] if family == "gowin" else []),
+        f"write_json {flow.NETLIST}",
+    ]
+    model = [
+        *([f"read_json {flow.NETLIST}", "delete =A:blackbox"] if family == "ecp5" else ["read_verilog netlist.v"]),
+        f"read_verilog -defer -DNO_ICE40_DEFAULT_ASSIGNMENTS -DNO_INCLUDES -I{PYOSYS / family} cells.v",
+        *(["read_verilog -overwrite bram.v"] if family in ("ecp5", "gowin") else []),
         f"hierarchy -check -top {build.manifest['top']}",
         "proc",
         "flatten",
@@ -124,9 +173,26 @@ def netlist(build: Build, folder: Path, family: str) -> set[str]:
         "opt_clean",
         "write_cxxrtl -g0 core.cc",
     ]
-    (folder / "netlist.ys").write_text("\n".join(synthesis) + "\n")
-    toolchain.run("yosys", ["-q", "netlist.ys"], cwd=folder, log=folder / "yosys.log")
+    for name, script in (("netlist", synthesis), ("model", model)):
+        (folder / f"{name}.ys").write_text("\n".join(script) + "\n")
+        toolchain.run("yosys", ["-q", f"{name}.ys"], cwd=folder, log=folder / f"{name}.log")
+        if (name, family) == ("netlist", "ecp5"):
+            primitives.open_ends(folder / flow.NETLIST)
+            assert ones_at_open_ends(folder / flow.NETLIST) > 10
     return {word for line in (folder / "kinds.txt").read_text().splitlines() for word in line.split()[1:2]}
+
+
+def ones_at_open_ends(path: Path) -> int:
+    """Have ones come into carry chains where they are open, which is as good as anything; how many there are."""
+    design, count = json.loads(path.read_text()), 0
+    for cell in (cell for module in design["modules"].values() for cell in module["cells"].values()):
+        ends = cell["connections"]
+        if cell["type"] == "CCU2C" and ends["CIN"] == primitives.OPEN:
+            ends["CIN"], count = ["1"], count + 1
+        if cell["type"] == "CCU2C" and ends["COUT"] == primitives.OPEN:
+            del ends["COUT"]
+    path.write_text(json.dumps(design))
+    return count
 
 
 def beats(network: Network, build: Build, x: np.ndarray, rng: np.random.Generator) -> list[int]:
@@ -144,6 +210,7 @@ def beats(network: Network, build: Build, x: np.ndarray, rng: np.random.Generato
 @pytest.mark.parametrize(
     ("family", "block_ram"),
     [
+        ("ecp5", "DP16KD"),
         ("ice40", "SB_RAM40_4K"),
         ("gowin", "SPX9"),
         pytest.param("gatemate", "CC_BRAM_20K", marks=pytest.mark.slow),
