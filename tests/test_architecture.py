@@ -74,23 +74,28 @@ def wrong_imports(path: Path, room: str) -> list[str]:
     return found
 
 
-def relative_imports(path: Path) -> Iterator[tuple[str, ...]]:
+def own_imports(path: Path) -> Iterator[tuple[str, ...]]:
     """What a source imports from its own room, as paths from there: ("core", "lanes") for `.core.lanes`."""
     here = path.relative_to(ROOT).parts[2:-1]
     for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = (*here[: len(here) - node.level + 1], *(node.module or "").split("."))
-            named = [(*base, alias.name) for alias in node.names]
-            yield from (tuple(filter(None, item)) for item in named)
+        if isinstance(node, ast.ImportFrom):
+            base = tuple((node.module or "").split("."))
+            if node.level:
+                base = (*here[: len(here) - node.level + 1], *base)
+            elif base[0] == room_of(path):
+                base = base[1:]
+            else:
+                continue
+            yield from (tuple(filter(None, (*base, alias.name))) for alias in node.names)
 
 
 def arrows(room: str, sources: list[Path]) -> dict[str, set[str]]:
-    """Which folder or file of a room imports which others; programs, `__main__.py`, may import any."""
+    """Which folder or file of a room imports which others; programs, `__main__.py`, and the room itself may any."""
     found: dict[str, set[str]] = {}
     for path in sources:
-        if room_of(path) == room and path.name not in ("__main__.py", "__init__.py"):
-            part = path.relative_to(ROOT).parts[2].removesuffix(".py")
-            found.setdefault(part, set()).update(item[0] for item in relative_imports(path) if item[0] != part)
+        part = path.relative_to(ROOT).parts[2].removesuffix(".py")
+        if room_of(path) == room and path.name != "__main__.py" and part != "__init__":
+            found.setdefault(part, set()).update(item[0] for item in own_imports(path) if item[0] != part)
     return found
 
 

@@ -148,14 +148,21 @@ def code_input(
     nominal = (high - low) / (1 << timesteps)
     bare = Input("input", shape, timesteps, nominal, low, low, high, sequence=sequence)
     codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel().astype(np.float64)
-    # `fsum` rounds once, whatever the order of the sum: a dot product depends on the processor and its threads
-    center = 0.0 if origin else math.fsum(codes) / codes.size
+    center = 0.0 if origin else _sum(codes) / codes.size
     spread = codes - center
-    square = math.fsum(spread * spread)
-    scale = math.fsum(spread * values) / square if square else nominal
-    zero = 0.0 if origin else math.fsum(values) / codes.size - scale * center
+    square = _sum(spread * spread)
+    scale = _sum(spread * values) / square if square else nominal
+    zero = 0.0 if origin else _sum(values) / codes.size - scale * center
     activity = float(event_counts(codes, code).sum() / len(samples))
     return replace(bare, scale=scale, zero=zero, activity=activity, code=code)
+
+
+def _sum(values: np.ndarray) -> float:
+    """The sum, rounded once: a dot product depends on the processor and on its threads."""
+    try:
+        return math.fsum(values.tolist())
+    except OverflowError:
+        raise InvalidData("Calibration: values must have a finite sum; rescale them") from None
 
 
 def codes_of(samples: Samples, source: Input) -> np.ndarray:

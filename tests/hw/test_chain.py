@@ -54,6 +54,6 @@ def test_a_store_that_does_not_get_its_words_whole_is_refused() -> None:
         core_specs(Program(network, tuple(cores)))
     assert str(error.value) == (
         "Core 'l1_l1': 4 codes, a word of the next core's store, must be a part of its width and whole slots, "
-        "not of 5 lanes and 1 a slot; use `place.agreed`"
+        "not of 5 lanes and 1 a slot; use `spikeloom.placing.place.agreed`"
     )
     assert [spec.announce for spec in core_specs(Program(network, agreed(network, cores)))] == [1, 0, 0]

@@ -159,18 +159,18 @@ def test_manifest_without_a_core_s_field_is_refused_by_name(spikeloom: Command, 
     )
 
 
-def test_wheel_holds_the_templates(tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    templates = Path("spikeloom_cli") / "report" / "templates"
-    for folder in ("hw/spikeloom_hw", "sim/spikeloom_sim", "sw/spikeloom", "sw/spikeloom_cli/report"):
-        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE", "sw/spikeloom_cli/__init__.py"):
+def test_wheel_holds_every_source_and_template(tmp_path: Path) -> None:
+    tree, wanted = tmp_path / "tree", set()
+    for folder in ("hw", "sim", "sw"):
+        unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / folder, tree / folder, ignore=unwanted)
+        wanted |= {path.relative_to(tree / folder) for path in (tree / folder).rglob("*") if path.is_file()}
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree / name)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, tree]
     subprocess.run(command, check=True, timeout=120, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as held:
         names = {Path(name) for name in held.namelist()}
-    wanted = {templates / path.name for path in (ROOT / "sw" / templates).iterdir()}
-    assert len(wanted) >= 10
-    assert wanted <= names
+    assert {path.suffix for path in wanted} == {".py", ".cpp", ".hpp", ".jinja", ".css"}
+    assert wanted - names == set()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from spikeloom_cli.bench import figures
-from spikeloom_convert.quantising.error_analysis import Optimum, expected_errors, optima, uniform
+from spikeloom_convert.analysis.conversion_error import Optimum, expected_errors, optima, uniform
 
 
 def test_the_example_is_the_papers_curve() -> None:

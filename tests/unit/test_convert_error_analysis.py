@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from spikeloom import InvalidData
 from spikeloom.neuron import growth_shift, nearest_growth
-from spikeloom_convert.quantising.error_analysis import best_threshold, expected_errors, optima, uniform
+from spikeloom_convert.analysis.conversion_error import best_threshold, expected_errors, optima, uniform
 
 
 def test_the_best_threshold_for_growth_1_6_lies_where_the_paper_reads_it() -> None:

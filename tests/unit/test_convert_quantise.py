@@ -9,15 +9,17 @@ from convert_models import pixels, random_chain, seeded
 from spikeloom import golden
 from spikeloom.bounds import potential_bits
 from spikeloom.errors import InvalidNetwork
+from spikeloom.geometry import Dense
 from spikeloom.network import Network
 from spikeloom.neuron import Neuron
 from spikeloom_convert import convert
-from spikeloom_convert.float_network import FloatLayer
+from spikeloom_convert.float_network import FloatConnection, FloatLayer
 from spikeloom_convert.folding.fold import fold
 from spikeloom_convert.quantising.calibrate import RULES
 from spikeloom_convert.quantising.quantise_layer import QuantisedLayer, Settings, quantise_layer
 from spikeloom_convert.quantising.synapses import Train, absorbed_weights
 from spikeloom_convert.reading.trace import trace
+from spikeloom_convert.response import Levels
 from torch import nn
 
 
@@ -247,3 +249,39 @@ def test_activities_are_the_mean_events_of_the_golden_model() -> None:
         assert network.inputs[0].activity == spikes["input"].sum() / 7
         assert network.populations[0].activity == spikes["conv0"].sum() / 7
         assert network.populations[1].activity == 0.0
+
+
+@pytest.mark.parametrize(
+    ("steps", "worths"), [((12.0, 8.0), (10.0, 8.0)), ((8.8, 8.0), (8.0, 8.0)), ((3.0, 5.0), (3.3, 5.0))]
+)
+def test_tuned_steps_are_thresholds_whatever_their_codes_are_worth(
+    steps: tuple[float, ...], worths: tuple[float, ...]
+) -> None:
+    rng = np.random.default_rng(0)
+    codes = torch.from_numpy(rng.integers(0, 16, (400, 16, 1, 1))).double()
+    weights = rng.normal(size=(2, 16))
+    layer = FloatLayer(
+        "l", "Layer 'l'", (2, 1, 1), (FloatConnection("input", Dense(), weights),), np.zeros((2, 1, 1)),
+        Levels(steps, worths, 7),
+    )  # fmt: skip
+    train = Train(codes.float(), torch.ones(16, dtype=torch.float64), 15.0)
+    made = alone(layer, train, codes, Settings(3, 8, 2.0, RULES[0]))
+    assert made.notes == ()
+    assert made.train is not None
+    assert made.train.steps.tolist() == list(worths)
+    drive = layer.drive({"input": codes})
+    wanted = (drive / torch.tensor(steps).reshape(-1, 1, 1)).round().clamp(0, 7)
+    assert float((made.train.codes != wanted).double().mean()) < 0.02
+
+
+@pytest.mark.parametrize("step", [3.0, 7.0, 11.0])
+def test_odd_steps_of_a_clip_round_exactly(step: float) -> None:
+    codes = torch.arange(64, dtype=torch.float64).reshape(64, 1, 1, 1)
+    layer = FloatLayer(
+        "l", "Layer 'l'", (1, 1, 1), (FloatConnection("input", Dense(), np.ones((1, 1))),), np.zeros((1, 1, 1)),
+        Levels((step,), (step,), 7),
+    )  # fmt: skip
+    train = Train(codes.float(), torch.ones(1, dtype=torch.float64), 63.0)
+    made = alone(layer, train, codes, Settings(3, 2, 2.0, RULES[0]))
+    assert made.train is not None
+    assert made.train.codes.flatten().tolist() == (codes / step).round().clamp(0, 7).flatten().tolist()

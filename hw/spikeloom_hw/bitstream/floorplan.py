@@ -53,7 +53,7 @@ def floorplan(
     Parameters
     ----------
     cells : of the top module, as Yosys writes them to JSON.
-    device : of `boards.DEVICES`, of family ecp5.
+    device : of `boards.devices.DEVICES`, of family ecp5.
     seed : of the arrangement.
     progress : called now and then with a few words.
     """

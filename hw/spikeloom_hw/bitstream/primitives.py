@@ -117,8 +117,10 @@ def open_ends(netlist: Path) -> None:
     Yosys connects all ports of a cell; a carry that nothing reads is as good as open, and so is one into `_CARRY_IN`.
     """
     design = json.loads(netlist.read_text())
-    cells = [cell for module in design["modules"].values() for cell in module["cells"].values()]
-    read = {
+    modules = design["modules"].values()
+    cells = [cell for module in modules for cell in module["cells"].values()]
+    ports = [port for module in modules for port in module["ports"].values()]
+    read = {bit for port in ports if port["direction"] != "input" for bit in port["bits"]} | {
         bit
         for cell in cells
         for port, bits in cell["connections"].items()

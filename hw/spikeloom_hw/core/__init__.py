@@ -1,1 +1,1 @@
-"""The core: lanes that accumulate, a generator that fires, and chains of such cores behind one event port."""
+"""The core: lanes that accumulate, a generator that fires; chains of cores behind one event port; pixels to events."""

@@ -17,7 +17,7 @@ class Adders(wiring.Component):
     """The adders of a cell: what is forwarded or what was read, plus the addends; combinational.
 
     A component of its own, so that synthesis can map it by its name: on ECP5 the choice between the two costs nothing,
-    since a look-up table of a carry chain has inputs left for it (see `primitives`).
+    since a look-up table of a carry chain has inputs left for it (see `bitstream.primitives`).
 
     Parameters
     ----------

@@ -43,7 +43,8 @@ def core_specs(program: Program) -> tuple[CoreSpec, ...]:
         if announce and (plan.width % announce or announce % plan.generate_width):
             raise DoesNotFit(
                 f"Core '{plan.name}': {announce} codes, a word of the next core's store, must be a part of its width "
-                f"and whole slots, not of {plan.width} lanes and {plan.generate_width} a slot; use `place.agreed`"
+                f"and whole slots, not of {plan.width} lanes and {plan.generate_width} a slot; "
+                "use `spikeloom.placing.place.agreed`"
             )
         specs.append(CoreSpec(network, plan, position == 0 and plain and not stores, announce, bus, memory))
         memory += plan.grid[0] + 1

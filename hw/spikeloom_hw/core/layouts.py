@@ -5,7 +5,7 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2
 from spikeloom.geometry import Shape
 
-SPREAD = "spread_"  # begins the names of registers of which Yosys must not make one for all; see `flow`
+SPREAD = "spread_"  # begins the names of registers of which Yosys must not make one for all; see `bitstream.flow`
 
 
 def event_layout(neurons: int, timesteps: int, *, negative: bool = False) -> data.StructLayout:

@@ -18,7 +18,7 @@ class Reader(wiring.Component):
     Max pooling of codes is max pooling of trains: most significant digit first, the largest digit among the candidates
     still in the race wins, which spells the largest code.
 
-    A word takes a cycle for every position of the window, three more, and one for every slot of its channels.
+    A word takes a cycle for every position of the window, two more, and one for every slot of its channels.
 
     Parameters
     ----------

@@ -22,9 +22,8 @@ IDLE_CYCLES = 23  # the same where the generator sends nothing, so that nothing 
 ROW_CYCLES, CELL_ROW_CYCLES = 6, 9  # until a row that the generator asks for is there; from several cells
 EVENTS_OF_A_TRAIN = 2.2  # that is not silent
 GATHER_CYCLES = 6  # of a row of codes, besides its words
-READ_CYCLES = (
-    3  # of a word of codes that is sent as events again, besides its slots and the places that it is read from
-)
+WORD_CYCLES = 2  # of a word of codes that is sent as events again, besides its slots and the places it is read from
+REPLAY_CYCLES = 10  # from the last event that streams in to the first of these, measured
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def accumulated(
             found = replace(found, stream=count * each + announced * max(2 - each, 0), front=count + announced)
         else:
             read = read_cycles(network, connection, store_width, slot)
-            found = replace(found, replay=found.replay + max(count * each, count, read))
+            found = replace(found, replay=found.replay + max(count * each, count, read + REPLAY_CYCLES))
     return found
 
 
@@ -131,7 +130,7 @@ def read_cycles(network: Network, connection: Connection, store_width: int, slot
     """Cycles in which the reader goes through a stored train: all places of a pooling window, word by word."""
     channels, height, width = heard(network, connection)
     pool = getattr(connection.geometry, "pool", (1, 1)) if max_pooled(connection) else (1, 1)
-    return height * width * -(-channels // store_width) * (math.prod(pool) + READ_CYCLES + store_width // slot)
+    return height * width * -(-channels // store_width) * (math.prod(pool) + WORD_CYCLES + store_width // slot)
 
 
 def silent_words(network: Network, name: str, store_width: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from spikeloom.storage import write_whole
-from spikeloom_convert.quantising.error_analysis import Optimum, best_threshold, expected_errors, optima, uniform
+from spikeloom_convert.analysis.conversion_error import Optimum, best_threshold, expected_errors, optima, uniform
 
 from ..plots.analysis import conversion_error_picture
 from .nets import Bench

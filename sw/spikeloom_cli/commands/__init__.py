@@ -1,1 +1,1 @@
-"""The commands, a module for each kind; a thin layer over the other rooms, whose heavy imports wait inside."""
+"""The commands, a module for each kind, whose heavy imports wait inside; the demo has a folder of its own."""

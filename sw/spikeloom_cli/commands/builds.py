@@ -1,4 +1,4 @@
-"""Commands on the hardware side of the integer line: generate, simulate, synth, replace."""
+"""Commands on the hardware side of the integer line: generate, simulate, replace."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -14,7 +14,7 @@ from ..output import note
 Result = dict[str, Any]
 Work = Callable[[], Result]
 Files = Callable[[Result], Sequence[Path]]
-_SUFFIXES = (".py", ".cpp", ".ys", ".v")
+_SUFFIXES = (".py", ".cpp", ".hpp", ".ys", ".v")
 
 
 @dataclass(frozen=True)

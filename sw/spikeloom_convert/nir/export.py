@@ -2,7 +2,7 @@
 
 The graph works on input codes and integer potentials, so that the spikes are those of `golden.run`, if it is run as its
 metadata say (`conditions`). NIR has no place for them, nor for initial potentials (`v_initial` of a node): they are
-metadata, as is all that makes it our network again, see `nir_restore`.
+metadata, as is all that makes it our network again, see `restore`.
 """
 
 import io

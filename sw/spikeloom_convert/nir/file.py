@@ -24,7 +24,7 @@ MISFITS = (*child.MISFITS, AssertionError)
 
 
 def read_nir(path: str | Path) -> nir.NIRGraph:
-    """Read a graph; its types are not checked, that is left to `nir_graph` and `nir_nodes`.
+    """Read a graph; its types are not checked, that is left to `graph` and `nodes`.
 
     Raises
     ------

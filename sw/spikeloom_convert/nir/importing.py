@@ -85,7 +85,7 @@ def import_graph(
 
     Parameters
     ----------
-    graph : see `nir_nodes.READERS` for what may be in it; feed-forward, one input, one output.
+    graph : see `nodes.READERS` for what may be in it; feed-forward, one input, one output.
     options : NirOptions
     timesteps : T.
     samples : (C, H, W) of the samples, where the graph may take them flattened; None: as the graph says.

@@ -261,14 +261,22 @@ def _reach(layer: FloatLayer, drive: torch.Tensor, rule: Rule) -> torch.Tensor:
 
     A channel that was never active takes its layer's; a layer that never was, how far its drive goes up and down.
     """
-    reach = drive.amax((0, 2, 3)).double().clamp(min=0.0, max=layer.clip)
+    reach = drive.amax((0, 2, 3)).double().clamp(min=0.0, max=_clip(layer))
     largest = float(reach.max()) or float((drive - drive[:1]).abs().max()) or 1.0
     return torch.where((reach > 0) & rule.per_channel, reach, largest)
 
 
+def _clip(layer: FloatLayer) -> float | None:
+    """The most that u of a layer means, None where that has no end."""
+    response = layer.response
+    return response.top * max(response.steps) if isinstance(response, Levels) else layer.clip
+
+
 def _limit(layer: FloatLayer, settings: Settings) -> torch.Tensor | None:
     """The most that a code of each channel may stand for, float64 [O]; None where there is no limit."""
-    return None if layer.clip is None else torch.full((layer.shape[0],), layer.clip / settings.top).double()
+    if layer.clip is None or isinstance(layer.response, Levels):
+        return None
+    return torch.full((layer.shape[0],), layer.clip / settings.top).double()
 
 
 def _fire(layer: FloatLayer, given: _Sums, settings: Settings) -> QuantisedLayer:
@@ -278,7 +286,7 @@ def _fire(layer: FloatLayer, given: _Sums, settings: Settings) -> QuantisedLayer
     limit = _limit(layer, settings)
     if isinstance(layer.response, Levels):
         theta = (_vector(layer.response.steps) * settings.factor / scales).round()
-        half = (theta / (2 * settings.factor)).round()
+        half = _half(theta, settings)
     else:
         most = None if limit is None else (limit / (2 * scales) * (1 + 1e-9)).floor().clamp(min=1)
         half = half_steps(values, targets, scales, settings.top, settings.rule, most)
@@ -286,10 +294,10 @@ def _fire(layer: FloatLayer, given: _Sums, settings: Settings) -> QuantisedLayer
     if limit is not None and bool((coarse := 2 * half * scales > limit * (1 + 1e-6)).any()):
         # units coarser than the clip allows: theta follows the clip, and rounding is no longer exact
         fine = (limit * settings.factor / scales * (1 + 1e-9)).floor().clamp(min=1)
-        exact = fine / (2 * settings.factor)
-        wrong = float((exact - exact.round())[coarse].abs().max())
+        nearest = _half(fine, settings)
+        wrong = float((fine / (2 * settings.factor) - nearest)[coarse].abs().max())
         notes.append(f"{layer.where}: {int(coarse.sum())} channels round with an error of up to {wrong:.2g} units")
-        theta, half = torch.where(coarse, fine, theta), torch.where(coarse, exact.round(), half)
+        theta, half = torch.where(coarse, fine, theta), torch.where(coarse, nearest, half)
     initial = _bounded(given.offset + half[:, None, None], connections, theta, settings)
     divisor = theta / settings.factor
     # float32 finds the floor of a quotient of whole numbers below 2^24, but no other
@@ -339,6 +347,11 @@ def _bounded(
         silent[item.part.reached()] -= high
         full[item.part.reached()] -= low
     return torch.minimum(torch.maximum(initial, silent[:, None, None]), full[:, None, None])
+
+
+def _half(theta: torch.Tensor, settings: Settings) -> torch.Tensor:
+    """Whole units that make rounding of floor: half a step; of an odd one the lower half, which is exact."""
+    return (theta / (2 * settings.factor) - 0.5).ceil()
 
 
 def _vector(values: tuple[float, ...]) -> torch.Tensor:

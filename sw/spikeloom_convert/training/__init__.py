@@ -1,4 +1,4 @@
-"""Training: a small classifier in one call, or a network of the papers that a killed training goes on from."""
+"""Training: a small classifier in one call; and, by `train_network`, networks that a killed training goes on with."""
 
 from .classifier import Training, evaluate, train
 
