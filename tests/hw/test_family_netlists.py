@@ -85,28 +85,28 @@ ECP5_SETTINGS = {
 }  # fmt: skip
 
 
-def bits(name: str, count: int) -> str:
+def port_bits(name: str, count: int) -> str:
     """The bits of a port that has one name for each, the highest first."""
     return ", ".join(f"{name}{n}" for n in reversed(range(count)))
 
 
 IN_BITS = [*(("AD" + port, 14) for port in "AB"), *(("DI" + port, 18) for port in "AB"), ("CSA", 3), ("CSB", 3)]
 ECP5_RAM = f"""
-module DP16KD({", ".join(bits(*item) for item in [*IN_BITS, ("DOA", 18), ("DOB", 18)])},
+module DP16KD({", ".join(port_bits(*item) for item in [*IN_BITS, ("DOA", 18), ("DOB", 18)])},
   CLKA, CEA, OCEA, WEA, RSTA, CLKB, CEB, OCEB, WEB, RSTB);
 {"".join(f"  parameter {name} = {value};" for name, value in ECP5_SETTINGS.items())}
 {ECP5_INITS}
-  input {", ".join(bits(*item) for item in IN_BITS)};
+  input {", ".join(port_bits(*item) for item in IN_BITS)};
   input CLKA, CEA, OCEA, WEA, RSTA, CLKB, CEB, OCEB, WEB, RSTB;
-  output {bits("DOA", 18)}, {bits("DOB", 18)};
+  output {port_bits("DOA", 18)}, {port_bits("DOB", 18)};
   reg [17:0] mem [0:1023];
   reg [35:0] q;
   integer n;
   initial begin
 {ECP5_LOADS}
   end
-  assign {{{bits("DOB", 18)}, {bits("DOA", 18)}}} = q;
-  wire [8:0] place = {{{bits("ADB", 14)}}} >> 5;
+  assign {{{port_bits("DOB", 18)}, {port_bits("DOA", 18)}}} = q;
+  wire [8:0] place = {{{port_bits("ADB", 14)}}} >> 5;
   always @(posedge CLKB) if (CEB) q <= {{mem[{{place, 1'b1}}], mem[{{place, 1'b0}}]}};
 endmodule
 """
@@ -147,17 +147,15 @@ def netlist(build: Build, folder: Path, family: str) -> set[str]:
         (folder / name).write_text((build.folder / name).read_text())
     (folder / "bram.v").write_text(ECP5_RAM if family == "ecp5" else GOWIN_RAMS)
     (folder / "cells.v").write_text((PYOSYS / CELLS[family]).read_text())
-    steps = [f"{flow.FAMILIES[family].synthesis}{device}{options} -top {build.manifest['top']}"]
     mapped: list[str] = []
     if family == "ecp5":  # with sums as `primitives` makes them
         (folder / primitives.MAP).write_text(primitives.ECP5)
         mapped = [*primitives.passes(build.manifest, (folder / build.manifest["verilog"]).read_text()), *flow.KEEP]
-        steps = [f"{steps[0]} -run begin:map_gates", flow.SUMS, f"{steps[0]} -run map_gates:"]
     synthesis = [
         f"read_verilog {build.manifest['verilog']}",
         *mapped,
         flow.HIDE_BRACKETS,
-        *steps,
+        *flow.synthesis(family, f"{device}{options} -top {build.manifest['top']}"),
         "tee -q -o kinds.txt stat",
         "write_verilog -noattr -noexpr netlist.v",
         f"write_json {flow.NETLIST}",

@@ -275,7 +275,7 @@ def test_tuned_steps_are_thresholds_whatever_their_codes_are_worth(
 
 
 @pytest.mark.parametrize("step", [3.0, 7.0, 11.0])
-def test_odd_steps_of_a_clip_round_exactly(step: float) -> None:
+def test_odd_steps_round_exactly(step: float) -> None:
     codes = torch.arange(64, dtype=torch.float64).reshape(64, 1, 1, 1)
     layer = FloatLayer(
         "l", "Layer 'l'", (1, 1, 1), (FloatConnection("input", Dense(), np.ones((1, 1))),), np.zeros((1, 1, 1)),

@@ -64,6 +64,14 @@ PINS_AS_GPIO = {"GW5A-25A": ("--vopt", "sspi_as_gpio")}  # the packer sets it fo
 CONSTRAINED = re.compile(r"^(FREQUENCY |set_frequency ).*\n", re.MULTILINE)  # every clock has the target instead
 
 
+def synthesis(family: str, options: str) -> list[str]:
+    """Yosys commands that make the netlist of a family, with options; ECP5 needs `primitives.MAP` beside the script."""
+    command = f"{FAMILIES[family].synthesis}{options}"
+    if family != "ecp5":
+        return [command]
+    return [f"{command} -run begin:map_gates", SUMS, f"{command} -run map_gates:"]
+
+
 def script(board: Board, sources: Sequence[str], mapped: Sequence[str]) -> list[str]:
     """Yosys passes from the sources to the netlist.
 
@@ -74,16 +82,13 @@ def script(board: Board, sources: Sequence[str], mapped: Sequence[str]) -> list[
     """
     readers = {".v": "read_verilog", ".il": "read_rtlil"}
     options = f" {GOWIN_OPTIONS[board.device]}" if board.family == "gowin" else ""
-    synthesis = f"{FAMILIES[board.family].synthesis}{options} -top {TOP}"
-    steps = [f"{synthesis} -json {NETLIST}"]
-    if board.family == "ecp5":
-        steps = [f"{synthesis} -run begin:map_gates", SUMS, f"{synthesis} -run map_gates: -json {NETLIST}"]
     return [
         *(f"{readers[Path(name).suffix]} {name}" for name in sources),
         *mapped,
         *KEEP,
         HIDE_BRACKETS,
-        *steps,
+        *synthesis(board.family, f"{options} -top {TOP}"),
+        f"write_json {NETLIST}",
     ]
 
 
