@@ -1,24 +1,21 @@
 """Connectivity: which source neuron reaches which target neuron, said once for golden model, gates and SOP count.
 
-A geometry maps a source of shape (C, H, W), pooled on the way by windows of `pool` (stride equal to the window,
-positions beyond floor(H/p)*p dropped), to a target of shape (O, H', W').
+A geometry maps a source of shape (C, H, W), pooled on the way by windows of `pool`, to a target of shape (O, H', W').
 
 Average pooling takes the integer sum, its 1/(py*px) is in the scale: every event of the source reaches the synapses.
-Max pooling acts on trains: what reaches the synapses is the largest train of each window, as `heard` says.
+Its windows lie side by side, positions beyond floor(H/p)*p are dropped. Max pooling acts on trains: what reaches the
+synapses is the largest train of each window, as `heard` says; its windows may overlap, and reach beyond the border.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
 from .checks import MAX_NEURONS, is_integer
 from .errors import shown
+from .windows import Pair, Shape, Windows, pair_violations
 
-Shape = tuple[int, int, int]
-Pair = tuple[int, int]
-
-MAX_EXTENT = 1 << 16  # of kernels, strides, paddings and windows
 POOL_KINDS = ("average", "max")
 
 
@@ -67,24 +64,45 @@ def even_bits(number: int) -> int:
     return (number & -number).bit_length() - 1
 
 
-def _pooled(source: Shape, pool: Pair) -> Shape:
-    return source[0], source[1] // pool[0], source[2] // pool[1]
-
-
 class _Pooled:
     """What geometries with pooling windows have in common."""
 
     pool: Pair
     pool_kind: str
+    pool_stride: Pair | None
+    pool_ahead: Pair
+    pool_behind: Pair
+
+    @property
+    def windows(self) -> Windows:
+        """Where the pooling windows lie."""
+        stride = self.pool if self.pool_stride is None else self.pool_stride
+        return Windows(self.pool, stride, self.pool_ahead, self.pool_behind)
+
+    @property
+    def max_windows(self) -> Windows | None:
+        """Windows of max pooling, None where there is none."""
+        return self.windows if self.pool_kind == "max" else None
+
+    def pooled(self, source: Shape) -> Shape:
+        """Shape of what meets the weights."""
+        return source[0], *self.windows.outputs(*source[1:])
 
     @property
     def summed(self) -> int:
         """Neurons of the source whose values are summed before they meet a weight: 1 under max pooling."""
         return 1 if self.pool_kind == "max" else self.pool[0] * self.pool[1]
 
+    @property
+    def unpooled(self) -> Self:
+        """The same synapses on what is pooled already."""
+        return replace(  # type: ignore[type-var]  # what has windows is a dataclass
+            self, pool=(1, 1), pool_kind="average", pool_stride=None, pool_ahead=(0, 0), pool_behind=(0, 0)
+        )
+
     def heard(self, source: Shape) -> Shape:
         """Shape of the trains whose events reach the synapses: behind max pooling, the source's own otherwise."""
-        return _pooled(source, self.pool) if self.pool_kind == "max" else source
+        return self.pooled(source) if self.pool_kind == "max" else source
 
     def _window(self) -> Pair:
         """Window that an event's coordinates are still divided by."""
@@ -99,20 +117,24 @@ class Dense(_Pooled):
     ----------
     pool : (py, px), pooling window on the way.
     pool_kind : "average" or "max".
+    pool_stride, pool_ahead, pool_behind : see `Windows`; None: windows lie side by side. Others under max pooling only.
     """
 
     pool: Pair = (1, 1)
     pool_kind: str = "average"
+    pool_stride: Pair | None = None
+    pool_ahead: Pair = (0, 0)
+    pool_behind: Pair = (0, 0)
     kind: ClassVar[str] = "dense"
 
     def weight_shape(self, source: Shape, target: Shape) -> tuple[int, ...]:
         """Shape the integer weights must have."""
-        return int(np.prod(target)), int(np.prod(_pooled(source, self.pool)))
+        return int(np.prod(target)), int(np.prod(self.pooled(source)))
 
     def violations(self, source: Shape, target: Shape) -> list[str]:
         """What is wrong with this geometry between these shapes, as a list of sentences."""
-        found = _kind_violations(self.pool_kind) + _pair_violations("pool", self.pool, 1)
-        found = found or _pool_violations(source, self.pool)
+        found = _kind_violations(self.pool_kind) + self.windows.malformed()
+        found = found or self.windows.violations(source, self.pool_kind)
         if target[1:] != (1, 1):
             found.append(f"the target of a dense connection must have shape (O, 1, 1), not {target}")
         return found
@@ -128,7 +150,7 @@ class Dense(_Pooled):
 
     def kernel_shape(self, source: Shape) -> Pair:
         """Extent of the weights along both axes."""
-        return _pooled(source, self.pool)[1:]
+        return self.pooled(source)[1:]
 
     def fan_out(self, source: Shape, target: Shape) -> np.ndarray:
         """SOPs that one event costs, int64 of the shape `heard`: positions that land only."""
@@ -144,7 +166,7 @@ class Conv2d(_Pooled):
     ----------
     kernel, stride, padding : (vertical, horizontal); zero padding.
     groups : channel groups, divides C and O.
-    pool, pool_kind : pooling window on the way, as for `Dense`.
+    pool, pool_kind, pool_stride, pool_ahead, pool_behind : pooling windows on the way, as for `Dense`.
     """
 
     kernel: Pair
@@ -153,6 +175,9 @@ class Conv2d(_Pooled):
     groups: int = 1
     pool: Pair = (1, 1)
     pool_kind: str = "average"
+    pool_stride: Pair | None = None
+    pool_ahead: Pair = (0, 0)
+    pool_behind: Pair = (0, 0)
     kind: ClassVar[str] = "conv2d"
 
     def weight_shape(self, source: Shape, target: Shape) -> tuple[int, ...]:
@@ -161,7 +186,7 @@ class Conv2d(_Pooled):
 
     def output_size(self, source: Shape) -> Pair:
         """(H', W') of the target."""
-        pooled = _pooled(source, self.pool)[1:]
+        pooled = self.pooled(source)[1:]
         vertical, horizontal = (
             (pooled[i] + 2 * self.padding[i] - self.kernel[i]) // self.stride[i] + 1 for i in range(2)
         )
@@ -171,15 +196,16 @@ class Conv2d(_Pooled):
         """What is wrong with this geometry between these shapes, as a list of sentences."""
         found = [
             sentence
-            for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("pool", 1))
-            for sentence in _pair_violations(name, getattr(self, name), least)
+            for name, least in (("kernel", 1), ("stride", 1), ("padding", 0))
+            for sentence in pair_violations(name, getattr(self, name), least)
         ]
+        found += self.windows.malformed()
         if not is_integer(self.groups, 1, MAX_NEURONS):
             found.append(f"groups must be an integer of at least 1, not {shown(self.groups)}")
         found += _kind_violations(self.pool_kind)
         if found:
             return found
-        found = _pool_violations(source, self.pool)
+        found = self.windows.violations(source, self.pool_kind)
         if source[0] % self.groups or target[0] % self.groups:
             found.append(f"groups must divide {source[0]} source and {target[0]} target channels, not {self.groups}")
         if not found and self.output_size(source) != target[1:]:
@@ -208,7 +234,7 @@ class Conv2d(_Pooled):
         Int64 ([H', 2], [W', 2]): outputs that agree in both see the same of the padding.
         """
         found = []
-        for i, size in enumerate(_pooled(source, self.pool)[1:]):
+        for i, size in enumerate(self.pooled(source)[1:]):
             place = np.arange(target[1 + i], dtype=np.int64) * self.stride[i] - self.padding[i]
             seen = np.stack([-place, size - place], 1).clip(0, self.kernel[i])
             found.append(np.where(seen[:, :1] < seen[:, 1:], seen, 0))  # outputs that see nothing are alike
@@ -251,6 +277,11 @@ class Diagonal:
         """Neurons of the source whose values are summed before they meet a weight."""
         return 1
 
+    @property
+    def max_windows(self) -> None:
+        """Windows of max pooling: there is none."""
+        return None
+
     def heard(self, source: Shape) -> Shape:
         """Shape of the trains whose events reach the synapses: the source's own."""
         return source
@@ -277,7 +308,7 @@ class Diagonal:
 
     def violations(self, source: Shape, target: Shape) -> list[str]:
         """What is wrong with this geometry between these shapes, as a list of sentences."""
-        if found := _pair_violations("stride", self.stride, 1):
+        if found := pair_violations("stride", self.stride, 1):
             return found
         room = target[0] - source[0]
         if not is_integer(self.channel_offset, 0, room):
@@ -305,15 +336,3 @@ def border_classes(edges: list[np.ndarray]) -> np.ndarray:
 def _kind_violations(kind: object) -> list[str]:
     fine = isinstance(kind, str) and kind in POOL_KINDS
     return [] if fine else [f"pool_kind must be {' or '.join(POOL_KINDS)}, not {shown(kind)}"]
-
-
-def _pair_violations(name: str, pair: object, least: int) -> list[str]:
-    if isinstance(pair, tuple) and len(pair) == 2 and all(is_integer(extent, least, MAX_EXTENT) for extent in pair):
-        return []
-    return [f"{name} must be two integers in {least}..{MAX_EXTENT}, not {shown(pair)}"]
-
-
-def _pool_violations(source: Shape, pool: Pair) -> list[str]:
-    if pool[0] > source[1] or pool[1] > source[2]:
-        return [f"pool must be between 1 and the source's {source[1:]}, not {pool}"]
-    return []

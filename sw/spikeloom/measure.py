@@ -11,7 +11,7 @@ import torch
 from .encoding import samples_of
 from .errors import InvalidData
 from .golden import forward
-from .golden.synapses import max_window, race
+from .golden.synapses import race
 from .golden.values import Activity
 from .network import Connection, Network
 from .neuron import Neuron
@@ -47,8 +47,8 @@ def sops(network: Network, trace: Trace) -> dict[str, np.ndarray]:
     result = {}
     for item in network.connections:
         count = counts[item.source]
-        if (pool := max_window(item)) is not None:
-            count = np.count_nonzero(race(torch.from_numpy(trace.spikes[item.source]), pool).numpy(), 1)
+        if (windows := item.geometry.max_windows) is not None:
+            count = np.count_nonzero(race(torch.from_numpy(trace.spikes[item.source]), windows).numpy(), 1)
         result[item.name] = (count * fan_out(network, item)).sum((1, 2, 3))
     return result
 
@@ -126,8 +126,8 @@ def _counted(
     work = {}
     for connection in network.connections:
         heard = totals[connection.source]
-        if (pool := max_window(connection)) is not None:
-            winners = activities[connection.source].pooled(pool)
+        if (windows := connection.geometry.max_windows) is not None:
+            winners = activities[connection.source].pooled(windows)
             heard = winners.spike_counts(trains[connection.source]).sum(0, dtype=torch.float64)
         work[connection.name] = float((heard * fans[connection.name]).sum())
     potential = activities[network.readouts[0].population].potential

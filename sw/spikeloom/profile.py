@@ -9,13 +9,13 @@ from .encoding import samples_of
 from .errors import InvalidData
 from .geometry import Pair
 from .golden import forward
-from .golden.synapses import max_window
 from .golden.values import Activity
 from .network import Connection, Network
 from .neuron import Neuron
+from .windows import Windows
 
 SAMPLES = 1000  # more add little
-Heard = tuple[str, Pair | None]  # trains that a connection hears: those of its source, max pooled or not
+Heard = tuple[str, Windows | None]  # trains that a connection hears: those of its source, max pooled or not
 MOST_NUMBERS = 1 << 17  # rows and columns of all connections: a few megabytes of a file
 
 
@@ -52,9 +52,9 @@ def profiled(network: Network, x: np.ndarray) -> Network:
     def take(_: slice, activities: dict[str, Activity]) -> tuple[dict[str, float], dict[Heard, np.ndarray]]:
         fired = {name: activities[name].spike_counts(growth) for name, growth in growths.items()}
         places = {}
-        for name, pool in maps:
-            events = fired[name] if pool is None else activities[name].pooled(pool).spike_counts(growths[name])
-            places[name, pool] = events.sum((0, 1), dtype=torch.float64).numpy()
+        for name, windows in maps:
+            events = fired[name] if windows is None else activities[name].pooled(windows).spike_counts(growths[name])
+            places[name, windows] = events.sum((0, 1), dtype=torch.float64).numpy()
         return {name: float(counts.sum(dtype=torch.float64)) for name, counts in fired.items()}, places
 
     for fired, places in forward(network, x, take):
@@ -86,7 +86,7 @@ def evenly(x: np.ndarray, count: int) -> np.ndarray:
 
 def _trains(connection: Connection) -> Heard:
     """Which trains a connection hears: those of its source, max pooled or not."""
-    return connection.source, max_window(connection)
+    return connection.source, connection.geometry.max_windows
 
 
 def _extents(network: Network, connection: Connection) -> Pair:

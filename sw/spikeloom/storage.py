@@ -201,9 +201,13 @@ def _describe(network: Network) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         populations.append(plain(population, prefix) | {"neuron": plain(population.neuron, prefix) | {"kind": kind}})
     connections = []
     for connection in network.connections:
+        later = {
+            field.name
+            for field in dataclasses.fields(connection.geometry)
+            if field.name.startswith("pool_") and getattr(connection.geometry, field.name) == field.default
+        }  # files written before there was anything else keep their digest
         geometry = dataclasses.asdict(connection.geometry) | {"kind": connection.geometry.kind}
-        if geometry.get("pool_kind") == "average":
-            del geometry["pool_kind"]  # files written before there was another kind keep their digest
+        geometry = {name: value for name, value in geometry.items() if name not in later}
         connections.append(plain(connection, f"connection.{connection.name}") | {"geometry": geometry})
     document = {
         "name": network.name,

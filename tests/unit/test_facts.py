@@ -10,6 +10,7 @@ from spikeloom.golden.stepped import generate
 from spikeloom.golden.synapses import race
 from spikeloom.neuron import partial_sums, train_weights
 from spikeloom.trace import require_equal
+from spikeloom.windows import Windows
 
 ONE_SAMPLE = np.zeros((1, 1, 1, 1), np.uint8)
 
@@ -264,7 +265,7 @@ def test_the_race_of_digits_is_won_by_the_largest_value_in_every_code(kind: str)
         trains = spikes_of(codes, timesteps, "naf" if kind == "minimal weight" else "plain")
     triples = np.array(list(product(range(len(codes)), repeat=3)))
     windows = torch.from_numpy(trains[triples].astype(np.int8)).movedim(1, 2)[:, :, None, None, :]
-    won = race(windows, (1, 3))[:, :, 0, 0, 0].numpy()
+    won = race(windows, Windows.tiles((1, 3)))[:, :, 0, 0, 0].numpy()
     np.testing.assert_array_equal(won, trains[triples.max(1)])
 
 

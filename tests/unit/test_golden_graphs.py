@@ -12,6 +12,7 @@ from spikeloom.golden.synapses import race
 from spikeloom.measure import fan_out, measure, sops
 from spikeloom.network import Population
 from spikeloom.trace import require_equal
+from spikeloom.windows import Windows
 
 
 def pooled(values: np.ndarray, geometry: Dense | Conv2d) -> np.ndarray:
@@ -116,12 +117,24 @@ def test_both_forms_give_the_same_integers(seed: int, growths: tuple[float, ...]
 
 
 @pytest.mark.parametrize("code", ["plain", "naf"])
-@pytest.mark.parametrize("pool", [(1, 1), (2, 2), (3, 2), (1, 4)])
-def test_the_race_of_growth_2_wins_the_train_of_the_largest_value(pool: tuple[int, int], code: str) -> None:
-    rng = np.random.default_rng(sum(pool))
+@pytest.mark.parametrize(
+    "windows",
+    [
+        *(Windows.tiles(size) for size in ((1, 1), (2, 2), (3, 2), (1, 4))),
+        Windows((3, 3), (2, 2)),
+        Windows((2, 3), (1, 4), (1, 1), (0, 2)),
+    ],
+    ids=str,
+)
+def test_the_race_of_growth_2_wins_the_train_of_the_largest_value(windows: Windows, code: str) -> None:
+    rng = np.random.default_rng(sum(windows.size))
     values = rng.integers(0, 32, (4, 3, 7, 8)) * (rng.random((4, 3, 7, 8)) < 0.7)
-    largest = torch.nn.functional.max_pool2d(torch.from_numpy(values).double(), pool).long().numpy()
-    won = race(torch.from_numpy(spikes_of(values, 5, code)), pool).numpy()
+    (above, left), (below, right) = windows.ahead, windows.behind
+    edged = np.pad(values, ((0, 0), (0, 0), (above, below), (left, right)), constant_values=-1)
+    seen = np.lib.stride_tricks.sliding_window_view(edged, windows.size, (2, 3))
+    largest = seen[:, :, :: windows.stride[0], :: windows.stride[1]].max((4, 5))
+    assert largest.shape[2:] == windows.outputs(7, 8)
+    won = race(torch.from_numpy(spikes_of(values, 5, code)), windows).numpy()
     np.testing.assert_array_equal(won, spikes_of(largest, 5, code))
     np.testing.assert_array_equal(codes_of(won, 2.0), largest)
 
@@ -130,7 +143,7 @@ def test_the_race_of_growth_1_is_the_or_of_its_window_and_the_largest_count() ->
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 6, (4, 3, 6, 6))
     train = torch.from_numpy((counts[:, None] > np.arange(5).reshape(1, -1, 1, 1, 1)).astype(np.int8))
-    won = race(train, (2, 3))
+    won = race(train, Windows.tiles((2, 3)))
     windows = train.reshape(4, 5, 3, 3, 2, 2, 3)
     assert torch.equal(won, windows.amax((4, 6)))
     np.testing.assert_array_equal(won.sum(1), counts.reshape(4, 3, 3, 2, 2, 3).max((3, 5)))
@@ -155,7 +168,7 @@ def test_synaptic_operations_count_the_spikes_behind_max_pooling(seed: int) -> N
     counted, measured = sops(network, trace), measure(network, x)
     for item in network.connections:
         train = torch.from_numpy(trace.spikes[item.source])
-        heard = train if getattr(item.geometry, "pool_kind", "") != "max" else race(train, item.geometry.pool)
+        heard = train if getattr(item.geometry, "pool_kind", "") != "max" else race(train, item.geometry.windows)
         assert fan_out(network, item).shape == tuple(heard.shape[2:])
         by_hand = (heard.numpy().sum(1, dtype=np.int64) * fan_out(network, item)).sum((1, 2, 3))
         np.testing.assert_array_equal(counted[item.name], by_hand)

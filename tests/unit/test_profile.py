@@ -7,7 +7,7 @@ import pytest
 import torch
 from random_networks import RandomNetwork, random_network, random_samples, random_synchronous_network
 from spikeloom import Connection, Conv2d, Dense, Diagonal, InvalidData, Network, Neuron, Population, golden, profile
-from spikeloom.golden.synapses import max_window, race
+from spikeloom.golden.synapses import race
 from spikeloom.profile import evenly, profiled
 
 
@@ -47,8 +47,8 @@ def test_a_profile_is_the_mean_of_the_trace(seed: int, synchronous: bool) -> Non
     seen = profiled(network, x)
     for connection in seen.connections:
         train = spikes[connection.source]
-        if (pool := max_window(connection)) is not None:
-            train = race(torch.from_numpy(train), pool).numpy()
+        if (windows := connection.geometry.max_windows) is not None:
+            train = race(torch.from_numpy(train), windows).numpy()
         found = np.count_nonzero(train, (0, 1, 2)) / 5
         assert connection.heard == (
             pytest.approx(found.sum(1).tolist(), rel=1e-12),

@@ -1,6 +1,8 @@
 """Reader of stored trains: sends them once more, as they were generated or through max pooling."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -18,7 +20,8 @@ class Reader(wiring.Component):
     Max pooling of codes is max pooling of trains: most significant digit first, the largest digit among the candidates
     still in the race wins, which spells the largest code.
 
-    A word takes a cycle for every position of the window, two more, and one for every slot of its channels.
+    A word takes a cycle for every position of the window, two more, and one for every slot of its channels. Positions
+    beyond the border of the source are passed over: nothing is read.
 
     Parameters
     ----------
@@ -59,7 +62,8 @@ class Reader(wiring.Component):
         best = Signal(data.ArrayLayout(spec.code_bits, plan.store_width), reset_less=True)
         slot = Signal(range(slots))
         fresh, late_fresh = Signal(), Signal()
-        arrives = Signal()
+        reading, arrives, done = Signal(), Signal(), Signal()
+        start, aside, below = self._border(m, window_y, window_x)
         last_window = Signal()
         last_word = Signal()
         m.d.comb += [
@@ -67,7 +71,8 @@ class Reader(wiring.Component):
             last_window.eq((window_y == step.read_pool_y) & (window_x == step.read_pool_x)),
             last_word.eq((word == step.read_words) & (x == step.read_last_x) & (y == step.read_last_y)),
         ]
-        m.d.sync += [arrives.eq(self.read), late_fresh.eq(fresh)]
+        m.d.comb += self.read.eq(reading & self.inside)
+        m.d.sync += [arrives.eq(self.read), late_fresh.eq(fresh), done.eq(reading)]
         with m.If(arrives):
             for n in range(plan.store_width):
                 larger = late_fresh | self._above(self.word[n], best[n])
@@ -77,16 +82,19 @@ class Reader(wiring.Component):
             with m.State("Idle"), m.If(self.start):
                 m.d.sync += [y.eq(0), x.eq(0), word.eq(0), window_y.eq(0), window_x.eq(0), fresh.eq(1)]
                 m.d.sync += [signal.eq(step.read_base) for signal in (line, place, corner, window_line)]
+                m.d.sync += start
                 m.next = "Read"
             with m.State("Read"):
-                m.d.comb += self.read.eq(1)
-                m.d.sync += [fresh.eq(0), window_x.eq(window_x + 1), place.eq(place + step.read_words + 1)]
+                m.d.comb += reading.eq(1)
+                with m.If(self.inside):
+                    m.d.sync += fresh.eq(0)
+                m.d.sync += [window_x.eq(window_x + 1), place.eq(place + step.read_words + 1)]
                 with m.If(window_x == step.read_pool_x):
                     m.d.sync += [window_x.eq(0), window_y.eq(window_y + 1)]
                     m.d.sync += [place.eq(window_line + step.read_line), window_line.eq(window_line + step.read_line)]
                 with m.If(last_window):
                     m.next = "Wait"
-            with m.State("Wait"), m.If(~self.read & arrives):
+            with m.State("Wait"), m.If(done):
                 m.d.sync += slot.eq(0)
                 m.next = "Send"
             with m.State("Send"):
@@ -102,17 +110,39 @@ class Reader(wiring.Component):
                 m.d.sync += [signal.eq(corner + 1) for signal in (place, corner, window_line)]
                 with m.If(word == step.read_words):
                     # from the last word of a position to the first of the window beside it
-                    aside = corner + step.read_beside
-                    m.d.sync += [word.eq(0), x.eq(x + 1)]
-                    m.d.sync += [signal.eq(aside) for signal in (place, corner, window_line)]
+                    beside = corner + step.read_beside
+                    m.d.sync += [word.eq(0), x.eq(x + 1), *aside]
+                    m.d.sync += [signal.eq(beside) for signal in (place, corner, window_line)]
                     with m.If(x == step.read_last_x):
-                        below = line + step.read_below
-                        m.d.sync += [x.eq(0), y.eq(y + 1)]
-                        m.d.sync += [signal.eq(below) for signal in (line, place, corner, window_line)]
+                        under = line + step.read_below
+                        m.d.sync += [x.eq(0), y.eq(y + 1), *below]
+                        m.d.sync += [signal.eq(under) for signal in (line, place, corner, window_line)]
                         with m.If(y == step.read_last_y):
                             m.next = "Idle"
         self._send(m, best, slot, y, x, word, last_word & (slot == slots - 1))
         return m
+
+    def _border(self, m: Module, window_y: Signal, window_x: Signal) -> tuple[list[Any], list[Any], list[Any]]:
+        """Where windows may reach beyond the border, `inside` says whether their present place lies in the source.
+
+        Returns what follows it at the start of a train, at the next window of a line, and at the first one of a line.
+        """
+        step = self.step
+        self.inside = Signal(init=1)
+        if not self.spec.reads_beyond:
+            m.d.comb += self.inside.eq(1)
+            return [], [], []
+        # coordinate at which the window begins, below 0 ahead of the border
+        begin_y = Signal(signed(len(step.read_high) + 2))
+        begin_x = Signal(signed(len(step.read_wide) + 2))
+        at_y, at_x = begin_y + window_y, begin_x + window_x
+        m.d.comb += self.inside.eq((at_y >= 0) & (at_y < step.read_high) & (at_x >= 0) & (at_x < step.read_wide))
+        first = begin_x.eq(-step.read_ahead_x)
+        return (
+            [begin_y.eq(-step.read_ahead_y), first],
+            [begin_x.eq(begin_x + step.read_stride_x)],
+            [begin_y.eq(begin_y + step.read_stride_y), first],
+        )
 
     def _codes(self, best: data.View, slot: Signal) -> list[Value]:
         """Codes of the present slot."""

@@ -225,6 +225,12 @@ class CoreSpec:
         return any(step.replayed for step in self.steps)
 
     @property
+    def reads_beyond(self) -> bool:
+        """Whether some of these are pooled by windows that reach beyond the border of their source."""
+        pooled = (step.events.connection.geometry.max_windows for step in self.steps if step.replayed and step.events)
+        return any(windows is not None and windows.padded for windows in pooled)
+
+    @property
     def adds_rows(self) -> bool:
         """Whether some connection is added row by row."""
         return any(step.rows for step in self.steps)

@@ -5,9 +5,10 @@ from functools import cache
 import numpy as np
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
-from spikeloom import Conv2d, Dense, Neuron
+from spikeloom import Neuron
 from spikeloom.geometry import Diagonal
 from spikeloom.program.visits import Visit
+from spikeloom.windows import Windows
 
 from .layouts import row_layout
 from .phases import Step
@@ -116,11 +117,14 @@ def _rows(spec: CoreSpec, step: Step, number: int) -> dict[str, int]:
 
 
 def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
-    """A stored train as events: `read_active`; `read_base`; `read_words` a position, less one; `read_line`: words of
-    a source row; `read_last_y`, `read_last_x`: positions less one; `read_pool_y`, `read_pool_x`: max pooling window,
-    less one; `read_beside`, `read_below`: words from the last word of a position to the window beside it, from a line
-    to the window below; `read_digits`: of the train, less one; `read_minimal`: in minimal-weight code; `read_signed`:
-    codes have a sign.
+    """A stored train as events: `read_active`; `read_base`: where the first window begins, which may be before the
+    region, and so, as all addresses, modulo the store's; `read_words` a position, less one; `read_line`: words of a
+    source row; `read_last_y`, `read_last_x`: positions less one; `read_pool_y`, `read_pool_x`: max pooling window, less
+    one; `read_beside`, `read_below`: words from the last word of a position to the window beside it, from a line to the
+    window below; `read_digits`: of the train, less one; `read_minimal`: in minimal-weight code; `read_signed`: codes
+    have a sign. Where windows reach beyond a border: `read_stride_y`, `read_stride_x`: rows and columns between
+    windows; `read_ahead_y`, `read_ahead_x`: those by which the first one begins early; `read_high`, `read_wide`: size
+    of the source.
     """
     keys = (
         "active",
@@ -136,29 +140,37 @@ def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
         "digits",
         "minimal",
         "signed",
+        *(("stride_y", "stride_x", "ahead_y", "ahead_x", "high", "wide") if spec.reads_beyond else ()),
     )
     if not step.replayed or step.train is None:
         return {f"read_{key}": 0 for key in keys}
-    geometry = step.events.connection.geometry if step.events else Dense()
-    pool = geometry.pool if isinstance(geometry, Dense | Conv2d) and geometry.pool_kind == "max" else (1, 1)
+    windows = (step.events.connection.geometry.max_windows if step.events else None) or Windows()
     channels, height, width = spec.network.source(step.train).shape
+    high, wide = windows.outputs(height, width)
     words = -(-channels // spec.plan.store_width)
     values = {
         "active": 1,
-        "base": spec.region(step.train).base,
+        "base": (spec.region(step.train).base - (windows.ahead[0] * width + windows.ahead[1]) * words)
+        % (1 << ceil_log2(spec.plan.store_words)),
         "words": words - 1,
         "line": width * words,
-        "last_y": height // pool[0] - 1,
-        "last_x": width // pool[1] - 1,
-        "pool_y": pool[0] - 1,
-        "pool_x": pool[1] - 1,
-        "beside": (pool[1] - 1) * words + 1,
-        "below": pool[0] * width * words,
+        "last_y": high - 1,
+        "last_x": wide - 1,
+        "pool_y": windows.size[0] - 1,
+        "pool_x": windows.size[1] - 1,
+        "beside": (windows.stride[1] - 1) * words + 1,
+        "below": windows.stride[0] * width * words,
         "digits": spec.digits(step.train) - 1,
         "minimal": int(spec.network.sender(step.train).code == "naf"),
         "signed": int(spec.network.sender(step.train).signed),
+        "stride_y": windows.stride[0],
+        "stride_x": windows.stride[1],
+        "ahead_y": windows.ahead[0],
+        "ahead_x": windows.ahead[1],
+        "high": height,
+        "wide": width,
     }
-    return {f"read_{key}": value for key, value in values.items()}
+    return {f"read_{key}": values[key] for key in keys}
 
 
 def _drain(spec: CoreSpec, step: Step) -> dict[str, int]:

@@ -170,12 +170,22 @@ class Draft:
         most = raced and pool != (1, 1) and self.rng.random() < 0.5
         if not most and "pooling" not in self.kinds:
             pool = (1, 1)
-        return {"pool": pool} | ({"pool_kind": "max"} if most else {})
+        return {"pool": pool} | ({"pool_kind": "max", **self._overlap(pool)} if most else {})
+
+    def _overlap(self, pool: tuple[int, ...]) -> dict[str, Any]:
+        """Now and then windows that overlap, leave places out, or reach beyond the border."""
+        own = self._own(23)
+        if own.random() < 0.5:
+            return {}
+        stride, ahead, behind = (
+            tuple(int(own.integers(low, size + more)) for size in pool) for low, more in ((1, 2), (0, 0), (0, 0))
+        )
+        return {"pool_stride": stride, "pool_ahead": ahead, "pool_behind": behind}
 
     def _geometry(self, kind: str, source: Input | Population) -> tuple[Geometry, Shape]:
         """A dense or convolutional connection from a source, and the shape of the population it leads to."""
         pool = self._pool(source)
-        pooled = (source.shape[0], source.shape[1] // pool["pool"][0], source.shape[2] // pool["pool"][1])
+        pooled = Dense(**pool).pooled(source.shape)
         if kind == "dense" or (pooled[1:] == (1, 1) and self.rng.random() < 0.5):
             return Dense(**pool), (int(self.rng.integers(1, 25)), 1, 1)
         kernel = tuple(min(int(self._choose([1, 2, 3, 3, 3, 4, 5, 7])), size + 2) for size in pooled[1:])

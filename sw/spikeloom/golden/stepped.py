@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from ..encoding import codes_of, encode, spikes_of
+from ..geometry import Diagonal
 from ..network import Connection, Network
 from ..neuron import Neuron, grow
 from ..trace import Trace
-from .synapses import initial_potentials, max_window, per_channel, propagate, race, weight_tensor
+from .synapses import initial_potentials, per_channel, propagate, race, weight_tensor
 
 
 def fire(potential: torch.Tensor, neuron: Neuron) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,15 +66,15 @@ class Synapses:
     """
 
     def __init__(self, connection: Connection, channels: int | None = None) -> None:
-        self.pool = max_window(connection)
-        if self.pool is not None:  # what is heard is pooled already
-            connection = replace(connection, geometry=replace(connection.geometry, pool=(1, 1)))  # type: ignore[arg-type]
+        self.windows = connection.geometry.max_windows
+        if self.windows is not None and not isinstance(connection.geometry, Diagonal):
+            connection = replace(connection, geometry=connection.geometry.unpooled)
         self.connection, self.channels = connection, channels
         self.weights = weight_tensor(connection, torch.float64)
 
     def heard(self, train: torch.Tensor) -> torch.Tensor:
         """The trains whose spikes reach the synapses: the source's [N, T, C, H, W], or the winners of max pooling."""
-        return train if self.pool is None else race(train, self.pool)
+        return train if self.windows is None else race(train, self.windows)
 
     def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
         return propagate(self.connection, self.weights, spikes.to(torch.float64), self.channels).to(torch.int64)

@@ -9,10 +9,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..geometry import Dense, Diagonal, Pair
+from ..geometry import Dense, Diagonal
+from ..windows import Windows
 
 if TYPE_CHECKING:
     from ..network import Connection, Network, Population
+
+
+_ABSENT = -2  # below every digit
 
 
 def weight_tensor(connection: "Connection", dtype: torch.dtype) -> torch.Tensor:
@@ -82,28 +86,35 @@ def exact_arithmetic() -> Iterator[None]:
         yield
 
 
-def max_window(connection: "Connection") -> Pair | None:
-    """Window of the max pooling on the way, None where there is none."""
-    geometry = connection.geometry
-    return None if isinstance(geometry, Diagonal) or geometry.pool_kind != "max" else geometry.pool
+def maxima(x: torch.Tensor, windows: Windows) -> torch.Tensor:
+    """Largest value of every window of x [N, C, H, W], floating-point."""
+    return F.max_pool2d(_surrounded(x, windows, -torch.inf), windows.size, windows.stride)
 
 
-def race(train: torch.Tensor, pool: Pair) -> torch.Tensor:
-    """Max pooling of trains [N, T, C, H, W] to [N, T, C, H/py, W/px], digit by digit.
+def _surrounded(x: torch.Tensor, windows: Windows, value: float) -> torch.Tensor:
+    """An image [..., H, W] with a border of some value, as far as windows reach beyond it."""
+    if not windows.padded:
+        return x
+    (above, left), (below, right) = windows.ahead, windows.behind
+    return F.pad(x, (left, right, above, below), value=value)
+
+
+def race(train: torch.Tensor, windows: Windows) -> torch.Tensor:
+    """Max pooling of trains [N, T, C, H, W] to [N, T, C, H', W'], digit by digit.
 
     In every time step the output is the largest digit among the candidates still in the race, and those with a smaller
     digit leave it: what wins is the train of the largest potential. For growth 2 its value is the largest value; for
     growth 1, where a neuron fires in its first y steps, the largest count, and every step is the OR of its window.
     """
-    samples, steps, channels, height, width = train.shape
-    (py, px), (high, wide) = pool, (height // pool[0], width // pool[1])
-    windows = train[..., : high * py, : wide * px].reshape(samples, steps, channels, high, py, wide, px)
-    racing = torch.ones_like(windows[:, 0], dtype=torch.bool)
+    digits = _surrounded(train, windows, _ABSENT)
+    for axis in range(2):  # [N, T, C, H', W', py, px]
+        digits = digits.unfold(3 + axis, windows.size[axis], windows.stride[axis])
+    racing = torch.ones_like(digits[:, 0], dtype=torch.bool)
     won = []
-    for digits in windows.unbind(1):
-        largest = digits.masked_fill(~racing, -2).amax((3, 5), keepdim=True)
-        racing &= digits == largest
-        won.append(largest[:, :, :, 0, :, 0])
+    for step in digits.unbind(1):
+        largest = step.masked_fill(~racing, _ABSENT).amax((4, 5), keepdim=True)
+        racing &= step == largest
+        won.append(largest[..., 0, 0])
     return torch.stack(won, 1)
 
 
@@ -126,9 +137,10 @@ def propagate(
         reached = x[:, :, :: geometry.stride[0], :: geometry.stride[1]] * weights.reshape(1, -1, 1, 1)
         behind = 0 if channels is None else channels - geometry.channel_offset - reached.shape[1]
         return F.pad(reached, (0, 0, 0, 0, geometry.channel_offset, behind))
-    if geometry.pool != (1, 1):
-        pooled = F.max_pool2d(x, geometry.pool) if geometry.pool_kind == "max" else None
-        x = F.avg_pool2d(x, geometry.pool, divisor_override=1) if pooled is None else pooled
+    if geometry.max_windows is not None:
+        x = maxima(x, geometry.max_windows)
+    elif geometry.pool != (1, 1):
+        x = F.avg_pool2d(x, geometry.pool, divisor_override=1)
     with exact_arithmetic():
         if isinstance(geometry, Dense):
             return F.linear(x.flatten(1), weights)[:, :, None, None]

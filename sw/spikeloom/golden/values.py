@@ -11,17 +11,16 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from ..bounds import potential_bounds
 from ..encoding import encode, event_counts, samples_of, spikes_of
-from ..geometry import Pair
 from ..network import Connection, Input, Network, Population
 from ..neuron import Neuron, largest_code
 from ..threads import at_a_time, side_by_side
 from ..trace import Trace
+from ..windows import Windows
 from .stepped import Synapses, accumulate, generate
-from .synapses import initial_potentials, per_channel, propagate, race, weight_tensor
+from .synapses import initial_potentials, maxima, per_channel, propagate, race, weight_tensor
 from .synchronous import Course, Layer, by_layers
 
 EXACT_FLOAT32, EXACT_FLOAT64 = 1 << 24, 1 << 53
@@ -52,12 +51,12 @@ class Activity:
         # a selection of rows is six times as fast as an index of the same
         return _EVENTS[self.code].index_select(0, size.flatten()).reshape(size.shape) if growth == 2.0 else size
 
-    def pooled(self, pool: Pair) -> "Activity":
+    def pooled(self, windows: Windows) -> "Activity":
         """What max pooling leaves of it, without potentials."""
         if self.train is not None:
-            return Activity(None, race(self.train, pool), None, self.code)
+            return Activity(None, race(self.train, windows), None, self.code)
         assert self.codes is not None
-        return Activity(F.max_pool2d(self.codes, pool), None, None, self.code)
+        return Activity(maxima(self.codes, windows), None, None, self.code)
 
 
 _EVENTS = {code: torch.from_numpy(event_counts(np.arange(1 << 16), code)) for code in ("plain", "naf")}

@@ -6,14 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..geometry import Diagonal, Geometry, Shape
+from ..geometry import Geometry, Shape
 from ..network import Connection, Network, Profile
 from ..neuron import Neuron
 from ..program.digits import digits
 from ..program.extents import by_name, core_registers, heard, kept_landings, ordered_steps, outputs, reach
 from ..program.levels import core_visits
-from ..program.program import CorePlan, LayerPlan, Step, max_pooled
+from ..program.program import CorePlan, LayerPlan, Step
 from ..program.visits import sent_digits
+from ..windows import Windows
 
 # From the last operation of a phase to the first one of the next, measured: events wait at the port; events come from
 # the layer before; the core before can send only when this one has swapped.
@@ -129,8 +130,8 @@ def accumulated(
 def read_cycles(network: Network, connection: Connection, store_width: int, slot: int) -> int:
     """Cycles in which the reader goes through a stored train: all places of a pooling window, word by word."""
     channels, height, width = heard(network, connection)
-    pool = getattr(connection.geometry, "pool", (1, 1)) if max_pooled(connection) else (1, 1)
-    return height * width * -(-channels // store_width) * (math.prod(pool) + WORD_CYCLES + store_width // slot)
+    windows = connection.geometry.max_windows or Windows()
+    return height * width * -(-channels // store_width) * (windows.area + WORD_CYCLES + store_width // slot)
 
 
 def silent_words(network: Network, name: str, store_width: int) -> float:
@@ -167,14 +168,15 @@ def sent_events(network: Network, name: str) -> float:
 def heard_events(network: Network, connection: Connection) -> float:
     """Mean events a sample that reach the synapses.
 
-    Where calibration did not count them: behind max pooling about the root of the window fewer than are sent.
+    Where calibration did not count them: behind max pooling a train has about the root of the window more.
     """
     if any(connection.heard[0]):
         return sum(connection.heard[0])
-    count, geometry = events(network, connection.source), connection.geometry
-    if isinstance(geometry, Diagonal) or not max_pooled(connection):
+    count = events(network, connection.source)
+    if (windows := connection.geometry.max_windows) is None:
         return count
-    return count / math.sqrt(math.prod(geometry.pool))
+    left = math.prod(heard(network, connection)) / math.prod(network.source(connection.source).shape)
+    return count * left * math.sqrt(windows.area)
 
 
 def sops(network: Network, population: str) -> float:

@@ -264,7 +264,7 @@ def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
 
 def max_pooled(connection: Connection) -> bool:
     """Whether the train passes max pooling on its way."""
-    return getattr(connection.geometry, "pool_kind", "average") == "max"
+    return connection.geometry.max_windows is not None
 
 
 def store_plan(network: Network, source: str, populations: tuple[str, ...], store_width: int) -> tuple[Stored, ...]:

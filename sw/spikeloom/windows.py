@@ -1,0 +1,85 @@
+"""Pooling windows: where they lie on an image, side by side, overlapping or beyond its border."""
+
+from dataclasses import dataclass
+
+from .checks import is_integer
+from .errors import shown
+
+Shape = tuple[int, int, int]
+Pair = tuple[int, int]
+
+MAX_EXTENT = 1 << 16  # of kernels, strides, paddings and windows
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where the pooling windows lie: at output (y, x) from (y*stride - ahead) on, what is beyond the border left out.
+
+    Parameters
+    ----------
+    size, stride : (vertical, horizontal).
+    ahead, behind : rows and columns by which the first window may begin before the image, and the last end behind it;
+        less than the size, so that no window is empty.
+    """
+
+    size: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    ahead: Pair = (0, 0)
+    behind: Pair = (0, 0)
+
+    @classmethod
+    def tiles(cls, size: Pair) -> "Windows":
+        """Windows side by side."""
+        return cls(size, size)
+
+    @property
+    def tiled(self) -> bool:
+        """Whether they lie side by side, inside the image."""
+        return self == Windows.tiles(self.size)
+
+    @property
+    def padded(self) -> bool:
+        """Whether some reach beyond the border."""
+        return any(self.ahead + self.behind)
+
+    @property
+    def area(self) -> int:
+        """Positions of a window."""
+        return self.size[0] * self.size[1]
+
+    def outputs(self, height: int, width: int) -> Pair:
+        """Windows along both axes of an image."""
+        high, wide = (
+            (size + self.ahead[i] + self.behind[i] - self.size[i]) // self.stride[i] + 1
+            for i, size in enumerate((height, width))
+        )
+        return high, wide
+
+    def malformed(self) -> list[str]:
+        """Which of the fields are not two integers, as a list of sentences."""
+        return pair_violations("pool", self.size, 1) or [
+            sentence
+            for name, pair, least in (
+                ("pool_stride", self.stride, 1),
+                ("pool_ahead", self.ahead, 0),
+                ("pool_behind", self.behind, 0),
+            )
+            for sentence in pair_violations(name, pair, least)
+        ]
+
+    def violations(self, source: Shape, kind: str) -> list[str]:
+        """What is wrong with well-formed windows on a source, as a list of sentences."""
+        if kind != "max" and not self.tiled:
+            return [f"average pooling must have windows side by side, not of {self.size} every {self.stride}"]
+        if any(size > most for size, most in zip(self.size, source[1:], strict=True)):
+            return [f"pool must be between 1 and the source's {source[1:]}, not {self.size}"]
+        if any(side >= self.size[i] for pair in (self.ahead, self.behind) for i, side in enumerate(pair)):
+            return [f"pool_ahead and pool_behind must be below pool {self.size}, not {self.ahead} and {self.behind}"]
+        return []
+
+
+def pair_violations(name: str, pair: object, least: int) -> list[str]:
+    """What is wrong with an option of a geometry that has to be two integers of at least so much."""
+    if isinstance(pair, tuple) and len(pair) == 2 and all(is_integer(extent, least, MAX_EXTENT) for extent in pair):
+        return []
+    return [f"{name} must be two integers in {least}..{MAX_EXTENT}, not {shown(pair)}"]
