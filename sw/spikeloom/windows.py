@@ -1,6 +1,7 @@
 """Pooling windows: where they lie on an image, side by side, overlapping or beyond its border."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from .checks import is_integer
 from .errors import shown
@@ -47,6 +48,13 @@ class Windows:
         """Positions of a window."""
         return self.size[0] * self.size[1]
 
+    def options(self, kind: str) -> dict[str, Any]:
+        """These windows as options of a geometry."""
+        found: dict[str, Any] = {"pool": self.size, "pool_kind": kind if self != SINGLE else "average"}
+        if not self.tiled:
+            found |= {"pool_stride": self.stride, "pool_ahead": self.ahead, "pool_behind": self.behind}
+        return found
+
     def outputs(self, height: int, width: int) -> Pair:
         """Windows along both axes of an image."""
         high, wide = (
@@ -76,6 +84,9 @@ class Windows:
         if any(side >= self.size[i] for pair in (self.ahead, self.behind) for i, side in enumerate(pair)):
             return [f"pool_ahead and pool_behind must be below pool {self.size}, not {self.ahead} and {self.behind}"]
         return []
+
+
+SINGLE = Windows()  # every position by itself: no pooling
 
 
 def pair_violations(name: str, pair: object, least: int) -> list[str]:

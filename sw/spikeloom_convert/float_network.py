@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from spikeloom.geometry import Dense, Diagonal, Geometry, Shape
+from spikeloom.golden.synapses import maxima
 
 from .response import RELU, Remaining, Response
 
@@ -25,9 +26,10 @@ def connect(geometry: Geometry, weights: torch.Tensor, x: torch.Tensor, channels
         reached = x[:, :, :: geometry.stride[0], :: geometry.stride[1]] * weights.reshape(1, -1, 1, 1)
         behind = channels - geometry.channel_offset - reached.shape[1]
         return F.pad(reached, (0, 0, 0, 0, geometry.channel_offset, behind))
-    if geometry.pool != (1, 1):
-        largest = geometry.pool_kind == "max"
-        x = F.max_pool2d(x, geometry.pool) if largest else F.avg_pool2d(x, geometry.pool, divisor_override=1)
+    if geometry.max_windows is not None:
+        x = maxima(x, geometry.max_windows)
+    elif geometry.pool != (1, 1):
+        x = F.avg_pool2d(x, geometry.pool, divisor_override=1)
     if isinstance(geometry, Dense):
         return F.linear(x.flatten(1), weights)[:, :, None, None]
     with torch.backends.nnpack.flags(enabled=False):

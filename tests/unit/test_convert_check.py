@@ -81,14 +81,14 @@ def test_maxima_ahead_of_a_relu_and_populations_of_activations_alone_are_named()
 
 def test_all_problems_are_listed_and_what_follows_them_is_inspected_on() -> None:
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.MaxPool2d(3, 2), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3), nn.GELU(),
-        nn.Flatten(), nn.Linear(16, 5),
+        nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.MaxPool2d(2, dilation=3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3),
+        nn.GELU(), nn.Flatten(), nn.Linear(16, 5),
     )  # fmt: skip
     report = inspected(model)
     assert not report.convertible
     assert [(node.module, node.hint) for node in report.nodes if node.status == "unsupported"] == [
         ("1", "is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it keeps the order"),
-        ("2", "stride must equal the window (3, 3), not (2, 2); use MaxPool2d((2, 2)) and train on"),
+        ("2", "dilation must be 1, not (3, 3)"),
         ("4", "must not follow Layer '3' (Conv2d) without an activation; put a ReLU between them"),
         ("5", "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     ]

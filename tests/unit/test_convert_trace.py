@@ -20,14 +20,9 @@ INSTEAD = (
 )
 SIGMOID = "is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it keeps the order"
 LAYERS = {
-    "MaxPool2d, overlapping": (
-        nn.MaxPool2d(3, 2),
-        "stride must equal the window (3, 3), not (2, 2); use MaxPool2d((2, 2)) and train on",
-    ),
-    "MaxPool2d, padding": (nn.MaxPool2d(2, padding=1), "padding must be 0, not (1, 1); leave it out and train on"),
-    "MaxPool2d, ceil": (
-        nn.MaxPool2d(4, ceil_mode=True),
-        "ceil_mode must be off where the window does not divide the image; use ceil_mode=False",
+    "MaxPool2d, large": (
+        nn.MaxPool2d(7, padding=3),
+        "the window must not be larger than the image (6, 6), not (7, 7); use a smaller one",
     ),
     "MaxPool2d, dilation": (nn.MaxPool2d(2, dilation=2), "dilation must be 1, not (2, 2)"),
     "MaxPool2d, indices": (nn.MaxPool2d(2, return_indices=True), "return_indices must be off"),
@@ -48,14 +43,13 @@ LAYERS = {
         nn.BatchNorm2d(4, track_running_stats=False),
         "must have running statistics; make it with track_running_stats=True and train it",
     ),
-    "AvgPool2d": (
-        nn.AvgPool2d(3, 2),
-        "stride must equal the window (3, 3), not (2, 2); use AvgPool2d((2, 2)) and train on",
+    "AvgPool2d, padding": (
+        nn.AvgPool2d(2, padding=1, count_include_pad=False),
+        "count_include_pad must be on where there is padding; use count_include_pad=True",
     ),
-    "AvgPool2d, padding": (nn.AvgPool2d(2, padding=1), "padding must be 0, not (1, 1); leave it out and train on"),
     "AvgPool2d, ceil": (
         nn.AvgPool2d(4, ceil_mode=True),
-        "ceil_mode must be off where the window does not divide the image; use ceil_mode=False",
+        "ceil_mode must be off where the windows do not fit the image; use ceil_mode=False",
     ),
     "AdaptiveAvgPool2d": (
         nn.AdaptiveAvgPool2d((3, 4)),
@@ -83,10 +77,7 @@ def test_a_layer_that_is_not_supported_is_refused_by_its_path(layer: nn.Module, 
 
 
 CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
-    "max_pool2d": (
-        lambda x: F.max_pool2d(x, 2, 1),
-        "stride must equal the window (2, 2), not (1, 1); use MaxPool2d((2, 2)) and train on",
-    ),
+    "max_pool2d": (lambda x: F.max_pool2d(x, 2, dilation=2), "dilation must be 1, not (2, 2)"),
     "sigmoid": (torch.sigmoid, SIGMOID),
     "mul": (lambda x: x * x, "must take a constant, not another activation; use additions or torch.cat"),
     "cumsum": (lambda x: x.cumsum(1), f"is not supported; use {INSTEAD}"),

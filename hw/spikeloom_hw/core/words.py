@@ -8,7 +8,7 @@ from amaranth.utils import ceil_log2
 from spikeloom import Neuron
 from spikeloom.geometry import Diagonal
 from spikeloom.program.visits import Visit
-from spikeloom.windows import Windows
+from spikeloom.windows import SINGLE
 
 from .layouts import row_layout
 from .phases import Step
@@ -144,7 +144,7 @@ def _read(spec: CoreSpec, step: Step) -> dict[str, int]:
     )
     if not step.replayed or step.train is None:
         return {f"read_{key}": 0 for key in keys}
-    windows = (step.events.connection.geometry.max_windows if step.events else None) or Windows()
+    windows = (step.events.connection.geometry.max_windows if step.events else None) or SINGLE
     channels, height, width = spec.network.source(step.train).shape
     high, wide = windows.outputs(height, width)
     words = -(-channels // spec.plan.store_width)

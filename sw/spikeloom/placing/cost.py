@@ -14,7 +14,7 @@ from ..program.extents import by_name, core_registers, heard, kept_landings, ord
 from ..program.levels import core_visits
 from ..program.program import CorePlan, LayerPlan, Step
 from ..program.visits import sent_digits
-from ..windows import Windows
+from ..windows import SINGLE
 
 # From the last operation of a phase to the first one of the next, measured: events wait at the port; events come from
 # the layer before; the core before can send only when this one has swapped.
@@ -130,7 +130,7 @@ def accumulated(
 def read_cycles(network: Network, connection: Connection, store_width: int, slot: int) -> int:
     """Cycles in which the reader goes through a stored train: all places of a pooling window, word by word."""
     channels, height, width = heard(network, connection)
-    windows = connection.geometry.max_windows or Windows()
+    windows = connection.geometry.max_windows or SINGLE
     return height * width * -(-channels // store_width) * (windows.area + WORD_CYCLES + store_width // slot)
 
 

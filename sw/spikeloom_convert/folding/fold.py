@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Pair, Shape
+from spikeloom.windows import SINGLE
 
 from ..float_network import INPUT, FloatConnection, FloatLayer, FloatNetwork, population_name
 from ..reading.operations import (
@@ -129,7 +130,7 @@ class Folder:
         for value in inputs:
             if isinstance(value, Sum) and value.ended is not None and not isinstance(operation, Flatten):
                 raise UnsupportedLayer(f"{value.ended.where}: must be the last layer; remove it or {operation.where}")
-            if isinstance(value, Sum) and value.largest != (1, 1) and not isinstance(operation, Affine | Rectify):
+            if isinstance(value, Sum) and value.largest != SINGLE and not isinstance(operation, Affine | Rectify):
                 raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
             if isinstance(value, Signal) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
                 raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
@@ -177,7 +178,7 @@ class Folder:
         readouts = []
         for key, number in outputs.items():
             value = self.values[number]
-            if isinstance(value, Signal) or value.largest != (1, 1):
+            if isinstance(value, Signal) or value.largest != SINGLE:
                 weighted = (Linear, Convolution)
                 if number < 0 or not any(isinstance(self.operations[needed], weighted) for needed in self.needed):
                     raise UnsupportedLayer(f"Model '{name}': must hold at least one Linear or Conv2d layer")
@@ -201,7 +202,7 @@ class Folder:
 
     def _activated(self, operation: Operation, value: Value, number: int) -> Value:
         """A sum that is never negative, as of activations, as a population of its own where it has to be one."""
-        if not isinstance(value, Sum) or value.largest != (1, 1):
+        if not isinstance(value, Sum) or value.largest != SINGLE:
             return value
         if isinstance(operation, Linear | Convolution) and composes(operation, value):
             return value
@@ -259,7 +260,7 @@ class Folder:
                 f"{operation.where}: must treat all places of a channel alike after {value.where}; "
                 f"use BatchNorm2d before Flatten"
             )
-        if value.largest != (1, 1) and (by_channel[0] <= 0).any():
+        if value.largest != SINGLE and (by_channel[0] <= 0).any():
             raise UnsupportedLayer(f"{operation.where}: factors must be positive behind a maximum; {AFTER}")
         return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
 
@@ -278,7 +279,8 @@ class Folder:
         name = self.closed[number] = self._population(value, response)
         self.ranges[name] = response.range
         signal = source_signal(name, value.shape)
-        return Signal((replace(signal.blocks[0], pool=largest, pool_kind="max" if largest != (1, 1) else "average"),))
+        kind = "max" if largest != SINGLE else "average"
+        return Signal((replace(signal.blocks[0], windows=largest, pool_kind=kind),))
 
     def _reach(self, signal: Signal) -> tuple[float, float]:
         """Least and largest value of a signal, which may be infinite."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal
+from spikeloom.windows import SINGLE, Windows
 
 from ..reading.operations import AveragePool, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample, image
 from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
@@ -25,8 +26,10 @@ def as_given(operation: Operation, value: Value) -> Operation:
     if value.image == expected:
         return operation
     alike = value.image[0] == expected[0] and np.prod(value.image) == np.prod(expected)
-    if alike and isinstance(operation, AveragePool | MaxPool) and operation.window == expected[1:]:
+    if alike and isinstance(operation, AveragePool) and operation.window == expected[1:]:
         return replace(operation, window=value.image[1:])
+    if alike and isinstance(operation, MaxPool) and operation.windows == Windows.tiles(expected[1:]):
+        return replace(operation, windows=Windows.tiles(value.image[1:]))
     raise UnsupportedLayer(
         f"{operation.where}: must get the axes of the layer before it, {value.image}, not reshaped to {expected}"
     )
@@ -64,30 +67,42 @@ def averaged(operation: AveragePool, block: Block, factor: float) -> Block:
         raise UnsupportedLayer(f"{operation.where}: must not follow a subsampling; {AFTER}")
     if block.pool_kind == "max":
         return replace(block, mean=(block.mean[0] * window[0], block.mean[1] * window[1]))
-    return replace(block, pool=(block.pool[0] * window[0], block.pool[1] * window[1]))
+    size = block.windows.size
+    return replace(block, windows=Windows.tiles((size[0] * window[0], size[1] * window[1])))
 
 
 def maximum(operation: MaxPool, value: Value) -> Value:
     """The maximum over windows of a value."""
-    window = operation.window
-    if window == (1, 1):
+    if operation.windows == SINGLE:
         return value
     if isinstance(value, Sum):
-        return replace(value, largest=(value.largest[0] * window[0], value.largest[1] * window[1]))
+        return replace(value, largest=_within(operation, value.largest))
     blocks = []
     for block in value.blocks:
         if block.source is None:
             blocks.append(replace(block, shape=(block.channels, *image(operation.after)[1:])))
             continue
-        averaged = block.mean != (1, 1) or (block.pool != (1, 1) and block.pool_kind != "max")
+        averaged = block.mean != (1, 1) or (block.windows != SINGLE and block.pool_kind != "max")
         if averaged or block.stride != (1, 1):
             before = "average pooling" if averaged else "a subsampling"
             raise UnsupportedLayer(f"{operation.where}: must not follow {before} without an activation between them")
         if (block.scale <= 0).any():
             raise UnsupportedLayer(f"{operation.where}: must take values whose batch norm has positive factors")
-        pool = (block.pool[0] * window[0], block.pool[1] * window[1])
-        blocks.append(replace(block, pool=pool, pool_kind="max"))
+        blocks.append(replace(block, windows=_within(operation, block.windows), pool_kind="max"))
     return replace(value, blocks=tuple(blocks))
+
+
+def _within(operation: MaxPool, first: Windows) -> Windows:
+    """Windows whose maximum is that of `operation` over the maxima of others."""
+    if first == SINGLE:
+        return operation.windows
+    if not (first.tiled and operation.windows.tiled):
+        raise UnsupportedLayer(
+            f"{operation.where}: must not follow max pooling where windows overlap or reach beyond the border; "
+            f"put a layer between them"
+        )
+    (py, px), (qy, qx) = first.size, operation.windows.size
+    return Windows.tiles((py * qy, px * qx))
 
 
 def subsampled(operation: Subsample, value: Value) -> Value:
@@ -98,7 +113,7 @@ def subsampled(operation: Subsample, value: Value) -> Value:
         for block in value.blocks:
             if block.source is None:
                 blocks.append(replace(block, shape=(block.channels, *size)))
-            elif block.pool != (1, 1) or block.mean != (1, 1):
+            elif block.windows != SINGLE or block.mean != (1, 1):
                 raise UnsupportedLayer(f"{operation.where}: must not follow pooling without an activation between them")
             else:
                 blocks.append(replace(block, stride=(block.stride[0] * sy, block.stride[1] * sx)))

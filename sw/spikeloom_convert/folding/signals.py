@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
+from spikeloom.windows import SINGLE, Windows
 
 from ..float_network import FloatConnection
 from ..reading.operations import Convolution, Linear, Operation, Softmax
@@ -22,7 +24,7 @@ class Block:
     source, shape : name and (C, H, W) of the source; source None: channels of zeros.
     first, stop : its channels.
     stride : rows and columns that are kept, instead of pooling.
-    pool, pool_kind : pooling window on the connection.
+    windows, pool_kind : of the pooling on the connection, see `spikeloom.windows`.
     mean : averaging window behind a maximum, which goes into the weights.
     scale, shift : float64 [c], or [c*h*w] once flattened.
     """
@@ -34,7 +36,7 @@ class Block:
     scale: np.ndarray
     shift: np.ndarray
     stride: Pair = (1, 1)
-    pool: Pair = (1, 1)
+    windows: Windows = SINGLE
     pool_kind: str = "average"
     mean: Pair = (1, 1)
 
@@ -46,8 +48,18 @@ class Block:
     @property
     def size(self) -> Pair:
         """(height, width) behind pooling and subsampling."""
-        high, wide = (-(-(self.shape[1 + i] // self.pool[i] // self.mean[i]) // self.stride[i]) for i in range(2))
+        high, wide = (-(-(self.pooled[i] // self.mean[i]) // self.stride[i]) for i in range(2))
         return high, wide
+
+    @property
+    def pooled(self) -> Pair:
+        """(height, width) behind the pooling on the connection."""
+        return self.windows.outputs(*self.shape[1:])
+
+    @property
+    def pooling(self) -> dict[str, Any]:
+        """The pooling on the connection, as options of its geometry."""
+        return self.windows.options(self.pool_kind)
 
     @property
     def whole(self) -> bool:
@@ -57,7 +69,7 @@ class Block:
     @property
     def direct(self) -> bool:
         """Neither pooled nor subsampled."""
-        return self.pool == self.mean == self.stride == (1, 1)
+        return self.windows == SINGLE and self.mean == self.stride == (1, 1)
 
     @property
     def plain(self) -> bool:
@@ -107,7 +119,7 @@ class Sum:
     ----------
     terms, bias, shape : of the population it becomes.
     where, path, kind : of the operation it is named after.
-    largest : window of a maximum that is taken behind the activation.
+    largest : windows of a maximum that is taken behind the activation.
     ended : softmax that closes it.
     """
 
@@ -117,13 +129,13 @@ class Sum:
     where: str
     path: str
     kind: str
-    largest: Pair = (1, 1)
+    largest: Windows = SINGLE
     ended: Softmax | None = None
 
     @property
     def image(self) -> Shape:
         """(C, H, W) behind the maximum."""
-        return self.shape[0], self.shape[1] // self.largest[0], self.shape[2] // self.largest[1]
+        return self.shape[0], *self.largest.outputs(*self.shape[1:])
 
 
 Value = Signal | Sum
@@ -149,7 +161,7 @@ def dense(operation: Operation, signal: Signal, weights: np.ndarray, bias: np.nd
         bias = bias + part @ shift
         if block.source is not None:
             image = (part * scale).reshape(len(part), block.channels, *block.size)
-            geometry = Dense(block.pool, block.pool_kind)
+            geometry = Dense(**block.pooling)
             terms.append(FloatConnection(block.source, geometry, _dense_weights(block, image)))
     shape = (len(weights), 1, 1)
     return Sum(united(terms), bias[:, None, None], shape, operation.where, operation.path, "fc")
@@ -157,8 +169,7 @@ def dense(operation: Operation, signal: Signal, weights: np.ndarray, bias: np.nd
 
 def _dense_weights(block: Block, image: np.ndarray) -> np.ndarray:
     """Weights [O, C*H*W] on the (pooled) source, of weights [O, c, h, w] on what a block leaves of it."""
-    channels, height, width = block.shape[0], block.shape[1] // block.pool[0], block.shape[2] // block.pool[1]
-    full = np.zeros((len(image), channels, height, width))
+    full = np.zeros((len(image), block.shape[0], *block.pooled))
     if block.mean != (1, 1):
         image = image.repeat(block.mean[0], 2).repeat(block.mean[1], 3) / (block.mean[0] * block.mean[1])
         full[:, block.first : block.stop, : image.shape[2], : image.shape[3]] = image
@@ -192,7 +203,7 @@ def convolution(
             full[:, block.first : block.stop] = part
             part = full
         own, part = _thinned(operation, block, geometry, part)
-        terms.append(FloatConnection(block.source, replace(own, pool=block.pool, pool_kind=block.pool_kind), part))
+        terms.append(FloatConnection(block.source, replace(own, **block.pooling), part))
     return Sum(united(terms), offset, shape, operation.where, operation.path, "conv")
 
 
@@ -223,7 +234,7 @@ def _thinned(operation: Operation, block: Block, geometry: Conv2d, weights: np.n
         spread = np.zeros((*weights.shape[:2], *kernel))
         spread[:, :, :: step[0], :: step[1]] = weights
     else:
-        rest = any(block.shape[1 + i] // block.pool[i] % step[i] for i in range(2))
+        rest = any(size % every for size, every in zip(block.pooled, step, strict=True))
         if rest and geometry.padding != (0, 0):
             raise UnsupportedLayer(
                 f"{operation.where}: padding must be 0 behind an average over a maximum that leaves a rest, "
@@ -264,10 +275,10 @@ def as_sum(operation: Operation, value: Value) -> Sum:
 def _identity(block: Block, start: int, shape: Shape) -> FloatConnection:
     """The connection that adds a block to the channels from `start` of a population of some shape."""
     assert block.source is not None
-    if block.whole and block.pool == block.mean == (1, 1):
+    if block.whole and block.windows == SINGLE and block.mean == (1, 1):
         return FloatConnection(block.source, Diagonal(block.stride, start), block.scale)
     stride = (block.stride[0] * block.mean[0], block.stride[1] * block.mean[1])
-    geometry = Conv2d(block.mean, stride, pool=block.pool, pool_kind=block.pool_kind)
+    geometry = Conv2d(block.mean, stride, **block.pooling)
     area = block.mean[0] * block.mean[1]
     if block.whole and shape[0] == block.channels:
         weights = np.broadcast_to(block.scale[:, None, None, None] / area, (block.channels, 1, *block.mean)).copy()

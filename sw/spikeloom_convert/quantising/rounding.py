@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from spikeloom.geometry import Conv2d, Dense
+from spikeloom.golden.synapses import maxima
 
 MOST_ROWS = 20_000  # patches a covariance is estimated from
 BLOCK_COLUMNS = 1024  # columns whose errors are fed on together; longer rows are cut into blocks
@@ -48,8 +49,8 @@ def covariances(geometry: Dense | Conv2d, rows: int, codes: torch.Tensor, seed: 
 
 def _inputs(geometry: Dense | Conv2d, codes: torch.Tensor, seed: int) -> torch.Tensor:
     """What the rows of the weight matrix are multiplied with, [groups, M, n], a random part of the places."""
-    if geometry.pool != (1, 1) and geometry.pool_kind == "max":
-        codes = torch.nn.functional.max_pool2d(codes, geometry.pool)
+    if geometry.max_windows is not None:
+        codes = maxima(codes, geometry.max_windows)
     elif geometry.pool != (1, 1):
         codes = torch.nn.functional.avg_pool2d(codes, geometry.pool, divisor_override=1)
     if isinstance(geometry, Dense):

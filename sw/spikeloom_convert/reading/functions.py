@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from spikeloom.windows import Windows
 from torch import nn
 
 from ..response import Rectified
@@ -240,7 +241,7 @@ def _sum(dim: Any = None, keepdim: bool = False, *, site: Site, dtype: object = 
 
 def _amax(dim: Any = (), keepdim: bool = False, *, site: Site) -> list[Operation]:
     window, between = _over(dim, site, "take maxima", "AdaptiveMaxPool2d(1)")
-    return _dropped(MaxPool(site.where, site.path, site.before, between, window), site)
+    return _dropped(MaxPool(site.where, site.path, site.before, between, Windows.tiles(window)), site)
 
 
 def _over(dim: Any, site: Site, what: str, use: str) -> tuple[Pair, tuple[int, ...]]:

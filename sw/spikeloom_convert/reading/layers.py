@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from spikeloom.errors import UnsupportedLayer
+from spikeloom.windows import Windows
 from torch import nn
 
 from ..activations import Trainable
@@ -165,20 +166,30 @@ def _average_steps(module: MeanOverTime, site: Site) -> list[Operation]:
 def _average_pool(module: nn.AvgPool1d | nn.AvgPool2d, site: Site) -> list[Operation]:
     if (steps := _single(module, site)) is not None:
         return steps
-    window = _pooling_window(module, site, "AvgPool")
-    area = window[0] * window[1]
-    return [AveragePool(*_at(site), window, area / (getattr(module, "divisor_override", None) or area))]
+    windows = _pooling_windows(module, site)
+    size = windows.size
+    divisor = getattr(module, "divisor_override", None) or windows.area
+    if windows.tiled:
+        return [AveragePool(*_at(site), size, windows.area / divisor)]
+    if windows.ahead != windows.behind:
+        raise site.refuse("ceil_mode must be off where the windows do not fit the image; use ceil_mode=False")
+    if windows.padded and not module.count_include_pad:
+        raise site.refuse("count_include_pad must be on where there is padding; use count_include_pad=True")
+    # windows that overlap are a convolution of every channel with itself
+    channels = site.before[0]
+    weights = np.full((channels, 1, *size), 1.0 / divisor)
+    return [Convolution(*_at(site), weights, np.zeros(channels), windows.stride, windows.ahead, channels)]
 
 
 def _max_pool(module: nn.MaxPool1d | nn.MaxPool2d, site: Site) -> list[Operation]:
     if (steps := _single(module, site)) is not None:
         return steps
-    window = _pooling_window(module, site, "MaxPool")
+    windows = _pooling_windows(module, site)
     if any(extent != 1 for extent in _window(module.dilation, site)):
         raise site.refuse(f"dilation must be 1, not {_pair(module.dilation)}")
     if module.return_indices:
         raise site.refuse("return_indices must be off")
-    return [MaxPool(*_at(site), window)]
+    return [MaxPool(*_at(site), windows)]
 
 
 def _single(module: Any, site: Site) -> list[Operation] | None:
@@ -192,28 +203,22 @@ def _single(module: Any, site: Site) -> list[Operation] | None:
     return [Subsample(*_at(site), stride)]
 
 
-def _pooling_window(module: Any, site: Site, name: str) -> Pair:
-    """Window of a pooling module whose windows lie side by side and inside the image."""
+def _pooling_windows(module: Any, site: Site) -> Windows:
+    """Windows of a pooling module."""
     flat = len(site.before) == 2
     if len(site.before) not in (2, 3) or type(module).__name__.endswith("1d") != flat:
         expected = "(C, L)" if type(module).__name__.endswith("1d") else "(C, H, W)"
         raise site.refuse(f"must get samples of shape {expected}, not {site.before}")
-    window, stride = _window(module.kernel_size, site), _window(module.stride, site)
-
-    def plain(pair: Pair) -> int | Pair:
-        return pair[1] if flat else pair
-
-    if stride != window:
-        # the one of the same stride keeps the sizes, the one of the same window is all there is for stride 1
-        side = stride if stride != (1, 1) else window
-        use = f"{name}{'1d' if flat else '2d'}({plain(side)})"
-        raise site.refuse(f"stride must equal the window {plain(window)}, not {plain(stride)}; use {use} and train on")
+    size, stride = _window(module.kernel_size, site), _window(module.stride, site)
     padding = _window(module.padding, site, 0)
-    if padding != (0, 0):
-        raise site.refuse(f"padding must be 0, not {plain(padding)}; leave it out and train on")
-    if module.ceil_mode and any(size % side for size, side in zip(_image(site.before), window, strict=True)):
-        raise site.refuse("ceil_mode must be off where the window does not divide the image; use ceil_mode=False")
-    return window
+    image, outputs = _image(site.before), _image(site.after)
+    if any(side > most for side, most in zip(size, image, strict=True)):
+        given, most = (size[1], image[1]) if flat else (size, image)
+        raise site.refuse(f"the window must not be larger than the image {most}, not {given}; use a smaller one")
+    # ceil_mode: as far beyond the border as the last window reaches
+    ends = [(outputs[i] - 1) * stride[i] + size[i] - image[i] - padding[i] for i in range(2)]
+    behind = [max(end, padding[i]) if module.ceil_mode else padding[i] for i, end in enumerate(ends)]
+    return Windows(size, stride, padding, (behind[0], behind[1]))
 
 
 def _adaptive_pool(module: nn.Module, site: Site) -> list[Operation]:
@@ -227,7 +232,7 @@ def _adaptive_pool(module: nn.Module, site: Site) -> list[Operation]:
         )
     window = (source[0] // target[0], source[1] // target[1])
     if isinstance(module, nn.AdaptiveMaxPool1d | nn.AdaptiveMaxPool2d):
-        return [MaxPool(*_at(site), window)]
+        return [MaxPool(*_at(site), Windows.tiles(window))]
     return [AveragePool(*_at(site), window, 1.0)]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from spikeloom.geometry import Shape
+from spikeloom.windows import Windows
 
 from ..response import Remaining, Response
 
@@ -74,9 +75,9 @@ class AveragePool(Operation):
 
 @dataclass(frozen=True, eq=False)
 class MaxPool(Operation):
-    """Largest value of windows with stride equal to the window, rests dropped."""
+    """Largest value of windows, which may overlap and reach beyond the border."""
 
-    window: Pair
+    windows: Windows
 
 
 @dataclass(frozen=True, eq=False)
