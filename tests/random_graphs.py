@@ -82,7 +82,8 @@ def random_graph(
     rng: np.random.Generator, *, growths: tuple[float, ...] = (1.0, 2.0), code: str = "plain", name: str = "graph"
 ) -> Network:
     """A random residual network: a padded convolution with border classes, a block with a diagonal shortcut that
-    subsamples and adds channels, one with a 1x1 convolution and max pooling, a readout of maxima and one of averages.
+    subsamples and adds channels, one with a 1x1 convolution and max pooling by windows that may overlap, a readout of
+    maxima and one of averages.
     """
 
     def some(low: int, high: int) -> int:
@@ -103,10 +104,14 @@ def random_graph(
     graph.add("b", (wide, *half), ("a", Conv2d((1, 1))), ("stem", Diagonal((2, 2), offset)), **kind())
     pool = (some(1, min(half[0], 3) + 1), some(1, min(half[1], 3) + 1))
     pooled = (half[0] // pool[0], half[1] // pool[1])
+    largest = {"pool": pool, "pool_kind": "max"}
+    if rng.random() < 0.5 and all(side < size for side, size in zip(pool, half, strict=True)):
+        # as many windows, which overlap by one and begin one place ahead of the border
+        largest |= {"pool": (pool[0] + 1, pool[1] + 1), "pool_stride": pool, "pool_ahead": (1, 1)}
     graph.add(
         "c",
         (wide, *pooled),
-        ("b", Conv2d((3, 3), padding=(1, 1), groups=wide, pool=pool, pool_kind="max")),
+        ("b", Conv2d((3, 3), padding=(1, 1), groups=wide, **largest)),
         ("b", Conv2d((1, 1), pool=pool)),
         **kind(),
     )

@@ -1,5 +1,7 @@
 """The golden model on networks with branches: both forms equal, and equal to loops written from the definition."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -18,9 +20,16 @@ from spikeloom.windows import Windows
 def pooled(values: np.ndarray, geometry: Dense | Conv2d) -> np.ndarray:
     """Sums or maxima of the windows of values [C, H, W], by loops."""
     (py, px), (channels, height, width) = geometry.pool, values.shape
-    found = np.zeros((channels, height // py, width // px), object)
-    for c, y, x in np.ndindex(found.shape):
-        window = values[c, y * py : (y + 1) * py, x * px : (x + 1) * px]
+    (sy, sx), (above, left), (below, right) = (
+        geometry.pool_stride or (py, px),
+        geometry.pool_ahead,
+        geometry.pool_behind,
+    )
+    rows = range(-above, height + below - py + 1, sy)
+    columns = range(-left, width + right - px + 1, sx)
+    found = np.zeros((channels, len(rows), len(columns)), object)
+    for c, (y, row), (x, column) in product(range(channels), enumerate(rows), enumerate(columns)):
+        window = values[c, max(row, 0) : row + py, max(column, 0) : column + px]
         found[c, y, x] = max(window.flat) if geometry.pool_kind == "max" else sum(window.flat)
     return found
 
@@ -51,7 +60,7 @@ def border_class(network: Network, population: Population, y: int, x: int) -> in
         for item in network.incoming(population.name):
             geometry = item.geometry
             if isinstance(geometry, Conv2d):
-                size = network.source(item.source).shape[1 + axis] // geometry.pool[axis]
+                size = pooled(np.zeros(network.source(item.source).shape), geometry).shape[1 + axis]
                 first = place * geometry.stride[axis] - geometry.padding[axis]
                 seen.append(tuple(k for k in range(geometry.kernel[axis]) if 0 <= first + k < size))
         return tuple(seen)

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect
 from spikeloom import Dense, DoesNotFit
 from spikeloom.program.parameters import parameter_memories
 from spikeloom.program.program import Program
+from spikeloom.windows import SINGLE
 
 from .core import Core, input_layout
 from .decoder import EventDecoder
@@ -36,7 +37,7 @@ def core_specs(program: Program) -> tuple[CoreSpec, ...]:
     for position, plan in enumerate(program.cores):
         stores = any(item.source == plan.source for item in plan.stored)
         incoming = network.incoming(plan.layers[0].population)
-        plain = all(isinstance(item.geometry, Dense) and item.geometry.pool == (1, 1) for item in incoming)
+        plain = all(isinstance(item.geometry, Dense) and item.geometry.windows == SINGLE for item in incoming)
         following = program.cores[position + 1] if position + 1 < len(program.cores) else None
         heard = following is not None and any(item.source == following.source for item in following.stored)
         announce = following.store_width if following and heard else 0

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..geometry import Conv2d, Dense, Diagonal, Geometry, Shape
 from ..network import Connection, Network
+from ..windows import SINGLE
 from .landing import Landing, landings
 from .program import CorePlan, LayerPlan, Step, steps
 
@@ -45,7 +46,7 @@ def heard(network: Network, connection: Connection) -> Shape:
 def flat(network: Network, core: CorePlan) -> bool:
     """Whether a core takes the network's input by address: its first layer hears it through dense connections only."""
     plain = all(
-        isinstance(item.geometry, Dense) and item.geometry.pool == (1, 1)
+        isinstance(item.geometry, Dense) and item.geometry.windows == SINGLE
         for item in network.incoming(core.layers[0].population)
     )
     return plain and core.source == network.inputs[0].name and all(item.source != core.source for item in core.stored)

@@ -282,7 +282,8 @@ def _connection_table(connections: list[dict[str, Any]]) -> tuple[tuple[str, ...
     for item in connections:
         pairs = ["x".join(map(str, item["geometry"].get(name, ()))) for name in ("kernel", "stride", "padding", "pool")]
         if item["geometry"].get("pool_kind") == "max":
-            pairs[-1] = f"max {pairs[-1]}"
+            every = item["geometry"].get("pool_stride")
+            pairs[-1] = f"max {pairs[-1]}" + (f"/{'x'.join(map(str, every))}" if every else "")
         ends = (str(item["weights"]), str(item["weight_bits"]))
         rows.append((item["name"], item["source"], item["target"], item["kind"], *pairs, *ends))
     return heads, *rows
