@@ -20,7 +20,7 @@ class Windows:
     ----------
     size, stride : (vertical, horizontal).
     ahead, behind : rows and columns by which the first window may begin before the image, and the last end behind it;
-        less than the size, so that no window is empty.
+        less than the size, so that no window is empty, and no more than the image has.
     """
 
     size: Pair = (1, 1)
@@ -79,10 +79,13 @@ class Windows:
         """What is wrong with well-formed windows on a source, as a list of sentences."""
         if kind != "max" and not self.tiled:
             return [f"average pooling must have windows side by side, not of {self.size} every {self.stride}"]
-        if any(size > most for size, most in zip(self.size, source[1:], strict=True)):
+        beyond = self.ahead, self.behind
+        room = [most + ahead + behind for most, ahead, behind in zip(source[1:], *beyond, strict=True)]
+        if any(size > most for size, most in zip(self.size, room, strict=True)):
             return [f"pool must be between 1 and the source's {source[1:]}, not {self.size}"]
-        if any(side >= self.size[i] for pair in (self.ahead, self.behind) for i, side in enumerate(pair)):
-            return [f"pool_ahead and pool_behind must be below pool {self.size}, not {self.ahead} and {self.behind}"]
+        least = [min(size - 1, most) for size, most in zip(self.size, source[1:], strict=True)]
+        if any(side > most for pair in beyond for side, most in zip(pair, least, strict=True)):
+            return [f"pool_ahead and pool_behind must be at most {tuple(least)}, not {self.ahead} and {self.behind}"]
         return []
 
 

@@ -114,6 +114,12 @@ MUTANTS = [
         r"\1 \2 | @;",
     ),
     Mutant(
+        "max pooling takes codes from beyond the border",
+        "_reader$",
+        r"^(  assign \\?inside +=) (.*);",
+        r"\1 (\2) | @;",
+    ),
+    Mutant(
         "a diagonal connection adds where its source is silent",
         "_lanes$",
         ASSIGN + r"(plane\[\d+\] \| _\d+_);",

@@ -27,7 +27,7 @@ def found(design: Design, model: Model, x: np.ndarray, want: Expected) -> str | 
 
 def samples_with_ties(rng: np.random.Generator, design: Design) -> np.ndarray:
     """A dozen samples, in three of which several outputs share the largest potential."""
-    x = random_samples(rng, design.network, 400)
+    x = random_samples(rng, design.network, 2000)
     potentials = golden.evaluate(design.network, x)
     assert isinstance(potentials, np.ndarray)
     tied = (potentials == potentials.max(1, keepdims=True)).sum(1) > 1

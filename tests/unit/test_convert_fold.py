@@ -205,9 +205,9 @@ REFUSED = {
         [nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)],
         "Layer '2' (Linear): must not follow Layer '0' (Conv2d) without an activation; put a ReLU between them",
     ),
-    "ReLU at the end": (
-        [nn.Flatten(), nn.Linear(64, 3), nn.ReLU()],
-        "Layer '2' (ReLU): must not end the network, the outputs are a weighted layer's potentials; "
+    "maxima at the end": (
+        [nn.Conv2d(1, 3, 5), nn.MaxPool2d(4)],
+        "Layer '1' (MaxPool2d): must not end the network, the outputs are a weighted layer's potentials; "
         "remove what follows the last Linear or Conv2d, or add one",
     ),
     "nothing with weights": (

@@ -22,13 +22,14 @@ POOLS = {
     "ceil": nn.MaxPool2d(3, 2, ceil_mode=True),
     "ceil of tiles": nn.MaxPool2d(4, ceil_mode=True),
     "ceil and padding": nn.MaxPool2d(3, 4, 1, ceil_mode=True),
+    "larger than the image": nn.Sequential(nn.MaxPool2d((4, 1)), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.MaxPool2d(3, 1, 1)),
     "mean, overlapping": nn.AvgPool2d(3, 2),
     "mean, padded": nn.AvgPool2d(3, 2, 1),
     "mean, divided by another number": nn.AvgPool2d(2, 1, divisor_override=3),
 }
 
 
-OUTSIDE = "pool_ahead and pool_behind must be below pool (2, 2), not (2, 0) and (0, 0)"
+OUTSIDE = "pool_ahead and pool_behind must be at most (1, 1), not (2, 0) and (0, 0)"
 SIDE_BY_SIDE = "average pooling must have windows side by side, not of (2, 2) every (1, 1)"
 
 
@@ -114,3 +115,27 @@ def test_windows_that_cannot_be_are_said(given: dict, message: str) -> None:
 def test_tiles_are_windows_side_by_side() -> None:
     assert Windows.tiles((2, 3)).outputs(7, 7) == (3, 2)
     assert Windows((3, 3), (2, 2), (1, 1), (1, 1)).outputs(32, 32) == (16, 16)
+
+
+@pytest.mark.parametrize("end", ["activations", "means", "maxima", "maps"])
+def test_activations_may_be_the_outputs(end: str) -> None:
+    layers = {
+        "activations": [nn.Flatten(), nn.Linear(4 * 9 * 10, 3), nn.ReLU()],
+        "means": [nn.Conv2d(4, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()],
+        "maxima": [nn.Conv2d(4, 3, 1), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten()],
+        "maps": [nn.BatchNorm2d(4)],
+    }[end]
+    network = same(lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), *layers), 2, 11, 12)
+    assert network.notes[-1].endswith("has a readout of its own: the outputs are activations")
+
+
+def test_a_network_that_ends_in_a_mean_of_activations_is_converted() -> None:
+    model = seeded(
+        lambda: nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    )
+    x = pixels(60, 2, 11, 12)
+    network = convert(model, x, timesteps=8, weight_bits=8)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(x).double() / 255).flatten(1).numpy()
+    logits = golden.evaluate(network, x) * network.readouts[0].scale
+    assert np.corrcoef((logits - logits.mean(0)).ravel(), (expected - expected.mean(0)).ravel())[0, 1] > 0.98

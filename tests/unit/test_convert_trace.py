@@ -20,10 +20,6 @@ INSTEAD = (
 )
 SIGMOID = "is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it keeps the order"
 LAYERS = {
-    "MaxPool2d, large": (
-        nn.MaxPool2d(7, padding=3),
-        "the window must not be larger than the image (6, 6), not (7, 7); use a smaller one",
-    ),
     "MaxPool2d, dilation": (nn.MaxPool2d(2, dilation=2), "dilation must be 1, not (2, 2)"),
     "MaxPool2d, indices": (nn.MaxPool2d(2, return_indices=True), "return_indices must be off"),
     "FractionalMaxPool2d": (nn.FractionalMaxPool2d(2, 3), "is not supported; use MaxPool2d"),

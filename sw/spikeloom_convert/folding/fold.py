@@ -182,6 +182,8 @@ class Folder:
                 weighted = (Linear, Convolution)
                 if number < 0 or not any(isinstance(self.operations[needed], weighted) for needed in self.needed):
                     raise UnsupportedLayer(f"Model '{name}': must hold at least one Linear or Conv2d layer")
+                value = self._read(self.operations[number], value)
+            if isinstance(value, Signal) or value.largest != SINGLE:
                 raise UnsupportedLayer(
                     f"{self.operations[number].where}: must not end the network, the outputs are a weighted layer's "
                     f"potentials; remove what follows the last Linear or Conv2d, or add one"
@@ -190,6 +192,14 @@ class Folder:
             readouts.append(self._population(named, None))
             self.closed[number] = readouts[-1]
         return FloatNetwork(name, input_shape, tuple(self.layers), tuple(readouts), tuple(self.notes))
+
+    def _read(self, operation: Operation, value: Value) -> Value:
+        """Activations, or means of them, that are an output: a readout hears them, each by a synapse of its own."""
+        heard = isinstance(value, Signal) and all(block.source in self.closed.values() for block in value.blocks)
+        if not heard or (isinstance(value, Signal) and value.flat and value.size != (1, 1)):
+            return value
+        self.notes.append(f"{operation.where} has a readout of its own: the outputs are activations")
+        return as_sum(operation, value)
 
     def _population(self, value: Sum, response: Response | None) -> str:
         """Close a sum; its name."""

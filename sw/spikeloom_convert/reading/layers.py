@@ -212,9 +212,6 @@ def _pooling_windows(module: Any, site: Site) -> Windows:
     size, stride = _window(module.kernel_size, site), _window(module.stride, site)
     padding = _window(module.padding, site, 0)
     image, outputs = _image(site.before), _image(site.after)
-    if any(side > most for side, most in zip(size, image, strict=True)):
-        given, most = (size[1], image[1]) if flat else (size, image)
-        raise site.refuse(f"the window must not be larger than the image {most}, not {given}; use a smaller one")
     # ceil_mode: as far beyond the border as the last window reaches
     ends = [(outputs[i] - 1) * stride[i] + size[i] - image[i] - padding[i] for i in range(2)]
     behind = [max(end, padding[i]) if module.ceil_mode else padding[i] for i, end in enumerate(ends)]
