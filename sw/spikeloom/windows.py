@@ -63,6 +63,29 @@ class Windows:
         )
         return high, wide
 
+    def then(self, second: "Windows", height: int, width: int) -> "Windows | None":
+        """Windows of an image whose maxima are those of `second` over the maxima of these; None where there are none.
+
+        Maxima of maxima are those of the union of windows, which has to be without gaps, and must not end beyond what
+        the first ones have seen of the image.
+        """
+        found = []
+        for i, size in enumerate((height, width)):
+            stride = self.stride[i]
+            last = (self.outputs(height, width)[i] - 1) * stride - self.ahead[i] + self.size[i]  # seen of the image
+            if self.size[i] < stride or (second.behind[i] and last < size):
+                return None
+            found.append(
+                (
+                    (second.size[i] - 1) * stride + self.size[i],
+                    stride * second.stride[i],
+                    second.ahead[i] * stride + self.ahead[i],
+                    max(0, last + second.behind[i] * stride - size),
+                )
+            )
+        (size_y, *y), (size_x, *x) = found
+        return Windows((size_y, size_x), *((a, b) for a, b in zip(y, x, strict=True)))
+
     def malformed(self) -> list[str]:
         """Which of the fields are not two integers, as a list of sentences."""
         return pair_violations("pool", self.size, 1) or [

@@ -7,6 +7,7 @@ from convert_models import pixels, seeded
 from folding import names, same
 from spikeloom import Dense, golden
 from spikeloom.errors import UnsupportedLayer
+from spikeloom.golden.synapses import maxima
 from spikeloom.network import Network
 from spikeloom.trace import require_equal
 from spikeloom.windows import Windows
@@ -23,6 +24,7 @@ POOLS = {
     "ceil of tiles": nn.MaxPool2d(4, ceil_mode=True),
     "ceil and padding": nn.MaxPool2d(3, 4, 1, ceil_mode=True),
     "larger than the image": nn.Sequential(nn.MaxPool2d((4, 1)), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.MaxPool2d(3, 1, 1)),
+    "one after the other": nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True), nn.MaxPool2d(3, 1, 1)),
     "mean, overlapping": nn.AvgPool2d(3, 2),
     "mean, padded": nn.AvgPool2d(3, 2, 1),
     "mean, divided by another number": nn.AvgPool2d(2, 1, divisor_override=3),
@@ -80,10 +82,32 @@ def test_maxima_of_sequences_may_overlap() -> None:
     )  # fmt: skip
 
 
-def test_two_maxima_of_which_one_overlaps_are_refused() -> None:
-    model = nn.Sequential(nn.MaxPool2d(3, 2), nn.MaxPool2d(2))
-    with pytest.raises(UnsupportedLayer, match=r"'2\.1'.* must not follow max pooling where windows overlap"):
-        same(pooled(model), 2, 11, 12)
+def test_two_maxima_of_which_the_first_leaves_places_out_are_refused() -> None:
+    for pools in ((nn.MaxPool2d(2, 3), nn.MaxPool2d(2)), (nn.MaxPool2d(4, 2), nn.MaxPool2d(3, 1, 1))):
+        with pytest.raises(
+            UnsupportedLayer, match=r"'2\.1'.* must not follow max pooling whose windows leave places out"
+        ):
+            same(pooled(nn.Sequential(*pools)), 2, 13, 13)
+
+
+def test_windows_of_maxima_of_maxima_are_those_of_both() -> None:
+    rng, made = np.random.default_rng(0), 0
+    for _ in range(400):
+        height, width = (int(size) for size in rng.integers(3, 12, 2))
+        first, second = (_any_windows(rng) for _ in range(2))
+        if first.violations((1, height, width), "max") or second.violations((1, *first.outputs(height, width)), "max"):
+            continue
+        x = torch.from_numpy(rng.random((1, 1, height, width)))
+        if (both := first.then(second, height, width)) is not None:
+            assert torch.equal(maxima(x, both), maxima(maxima(x, first), second)), (first, second)
+            made += 1
+    assert made > 100
+
+
+def _any_windows(rng: np.random.Generator) -> Windows:
+    size = [int(extent) for extent in rng.integers(1, 5, 2)]
+    draw = [[int(rng.integers(low, side + more)) for side in size] for low, more in ((1, 2), (0, 0), (0, 0))]
+    return Windows(*((a, b) for a, b in (size, *draw)))
 
 
 @pytest.mark.parametrize("name", ["overlapping", "padded", "ceil", "apart", "mean, padded"])

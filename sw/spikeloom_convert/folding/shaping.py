@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from spikeloom.errors import UnsupportedLayer
-from spikeloom.geometry import Conv2d, Diagonal
+from spikeloom.geometry import Conv2d, Diagonal, Shape
 from spikeloom.windows import SINGLE, Windows
 
 from ..reading.operations import AveragePool, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample, image
@@ -76,7 +76,7 @@ def maximum(operation: MaxPool, value: Value) -> Value:
     if operation.windows == SINGLE:
         return value
     if isinstance(value, Sum):
-        return replace(value, largest=_within(operation, value.largest))
+        return replace(value, largest=_within(operation, value.largest, value.shape))
     blocks = []
     for block in value.blocks:
         if block.source is None:
@@ -88,21 +88,19 @@ def maximum(operation: MaxPool, value: Value) -> Value:
             raise UnsupportedLayer(f"{operation.where}: must not follow {before} without an activation between them")
         if (block.scale <= 0).any():
             raise UnsupportedLayer(f"{operation.where}: must take values whose batch norm has positive factors")
-        blocks.append(replace(block, windows=_within(operation, block.windows), pool_kind="max"))
+        blocks.append(replace(block, windows=_within(operation, block.windows, block.shape), pool_kind="max"))
     return replace(value, blocks=tuple(blocks))
 
 
-def _within(operation: MaxPool, first: Windows) -> Windows:
-    """Windows whose maximum is that of `operation` over the maxima of others."""
-    if first == SINGLE:
-        return operation.windows
-    if not (first.tiled and operation.windows.tiled):
+def _within(operation: MaxPool, first: Windows, shape: Shape) -> Windows:
+    """Windows on an image whose maxima are those of `operation` over the maxima of others."""
+    both = first.then(operation.windows, *shape[1:])
+    if both is None or both.violations(shape, "max"):
         raise UnsupportedLayer(
-            f"{operation.where}: must not follow max pooling where windows overlap or reach beyond the border; "
-            f"put a layer between them"
+            f"{operation.where}: must not follow max pooling whose windows leave places out that it would see; "
+            "put a layer between them"
         )
-    (py, px), (qy, qx) = first.size, operation.windows.size
-    return Windows.tiles((py * qy, px * qx))
+    return both
 
 
 def subsampled(operation: Subsample, value: Value) -> Value:
