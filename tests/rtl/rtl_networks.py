@@ -54,7 +54,7 @@ def woven() -> Network:
         _extra(last, "skips", "l1", "l3", Diagonal((2, 2), channel_offset=2), 8),
         _extra(last, "late", "l1", "l2", Diagonal(), 5),  # added when the train that it hears has come
         _extra(last, "shortcut", "l2", "l4", Conv2d((1, 1), stride=(2, 2)), 5),
-        _extra(last, "largest", "l3", "readout", Dense((3, 2), "max", (4, 4), (1, 0)), 5),
+        _extra(last, "largest", "l3", "readout", Dense((2, 3), "max", (4, 4), (0, 1)), 5),
     )
     return replace(last, connections=(*last.connections, *extra))
 
