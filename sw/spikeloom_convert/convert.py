@@ -27,8 +27,8 @@ from .quantising.fine_tune import BATCH, fine_tuned
 from .quantising.quantise import quantise
 from .quantising.quantise_layer import Settings
 from .quantising.quantise_spiking import Widths, quantise_spiking
-from .quantising.selection import Candidate, Reference, choose, with_provenance
-from .samples import Samples, augmented, check, code_input, codes_of, not_held, split, value_range
+from .quantising.selection import Candidate, Reference, choose, input_notes, with_provenance
+from .samples import PIXEL_BITS, Samples, augmented, check, code_input, codes_of, heard, not_held, split, value_range
 from .spiking import SpikingNetwork
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
@@ -106,7 +106,7 @@ def convert(
     samples = check(calibration, labels)
     if input_timesteps is None:
         bits = timesteps if isinstance(chosen, SpikeConverter) else ANALOGUE_BITS
-        input_timesteps = min(bits, 8) if samples.x.dtype == np.uint8 else bits
+        input_timesteps = min(bits, PIXEL_BITS) if samples.x.dtype == np.uint8 else bits
     settings = Settings(int(timesteps), int(weight_bits), float(growth), RULES[0], int(seed), code)
     with single_threaded():
         prepared = prepare(model, samples, mean, std)
@@ -143,12 +143,12 @@ def convert(
             if tuned:
                 every = not_held(samples, settings.seed, affordable(prepared.network))
                 levelled = _fine_tuned(prepared.network, source, every, settings, chosen, advance)
-                coded = torch.from_numpy(codes) * source.scale + source.zero
-                made = quantise(levelled, source, codes, coded, settings, name=name, advance=advance)
+                made = quantise(levelled, source, codes, heard(fit, source), settings, name=name, advance=advance)
                 rule_of = f"fine-tuned for {chosen.fine_tune} epochs on {len(every)} samples"
                 candidates.append(Candidate.measure(rule_of, made, reference))
             best = choose(candidates)
-        network = with_relay(with_provenance(best, reference, method, asdict(chosen), len(fit)))
+        notes = input_notes(prepared.network, source, reference, best.error)
+        network = with_relay(with_provenance(best, reference, method, asdict(chosen), len(fit), notes))
         return profiled(network, fit.x)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from .reading.operations import Affine
 
+PIXEL_BITS = 8
 FIT_SAMPLES, HELD_SAMPLES = 1500, 1000  # more are left unused
 _SHIFT = 4  # pixels that augmented images move by, at most
 LEAST_SPLIT = 8  # fewer samples are fitted and measured all together
@@ -168,6 +169,11 @@ def _sum(values: np.ndarray) -> float:
 def codes_of(samples: Samples, source: Input) -> np.ndarray:
     """Codes float32 [N, C, H, W] of samples, [N, T, C, H, W] of sequences."""
     return encode(source, samples.x).astype(np.float32)
+
+
+def heard(samples: Samples, source: Input) -> torch.Tensor:
+    """What the codes of samples stand for, float32 [N, C, H, W], [N, T, C, H, W] of sequences."""
+    return torch.from_numpy(codes_of(samples, source)) * source.scale + source.zero
 
 
 def augmented(x: torch.Tensor) -> torch.Tensor:

@@ -160,6 +160,15 @@ def test_pixels_have_as_many_input_bits_as_time_steps_at_most_8() -> None:
     assert convert(dense(), X, timesteps=3, input_timesteps=5).inputs[0].timesteps == 5
 
 
+@pytest.mark.parametrize(
+    ("bits", "said"), [(1, "cut to 1 bit: more input_timesteps, up to 8, bring it nearer"), (8, "")]
+)
+def test_a_note_says_where_the_inputs_few_bits_cost_most(bits: int, said: str) -> None:
+    notes = convert(dense(), X, timesteps=8, input_timesteps=bits).provenance.notes
+    found = [note for note in notes if "is the input's" in note]
+    assert [note.endswith(said) for note in found] == ([True] if said else [])
+
+
 @pytest.mark.parametrize("model", [conv(0), conv(1)], ids=["unpadded", "padded"])
 def test_input_codes_stand_for_pixels_as_least_squares_says(model: nn.Module) -> None:
     source = convert(model, X[:6], timesteps=3).inputs[0]  # so few are all fitted on

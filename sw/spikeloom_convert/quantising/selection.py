@@ -8,15 +8,19 @@ from importlib import metadata
 import numpy as np
 import spikeloom
 from spikeloom import golden
+from spikeloom.checks import MAX_TIMESTEPS
 from spikeloom.measure import fan_out
 from spikeloom.network import Input, Network, Population
 
+from ..float_network import FloatNetwork
 from ..folding.prepare import PreparedModel
-from ..samples import LEAST_SPLIT, Samples
+from ..samples import LEAST_SPLIT, PIXEL_BITS, Samples, heard
 from .calibrate import Rule
 
 ALIKE = 1.25  # logits so many times as far from the trained model's as the nearest ones are as good as they
 _HARDLY = 1e-3  # if they are no more than that further off: so little changes hardly any answer
+_NOTED = 5e-3  # such a distance, made by the input's few bits alone, is worth a note,
+_MUCH = 0.5  # where it is so much of the whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +116,23 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     return min((item for item in likely if item.error <= near), key=lambda item: (item.sops, item.error))
 
 
+def input_notes(network: FloatNetwork, source: Input, reference: Reference, error: float) -> tuple[str, ...]:
+    """What to do where most of a candidate's `error` is that samples are cut to the few bits of an input code."""
+    samples = reference.held
+    most = PIXEL_BITS if samples.x.dtype == np.uint8 else MAX_TIMESTEPS
+    if source.timesteps >= most or error < _NOTED:
+        return ()
+    logits = [item.double().numpy() for item in network.forward(heard(samples, source))]
+    own = float(np.mean([distance(*pair) for pair in zip(logits, reference.logits, strict=True)]))
+    if own < max(_NOTED, _MUCH * error):
+        return ()
+    bits = f"{source.timesteps} bit{'s' if source.timesteps > 1 else ''}"
+    return (
+        f"{min(own / error, 1.0):.0%} of the distance from the model's logits is the input's, cut to {bits}: "
+        f"more input_timesteps, up to {most}, bring it nearer",
+    )
+
+
 def _told(fitted: int, held: int) -> str:
     if fitted == held < LEAST_SPLIT:
         return f"fitted and measured on the same {held} samples"
@@ -119,9 +140,14 @@ def _told(fitted: int, held: int) -> str:
 
 
 def with_provenance(
-    best: Candidate, reference: Reference, method: str, options: Mapping[str, bool | int | float | str], fitted: int
+    best: Candidate,
+    reference: Reference,
+    method: str,
+    options: Mapping[str, bool | int | float | str],
+    fitted: int,
+    more: Sequence[str] = (),
 ) -> Network:
-    """The chosen network with what is known about it."""
+    """The chosen network with what is known about it, and `more` notes."""
     accuracy: dict[str, float] = {}
     ann = reference.accuracy(reference.classes)
     if ann is not None and best.accuracy is not None:
@@ -130,7 +156,7 @@ def with_provenance(
     accuracy["agreement"] = 1.0 - best.differing / samples
     packages = {"spikeloom": spikeloom.__version__, "python": platform.python_version()}
     packages |= {name: metadata.version(name) for name in ("torch", "numpy")}
-    notes = (f"{best.rule}", _told(fitted, samples), *best.network.provenance.notes)
+    notes = (f"{best.rule}", _told(fitted, samples), *best.network.provenance.notes, *more)
     known = replace(
         best.network.provenance, method=method, options=dict(options), notes=notes, accuracy=accuracy, versions=packages
     )
