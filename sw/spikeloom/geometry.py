@@ -117,7 +117,9 @@ class Dense(_Pooled):
     ----------
     pool : (py, px), pooling window on the way.
     pool_kind : "average" or "max".
-    pool_stride, pool_ahead, pool_behind : see `Windows`; None: windows lie side by side. Others under max pooling only.
+    pool_stride : from window to window, as `pool`; None: they lie side by side, as they must under average pooling.
+    pool_ahead, pool_behind : places ahead of the image where the first window begins, and behind it where the last may
+        end; what lies beyond the border takes no part in the maximum.
     """
 
     pool: Pair = (1, 1)
