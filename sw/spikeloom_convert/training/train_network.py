@@ -136,7 +136,7 @@ def _check(model: nn.Module, x: np.ndarray, y: np.ndarray, recipe: Recipe) -> No
     if recipe.augment and x.ndim != 4:
         raise InvalidData(f"Data for training: must be images (N, C, H, W) to be augmented, not {x.shape}")
     if recipe.tau is not None:  # what cannot be converted is refused before it is trained
-        residual(model, x[:2], y[:2], method_of(model), 1)
+        residual(model, x[:2], y[:2], method_of(model), recipe.tau)
     try:
         outputs = _outputs(model, x[:2])
     except FORWARD_ERRORS as error:
