@@ -63,9 +63,9 @@ def random_recurrent_network(
 
 
 def random_sequences(rng: np.random.Generator, network: Network, count: int) -> np.ndarray:
-    """Samples uint8 [count, T, values], or [count, values] where the input stays the same; silent and full ones too."""
+    """Samples uint8 [count, T, values], or [count, values] where the input stays the same; with silent, full steps."""
     source = network.inputs[0]
     shape = (count, *((source.sequence,) if source.sequence else ()), source.shape[0])
     x = rng.integers(0, 256, shape, dtype=np.uint8)
-    x *= rng.random(shape) < rng.choice([0.0, 0.3, 1.0])
+    x *= rng.random(shape) < rng.choice([0.0, 0.3, 1.0], (*shape[:-1], 1))
     return x

@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
@@ -93,6 +93,11 @@ def named_rows(title: str, values: dict[str, str]) -> tuple[Cells, ...]:
 def percent(fraction: float | None) -> str:
     """A fraction as people read it."""
     return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def as_options(settings: Mapping[str, float]) -> str:
+    """Settings as they are typed behind a command."""
+    return " ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in settings.items())
 
 
 @contextmanager

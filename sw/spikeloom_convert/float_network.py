@@ -52,9 +52,12 @@ class FloatConnection:
     weights: np.ndarray
 
     def drive(self, x: torch.Tensor, channels: int) -> torch.Tensor:
-        """What the connection adds to u [N, O, H', W'] for activations x [N, C, H, W], in the dtype of x."""
+        """What the connection adds to u [N, O, H', W'] for activations x [N, C, H, W], in the dtype of x.
+
+        Of a sequence both are [N, T, ...].
+        """
         weights = torch.from_numpy(self.weights / self.geometry.summed).to(x.dtype)
-        return connect(self.geometry, weights, x, channels)
+        return connect(self.geometry, weights, x.flatten(0, -4), channels).unflatten(0, x.shape[:-3])
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +102,10 @@ class FloatLayer:
         return own + sum(item.weights.size * places for item in self.incoming)
 
     def drive(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """u [N, O, H', W'] of the activations [N, C, H, W] of its sources, by name, in their dtype."""
+        """u [N, O, H', W'] of the activations [N, C, H, W] of its sources, by name, in their dtype.
+
+        Of a sequence all are [N, T, ...], and u is without what the time steps before add to it.
+        """
         total: torch.Tensor | None = None
         for item in self.incoming:
             part = item.drive(values[item.source], self.shape[0])
@@ -177,11 +183,14 @@ class FloatNetwork:
             if layer.name in self.last_use:
                 values[layer.name] = layer.activate(drive)
 
+    def sent(self, layer: FloatLayer, drive: torch.Tensor) -> torch.Tensor:
+        """What a layer makes of u: activations, or outputs, of a sequence the mean over its time steps."""
+        return drive.mean(1) if self.sequence and not layer.fires else layer.activate(drive)
+
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Outputs [N, outputs] of samples x [N, C, H, W] in the model's units, in the model's order."""
-        read = {layer.name: drive for layer, drive in self.walk(x) if not layer.fires}
-        outputs = {name: (drive.mean(1) if self.sequence else drive).flatten(1) for name, drive in read.items()}
-        return [outputs[name] for name in self.readouts]
+        read = {layer.name: self.sent(layer, drive) for layer, drive in self.walk(x) if not layer.fires}
+        return [read[name].flatten(1) for name in self.readouts]
 
 
 def population_name(path: str, kind: str, layers: Sequence[str]) -> str:

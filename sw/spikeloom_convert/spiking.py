@@ -84,6 +84,11 @@ def averages(spiking: SpikingNetwork, x: torch.Tensor) -> dict[str, torch.Tensor
     return _reduced(spiking, x, lambda spikes: spikes.mean(1))
 
 
+def trains(spiking: SpikingNetwork, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """As `averages`, of every neuron all of its spikes, [N, T, C, H, W]."""
+    return _reduced(spiking, x, lambda spikes: spikes)
+
+
 def largest(spiking: SpikingNetwork, x: torch.Tensor) -> dict[str, torch.Tensor]:
     """As `averages`, of every neuron the largest of its spikes."""
     return _reduced(spiking, x, lambda spikes: spikes.amax(1))
@@ -122,9 +127,7 @@ def _drive(layer: FloatLayer, trains: Mapping[str, torch.Tensor], steps: int) ->
     if all(train.shape[1] == 1 for train in trains.values()):
         one = layer.drive({name: train[:, 0] for name, train in trains.items()})
         return one[:, None].expand(-1, steps, -1, -1, -1)
-    count = next(iter(trains.values())).shape[0]
-    full = {name: train.expand(-1, steps, -1, -1, -1).flatten(0, 1) for name, train in trains.items()}
-    return layer.drive(full).unflatten(0, (count, steps))
+    return layer.drive({name: train.expand(-1, steps, -1, -1, -1) for name, train in trains.items()})
 
 
 def fired(

@@ -4,6 +4,13 @@ from spikeloom_sim.fuzz.mutants import Mutant
 
 ASSIGN = r"^(  assign (?:\\?\S+|\{.*?\}) +=) "
 
+STALE_CODES = Mutant(
+    "silent neurons are not announced to the store: codes of the sample before",
+    "_generator$",
+    ASSIGN + r"announce & (_\d+_);",
+    r"\1 announce & \2 & ~@;",
+)
+
 MUTANTS = [
     Mutant(
         "a potential equal to the threshold does not fire",
@@ -101,12 +108,7 @@ MUTANTS = [
         ASSIGN + r"held & (_\d+_);",
         r"\1 held & \2 & ~@;",
     ),
-    Mutant(
-        "silent neurons are not announced to the store: codes of the sample before",
-        "_generator$",
-        ASSIGN + r"announce & (_\d+_);",
-        r"\1 announce & \2 & ~@;",
-    ),
+    STALE_CODES,
     Mutant(
         "max pooling takes the last code of a window",
         "_reader$",
@@ -130,5 +132,64 @@ MUTANTS = [
         "_readout$",
         ASSIGN + r"(\$signed\(.*?\)) > (\$signed\(.*?best\));",
         r"\1 @ ? \2 >= \3 : \2 > \3;",
+    ),
+]
+
+# what only sequences and recurrent connections use
+RECURRENT_MUTANTS = [
+    STALE_CODES,
+    Mutant(
+        "the last spikes of a time step are not kept for the next one",
+        "_store$",
+        ASSIGN + r"closing \| ",
+        r"\1 (closing & ~@) | ",
+    ),
+    Mutant(
+        "spikes of the time step before leave for the next core once more",
+        "_l3$",
+        ASSIGN + r"(\\?o__valid\S* +\? \\?step\S* :) 1'h0;",
+        r"\1 \2 @;",
+    ),
+    Mutant(
+        "spikes of the time step before are heard without an end mark when the last ones are silent",
+        "_reader$",
+        ASSIGN + r"(_\d+_) \| last_word;",
+        r"\1 \2 | (last_word & ~@);",
+    ),
+    Mutant(
+        "a growth of 0 forgets nothing",
+        "_integrate$",
+        ASSIGN + r"(\$signed\((.+?)\)) - \$signed\(\3\);",
+        r"\1 @ ? \2 : \2 - \2;",
+    ),
+    Mutant(
+        "a sample begins with the potentials of the one before",
+        "_integrate$",
+        r"if \(!visit\[(\d+)\]\)",
+        r"if (!visit[\1] & ~@)",
+    ),
+    Mutant(
+        "time steps are counted once: later samples have fewer",
+        "_sequencer$",
+        r"turns <= (_\d+_);",
+        r"turns <= (@ & turns == 0) ? turns : \1;",
+    ),
+    Mutant(
+        "a reset leaves the count of time steps",
+        "_sequencer$",
+        r"if \(rst\) turns <=",
+        r"if (rst & ~@) turns <=",
+    ),
+    Mutant(
+        "the end mark of a silent time step is lost",
+        "_decoder$",
+        r"valid <= i__valid;",
+        r"valid <= i__valid & ~(@ & \\end & \\i__payload.end );",
+    ),
+    Mutant(
+        "events behind an end mark belong to the time step before",
+        "_walker$",
+        r"closed <= 1'h1;",
+        r"closed <= ~@;",
     ),
 ]

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from random_networks import RandomNetwork
-from spikeloom import Connection, Conv2d, Dense, Network
+from spikeloom import Connection, Conv2d, Dense, Input, Network, Neuron, Population, Readout, Silent
 from spikeloom.geometry import Diagonal, Geometry
 from spikeloom.placing.cores import plan_core
 from spikeloom.program.program import Program
@@ -63,6 +64,33 @@ def woven_program() -> Program:
     """All layers of `woven` on one core of two by two cells, a spread each."""
     network, spreads = woven(), [(2, 2), (2, 2), (1, 2), (2, 1), (1, 1)]
     return Program(network, (plan_core(network, 0, 5, grid=(2, 2), width=2, spreads=spreads),))
+
+
+def wired(*links: tuple[str, str], sequence: int = 6, layers: int = 2) -> Network:
+    """Layers of 5 neurons and a readout, one behind the other, and these recurrent connections."""
+    rng = np.random.default_rng(2321)  # every neuron of theirs fires in some time steps, and not in others
+    names = [*(f"l{number}" for number in range(1, layers + 1)), "readout"]
+    sizes = dict.fromkeys(names, 5) | {"input": 3}
+    populations = []
+    for name in names:
+        initial, drive = rng.integers(-20, 20, (1, 5)), rng.integers(-5, 15, (1, 5))
+        theta = rng.integers(20, 150, (1, 5)) if name == "l1" else rng.integers(5, 20, (1, 5))
+        fires = Neuron(6, 0.0 if name == "l2" else 0.5, theta, initial, fire_pos=(theta + 1) // 2, drive=drive)
+        populations.append(Population(name, (5, 1, 1), Silent(initial) if name == "readout" else fires))
+    ends = [("input", "l1"), *pairwise(names), *links]
+    connections = tuple(
+        Connection(
+            f"c{n}", a, b, Dense(), rng.integers(-7, 8, (sizes[b], sizes[a]), dtype=np.int8), 4, 2 * (n > layers)
+        )
+        for n, (a, b) in enumerate(ends)
+    )
+    source = Input("input", (3, 1, 1), 5, 1 / 32, sequence=sequence)
+    return Network("wired", (source,), tuple(populations), connections, (Readout("readout", 1.0),), "synchronous")
+
+
+def recurrent() -> Network:
+    """Layers that hear themselves and one behind them, a growth of 0 between others, and a readout behind a cut."""
+    return wired(("l1", "l1"), ("l2", "l1"), ("l2", "l2"), layers=3)
 
 
 def _extra(network: Network, name: str, source: str, target: str, geometry: Geometry, bits: int) -> Connection:

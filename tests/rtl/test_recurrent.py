@@ -1,12 +1,12 @@
 """Gates of recurrent networks: codes of the time step before, and an input that comes in every one."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from recurrent_networks import random_recurrent_network, random_sequences
-from spikeloom import Connection, Dense, Input, Network, Neuron, NotBuilt, Population, Readout, Silent
+from rtl_networks import wired
+from spikeloom import Connection, Dense, Network, NotBuilt
 from spikeloom.placing.place import cuts, place
 from spikeloom_hw.build import generate
 from spikeloom_sim.compiled import compile_library
@@ -14,28 +14,6 @@ from spikeloom_sim.cxxrtl import Model
 from spikeloom_sim.design import Design
 from spikeloom_sim.scoreboard import judge
 from spikeloom_sim.vectors import expected, vectors
-
-
-def wired(*links: tuple[str, str], sequence: int = 6, layers: int = 2) -> Network:
-    """Layers of 5 neurons and a readout, one behind the other, and these recurrent connections."""
-    rng = np.random.default_rng(5)
-    names = [*(f"l{number}" for number in range(1, layers + 1)), "readout"]
-    sizes = dict.fromkeys(names, 5) | {"input": 3}
-    populations = []
-    for name in names:
-        initial, drive = rng.integers(-20, 20, (1, 5)), rng.integers(-9, 20, (1, 5))
-        theta = rng.integers(60, 300, (1, 5)) if name == "l1" else rng.integers(5, 20, (1, 5))
-        fires = Neuron(6, 0.0 if name == "l2" else 0.5, theta, initial, fire_pos=(theta + 1) // 2, drive=drive)
-        populations.append(Population(name, (5, 1, 1), Silent(initial) if name == "readout" else fires))
-    ends = [("input", "l1"), *pairwise(names), *links]
-    connections = tuple(
-        Connection(
-            f"c{n}", a, b, Dense(), rng.integers(-7, 8, (sizes[b], sizes[a]), dtype=np.int8), 4, 2 * (n > layers)
-        )
-        for n, (a, b) in enumerate(ends)
-    )
-    source = Input("input", (3, 1, 1), 5, 1 / 32, sequence=sequence)
-    return Network("wired", (source,), tuple(populations), connections, (Readout("readout", 1.0),), "synchronous")
 
 
 def simulated(network: Network, folder: Path, rng: np.random.Generator, *, lanes: int) -> None:

@@ -65,6 +65,19 @@ def test_layers_of_data_without_labels_have_no_accuracy(spikeloom: Command, conv
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_layers_of_a_recurrent_network_are_compared(spikeloom: Command, tmp_path: Path) -> None:
+    rng, model = np.random.default_rng(0), "spikeloom_convert.models.networks:mnist_rnn"
+    x, y = rng.integers(0, 256, (40, 1, 28, 28), dtype=np.uint8), rng.integers(0, 10, 40)
+    np.savez(tmp_path / "x.npz", x=x, y=y)
+    settings = ["--calibration", tmp_path / "x.npz", "--method", "optimal-conversion", "-o", tmp_path / "rnn.loom"]
+    assert spikeloom("convert", model, *settings).code == 0
+    arguments = ("run", tmp_path / "rnn.loom", tmp_path / "x.npz", "--layers", "--model", model, "--json")
+    document = spikeloom(*arguments).document
+    assert [item["name"] for item in document["layers"]] == ["input", "rnn", "fc"]
+    assert sum(item["sops"] for item in document["layers"]) == pytest.approx(document["sops_per_inference"])
+    assert document["layers"][-1]["effects"]["up_to_rounded"]["accuracy"] == document["accuracy_snn"]
+
+
 def test_a_network_of_an_older_version_must_be_converted_again(
     spikeloom: Command, converted: Path, tmp_path: Path
 ) -> None:

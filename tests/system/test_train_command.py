@@ -112,6 +112,16 @@ def test_networks_are_listed_with_their_size(spikeloom: Command) -> None:
     assert rows["net1"]["parameters"] == 2_395_210
     assert rows["vgg"]["width"] == 0.25
     assert f"{rows['vgg']['macs']:,}" in outcome.stdout
+    assert rows["net1"]["recipe"] == {"epochs": 12}
+    assert rows["vgg"]["recipe"] == {}
+    assert "\n  net2  --epochs 16 --learning-rate 0.002 --gain 3 --smoothing 0.1\n" in outcome.stdout
+
+
+def test_a_network_by_name_is_trained_as_it_is_listed_and_options_win(spikeloom: Command, here: Path) -> None:
+    np.savez("x.npz", x=np.zeros((40, 1, 28, 28), np.uint8), y=np.arange(40) % 10)
+    document = spikeloom("train", "net2", "--data", "x.npz", "--epochs", 1, "--gain", 2, "--json").document
+    told = {name: document[name] for name in ("epochs", "batch", "learning_rate", "gain", "smoothing")}
+    assert told == {"epochs": 1, "batch": 128, "learning_rate": 0.002, "gain": 2.0, "smoothing": 0.1}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from spikeloom_cli.bench.papers import PAPERS, few_steps, page, peers, recurrent
 from spikeloom_cli.bench.papers.few_steps import MOST_LOSS
 from spikeloom_cli.bench.papers.methods import RUNS
 from spikeloom_cli.bench.papers.noise import salted
-from spikeloom_convert import METHODS
+from spikeloom_convert import METHODS, NETWORKS
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 
@@ -54,8 +54,18 @@ def test_lossless_is_where_no_longer_train_loses_either(accuracies: tuple[float,
 def test_the_page_tells_how_to_train_the_same() -> None:
     row = {"epochs": 3, "gain": 8.0, "learning_rate": 2e-3, "accuracy_ann": 0.9}
     assert page._training(row) == "`--epochs 3 --learning-rate 0.002 --gain 8`"
-    for _, _, recipe, _, _ in module_of(strelu).NETWORKS:
-        assert page._training(recipe).count("--") == len(recipe)
+    for name, _, _ in module_of(strelu).RUNS:
+        recipe = NETWORKS[name].recipe
+        assert page._training({**recipe}).count("--") == len(recipe)
+
+
+def test_what_the_table_was_trained_with_is_the_default() -> None:
+    rows = [row for row in json.loads((RESULTS / "strelu.json").read_text())["rows"] if row["activation"] == "strelu"]
+    assert [row["network"] for row in rows] == [name for name, _, _ in module_of(strelu).RUNS]
+    for row in rows:
+        told = {"epochs", "batch", "learning_rate", "gain", "smoothing"} & row.keys()
+        assert {name: row[name] for name in told} == NETWORKS[row["network"]].recipe
+        assert row["data"] == NETWORKS[row["network"]].data
 
 
 def test_what_is_not_reached_is_named() -> None:

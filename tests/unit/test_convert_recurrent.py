@@ -13,7 +13,6 @@ from spikeloom.energy import macs
 from spikeloom.errors import InvalidData, InvalidNetwork, NotBuilt, SpikeloomError, UnsupportedLayer
 from spikeloom_convert import METHODS, NETWORKS, convert, inspect_model
 from spikeloom_convert.activations import QCFS, ThresholdReLU
-from spikeloom_convert.analysis.layers import analyse
 from spikeloom_convert.convert import spiking_network
 from spikeloom_convert.folding.prepare import prepare
 from spikeloom_convert.models.origin import Origin
@@ -23,6 +22,7 @@ from spikeloom_convert.samples import Samples
 from spikeloom_convert.spiking import averages
 from spikeloom_convert.training.recipe import Recipe
 from spikeloom_convert.training.residual import residual
+from spikeloom_convert.training.train_network import train_network
 from torch import nn
 
 STEPS = 6
@@ -166,6 +166,23 @@ def test_a_named_network_trains_as_recurrent_ones_do() -> None:
     assert (recipe.optimiser, recipe.plain_epochs) == ("adam", 0)
 
 
+def test_epochs_can_be_chosen_by_the_spikes_of_a_sequence() -> None:
+    trained, x = model(), sequences(100)
+    answers = by_hand(trained.double(), x, spikes=True, rounded=True).argmax(1)
+    y = np.where(np.arange(100) < 70, answers, (answers + 1) % 4)
+    assert residual(trained, x, y, METHODS["optimal-conversion"](), STEPS).accuracy == 0.7  # type: ignore[arg-type]
+
+
+def test_a_training_of_a_recurrent_network_tells_what_its_spikes_reach() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (40, 1, 28, 28), dtype=np.uint8), rng.integers(0, 10, 40)
+    result = train_network("mnist_rnn", x, y, epochs=1, batch=10, validation=10, tau=28)
+    assert result.reached.snn_accuracy is not None
+    assert result.test(x, y)[1] is not None
+    with pytest.raises(InvalidNetwork, match=r"tau must be 28 or left out, .*, not 8$"):
+        train_network("mnist_rnn", x, y, epochs=1, batch=10, validation=10, tau=8)
+
+
 class Joined(nn.Module):
     """Adds what a recurrent layer hears to what it sends."""
 
@@ -227,15 +244,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[SpikeloomError], str]] = {
         UnsupportedLayer,
         "Normalisation by mean and std: must treat all values alike ahead of a recurrent layer",
     ),
-    "analysis": (
-        lambda: analyse(model(), converted(model()), sequences()),
-        NotBuilt,
-        "Network 'net': recurrent networks cannot be analysed yet",
-    ),
-    "epochs chosen by spikes": (
-        lambda: residual(model(), sequences(), np.zeros(60, np.int64), METHODS["optimal-conversion"](), 6),  # type: ignore[arg-type]
-        UnsupportedLayer,
-        "Model 'Sequential': tau must be left out, a recurrent network has its own time steps",
+    "epochs chosen by spikes of another T": (
+        lambda: residual(model(), sequences(), np.zeros(60, np.int64), METHODS["optimal-conversion"](), 4),  # type: ignore[arg-type]
+        InvalidNetwork,
+        "Model 'Sequential': tau must be 6 or left out, the time steps of a sample of this recurrent model, not 4",
     ),
     "an activation function by name": (
         lambda: Origin.of("mnist_rnn", "strelu"),

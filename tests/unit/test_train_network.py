@@ -266,6 +266,29 @@ def test_recipes_go_with_the_activation(model: nn.Module, kind: str, optimiser: 
     assert Recipe.of(model, 100_000, epochs=1).validation == 5000
 
 
+OWN = {"epochs": 16, "batch": 128, "learning_rate": 2e-3, "gain": 3.0, "smoothing": 0.1}  # of net2
+
+
+@pytest.mark.parametrize(
+    ("network", "given", "expected"),
+    [
+        ("net2", {"epochs": 1}, OWN | {"epochs": 1}),
+        ("net2:strelu", {"epochs": 1, "gain": 2.0, "smoothing": 0.0}, OWN | {"epochs": 1, "gain": 2.0, "smoothing": 0}),
+        ("net2", {"epochs": 1, "learning_rate": 1e-4}, OWN | {"epochs": 1, "learning_rate": 1e-4}),
+        ("net2", {"epochs": 1, "optimiser": "adam"}, OWN | {"epochs": 1}),
+        ("net2", {"epochs": 1, "optimiser": "sgd"}, OWN | {"epochs": 1, "learning_rate": 0.05}),
+        ("net2:relu", {"epochs": 1}, {"epochs": 1, "batch": 128, "learning_rate": 1e-3, "gain": 1.0, "smoothing": 0.0}),
+        ("net2", {"batch": 50}, OWN | {"batch": 50}),
+    ],
+)
+def test_a_network_by_name_has_settings_of_its_own(
+    network: str, given: dict[str, object], expected: dict[str, object]
+) -> None:
+    x, y = np.zeros((100, 1, 28, 28), np.uint8), np.arange(100) % 10
+    recipe = train_network(network, x, y, **given).recipe  # type: ignore[arg-type]
+    assert {name: getattr(recipe, name) for name in OWN} == expected
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

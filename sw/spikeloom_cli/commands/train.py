@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..output import Answer, named_rows, percent, working
+from ..output import Answer, as_options, named_rows, percent, working
 from .options import DataDir, Json, Samples, Seed, require_writable
 
 if TYPE_CHECKING:
@@ -44,23 +44,38 @@ def train(
     width: Annotated[
         float | None, typer.Option(metavar="W", help="Part of the paper's maps and units, for CIFAR-10.")
     ] = None,
-    epochs: Annotated[int, typer.Option(metavar="N", help="Passes over the training split.")] = 20,
-    batch: Annotated[int, typer.Option(metavar="N", help="Samples of a step.")] = 128,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Passes over the training split.  [default: the network's, or 20]")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", help="Samples of a step.  [default: the network's, or 128]")
+    ] = None,
     optimiser: Annotated[
         str | None, typer.Option(metavar="O", help="adam or sgd.  [default: as the activation's paper has it]")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(metavar="R", help="Of the first epoch.  [default: 0.001 for adam, 0.05 for sgd]")
+        float | None,
+        typer.Option(
+            metavar="R", help="Of the first epoch.  [default: the network's, or 0.001 for adam, 0.05 for sgd]"
+        ),
     ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(metavar="R", help="Of all parameters.  [default: 0 for adam, 0.0005 for sgd]")
     ] = None,
     gain: Annotated[
-        float, typer.Option(metavar="G", help="Factor of the weights that all layers but the last start with.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            metavar="G",
+            help="Factor of the weights that all layers but the last start with.  [default: the network's, or 1]",
+        ),
+    ] = None,
     smoothing: Annotated[
-        float, typer.Option(metavar="R", help="Part of every label that is shared out among all classes.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            metavar="R",
+            help="Part of every label that is shared out among all classes.  [default: the network's, or 0]",
+        ),
+    ] = None,
     augment: Annotated[
         bool | None,
         typer.Option("--augment/--no-augment", help="Shift and mirror images.  [default: for CIFAR-10 by name]"),
@@ -90,11 +105,12 @@ def train(
     """Train a network; stopped at any time, the same command goes on from the last epoch.
 
     Beside the weights lie a checkpoint and the curves, a PNG file. The epoch is chosen on samples that are held back
-    from training, never on the test split.
+    from training, never on the test split. Some networks have settings of their own, which `spikeloom networks` lists;
+    they go with their own activation function, and options win over them.
 
     \b
     Example:
-      spikeloom train net2 --data mnist --activation strelu --epochs 10 -o net2.safetensors
+      spikeloom train net2 -o net2.safetensors
       spikeloom convert net2.safetensors --calibration mnist --method strelu --timesteps 8 -o net2.loom
     """
     from spikeloom import datasets
@@ -197,7 +213,8 @@ def networks(json: Json = False) -> Answer:
     """List the networks that can be trained by name, at sizes for one or two processor cores.
 
     A width below 1 is the part of the paper's maps and units it has; `spikeloom train --width` sets another. The
-    seconds an epoch takes were measured on one core of a cloud machine.
+    seconds an epoch takes were measured on one core of a cloud machine. Settings that a network has of its own are
+    those of `spikeloom train` with this activation function.
 
     \b
     Example:
@@ -218,6 +235,7 @@ def networks(json: Json = False) -> Answer:
                 "parameters": parameters,
                 "macs": macs,
                 "seconds_per_epoch": item.seconds,
+                "recipe": dict(item.recipe),
             }
         )
     heads = ("network", "data", "activation", "topology", "width", "parameters", "MACs", "s/epoch")
@@ -231,4 +249,5 @@ def networks(json: Json = False) -> Answer:
         )
         for item in found
     ]
-    return Answer({"networks": found}, ((heads, *rows),))
+    own = {str(item["name"]): as_options(NETWORKS[str(item["name"])].recipe) for item in found if item["recipe"]}
+    return Answer({"networks": found}, ((heads, *rows), named_rows("Trained with settings of their own", own)))

@@ -105,7 +105,7 @@ def outputs(network: FloatNetwork, exact: Mapping[str, torch.Tensor], replaced: 
     for layer in network.layers:
         if layer.name in replaced or not any(item.source in changed for item in layer.incoming):
             continue
-        values[layer.name] = layer.activate(layer.drive(values))
+        values[layer.name] = network.sent(layer, layer.drive(values))
         changed.add(layer.name)
     return [values[name] for name in network.readouts]
 

@@ -5,7 +5,7 @@ steps; what the integer network does otherwise than it, that of rounded weights,
 for all that is lost ahead of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,9 +16,10 @@ from spikeloom.network import Network, Population
 from spikeloom.neuron import Neuron, Silent
 
 from ..float_network import INPUT, FloatLayer, FloatNetwork
-from ..spiking import FloatNeuron, SpikingNetwork, averages, fired
+from ..spiking import FloatNeuron, SpikingNetwork, averages, fired, trains
 
 Values = dict[str, torch.Tensor]
+Back = Callable[[torch.Tensor], torch.Tensor] | None  # what spikes of one time step add to the next, see `fired`
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,8 @@ class Coding:
     worth: np.ndarray
     top: int
 
-    def __call__(self, u: torch.Tensor) -> torch.Tensor:
-        """What the codes of a drive u [N, C, H, W] stand for."""
+    def __call__(self, u: torch.Tensor, back: Back = None) -> torch.Tensor:
+        """What the codes of a drive u [N, C, H, W] stand for; nothing comes `back` in this schedule."""
         codes = ((u + column(self.rounding, u)) / column(self.step, u)).floor_().clamp_(0, self.top)
         return codes * column(self.worth, u)
 
@@ -49,6 +50,7 @@ class Firing:
     timesteps : T.
     offset : float64 [C], taken off u first: the bias that is in the thresholds of `neuron`.
     grain, most : of graded spikes, the step their values are cut to, [C], and how many at most; None: exact values.
+    sequence : u is [N, T, C, H, W], one drive for every time step, and so is what the spikes stand for.
     """
 
     neuron: FloatNeuron
@@ -56,15 +58,18 @@ class Firing:
     offset: np.ndarray
     grain: np.ndarray | None = None
     most: int = 0
+    sequence: bool = False
 
-    def __call__(self, u: torch.Tensor) -> torch.Tensor:
+    def __call__(self, u: torch.Tensor, back: Back = None) -> torch.Tensor:
         """What the average spike stands for where u [N, C, H, W] is the drive of every time step."""
-        drive = (u - column(self.offset, u))[:, None].expand(-1, self.timesteps, -1, -1, -1)
-        spikes = fired(drive, self.neuron)
+        drive = u - column(self.offset, u)
+        if not self.sequence:
+            drive = drive[:, None].expand(-1, self.timesteps, -1, -1, -1)
+        spikes = fired(drive, self.neuron, back)
         if self.grain is not None:
             grain = column(self.grain, u)
             spikes = (spikes / grain).floor().clamp(max=self.most) * grain
-        return spikes.mean(1) * column(self.neuron.worth, u)
+        return (spikes if self.sequence else spikes.mean(1)) * column(self.neuron.worth, u)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +95,10 @@ class FloatSNN:
         return codes * source.scale + source.zero
 
     def values(self, x: torch.Tensor) -> Values:
-        """What every layer sends, or reads out, in the model's units, for the coded samples x [N, C, H, W]."""
+        """What every layer sends, or reads out, in the model's units, for the coded samples x [N, C, H, W].
+
+        Of a sequence what is sent in every time step, [N, T, ...].
+        """
         if self.integers.schedule == "two-phase":
             found: Values = {INPUT: x}
             for layer in self.network.layers:
@@ -99,33 +107,38 @@ class FloatSNN:
             return found
         neurons = {name: item.neuron for name, item in self.neurons.items() if isinstance(item, Firing)}
         growth = self._readout_growth()
-        sent = averages(SpikingNetwork(self.network, neurons, self.integers.timesteps, growth), x)
+        spiking = SpikingNetwork(self.network, neurons, self.integers.timesteps, growth)
+        sent = (trains if self.network.sequence else averages)(spiking, x)
         repeats = sum(growth**step for step in range(self.integers.timesteps))
         for name, value in sent.items():
             sent[name] = value * column(neurons[name].worth, value) if name in neurons else value / repeats
         return {INPUT: x, **sent}
 
     def fire(self, layer: FloatLayer, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What a layer alone sends, exact weights and all, of activations that stay the same in every time step."""
+        """What a layer alone sends, exact weights and all, of activations that stay the same in every time step.
+
+        Of a sequence those of every time step; what the layer hears from itself are its own spikes.
+        """
         u = layer.drive(values)
-        return self.neurons[layer.name](u) if layer.fires else u
+        return self.neurons[layer.name](u, layer.back) if layer.fires else self.network.sent(layer, u)
 
     def fire_rounded(self, layer: FloatLayer, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The same with the integer network's weights and offsets."""
         u = self.potential(layer, values)
         if layer.fires:
-            return self.coarse[layer.name](u)
+            return self.coarse[layer.name](u, self._back(layer))
         scale = next(item.scale for item in self.integers.readouts if item.population == layer.name)
         # the readout's scale divides by what a constant adds up to over all time steps
         repeats = 1.0
         if self.integers.schedule == "synchronous":
             repeats = sum(self._readout_growth() ** step for step in range(self.integers.timesteps))
-        return u * (scale * repeats)
+        return self.network.sent(layer, u) * (scale * repeats)
 
     def potential(self, layer: FloatLayer, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Potentials of a time step [N, O, H', W'], or of the phase, by the integer weights on activations as they are.
 
-        Activations count in what a code stands for, without being rounded to one.
+        Activations count in what a code stands for, without being rounded to one. Of a sequence both are [N, T, ...],
+        without what the time steps before add.
         """
         network, source = self.integers, self.integers.inputs[0]
         population = network.source(layer.name)
@@ -134,13 +147,25 @@ class FloatSNN:
         start = neuron.initial if network.schedule == "two-phase" else neuron.drive
         total = torch.zeros(()) if start is None else per_neuron(network, layer.name, start, torch.float64)
         for item in network.incoming(layer.name):
+            if network.recurrent(item):
+                continue
             if item.source in network.provenance.worths:
                 x = values[item.source]
                 x = x / column(np.array(network.provenance.worths[item.source]), x)
             else:  # the input, or a relay of it
                 x = (values[INPUT] - source.zero) / source.scale
-            total = total.to(x.dtype) + propagate(item, weight_tensor(item, x.dtype), x, layer.shape[0])
+            part = propagate(item, weight_tensor(item, x.dtype), x.flatten(0, -4), layer.shape[0])
+            total = total.to(x.dtype) + part.unflatten(0, x.shape[:-3])
         return total
+
+    def _back(self, layer: FloatLayer) -> Back:
+        """What a layer's spikes of one time step, for what they are worth, add to its potentials in the next."""
+        network = self.integers
+        own = next((item for item in network.incoming(layer.name) if network.recurrent(item)), None)
+        if own is None:
+            return None
+        worth = np.array(network.provenance.worths[own.source])
+        return lambda sent: propagate(own, weight_tensor(own, sent.dtype), sent / column(worth, sent), layer.shape[0])
 
     def _readout_growth(self) -> float:
         readout = self.integers.source(self.integers.readouts[0].population)
@@ -173,8 +198,10 @@ def float_snn(network: FloatNetwork, integers: Network) -> FloatSNN:
             neurons[layer.name], coarse[layer.name] = _coding(population, population.neuron, units, worths)
         else:
             theta = population.neuron.theta[0] / (2 * integers.timesteps)
-            shift = theta if integers.provenance.options.get("shift") else None  # of optimal conversion
-            neurons[layer.name], coarse[layer.name] = _firing(layer, population.neuron, units, worths, shift)
+            # of optimal conversion; that of a recurrent layer is in its thresholds
+            shift = theta if integers.provenance.options.get("shift") and not network.sequence else None
+            made = _firing(layer, population.neuron, units, worths, shift)
+            neurons[layer.name], coarse[layer.name] = (replace(item, sequence=network.sequence > 0) for item in made)
     return FloatSNN(network, integers, neurons, coarse)
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from spikeloom.encoding import as_samples
-from spikeloom.errors import NotBuilt
+from spikeloom.encoding import as_samples, samples_of
 from spikeloom.golden import forward
 from spikeloom.golden.values import Activity
 from spikeloom.measure import Measurement, measure
@@ -27,6 +26,7 @@ Sums = defaultdict[str, float]  # "layer what"
 @dataclass(frozen=True)
 class LayerReport:
     """One population on the samples. Errors are squared and relative to the squares of what they are compared with.
+    In a recurrent network they are those of the means over a sequence.
 
     Members
     -------
@@ -35,7 +35,8 @@ class LayerReport:
     float_error, integer_error : of the float and the integer network's values against the model's activations; of a
         readout, after the common offset of its outputs is removed.
     rounding_error : of the integer network's values against the float network's.
-    clipped : share of the values that have the largest code, of signed ones of either sign.
+    clipped : share of the values that have the largest code, of signed ones of either sign; in a synchronous network in
+        every time step.
     beyond : share of the model's activations that no code reaches, by more than half a step.
     rate : events a neuron and time step.
     events : events a sample that it sends.
@@ -110,12 +111,11 @@ def analyse(
         As `spikeloom.measure.measure`.
     """
     source = network.inputs[0]
-    if source.sequence:
-        raise NotBuilt(f"Network '{network.name}': recurrent networks cannot be analysed yet")
-    x = as_samples(source.name, x, source.shape)
+    given = x if source.sequence else as_samples(source.name, x, source.shape)
+    x = samples_of(source, x)
     found = measure(network, x, y)
     labels = None if y is None else np.asarray(y)
-    twin = float_snn(prepare(model, Samples(x, labels), mean, std).network, network)
+    twin = float_snn(prepare(model, Samples(given, labels), mean, std).network, network)
 
     def take(part: slice, activities: dict[str, Activity]) -> tuple[int, Sums, dict[str, Tally]]:
         seen = torch.from_numpy(Samples(x[part], None).seen).float()
@@ -155,17 +155,16 @@ def analyse(
 def integer_values(network: Network, activities: Mapping[str, Activity]) -> Values:
     """What every population of the integer network sends or reads out, [N, C, H, W] in the model's units.
 
-    Codes times their worth; in a synchronous network the average time step's. Of the input under the name `INPUT`;
-    relays are left out.
+    Codes times their worth; in a synchronous network the average time step's, in a recurrent one every time step's,
+    [N, T, C, H, W]. Of the input under the name `INPUT`; relays are left out.
     """
     source = network.inputs[0]
-    codes = activities[source.name].codes
-    assert codes is not None
-    found: Values = {INPUT: codes * source.scale + source.zero}
+    codes_of = sent_codes if source.sequence else mean_codes
+    found: Values = {INPUT: sent_codes(network, source.name, activities[source.name]) * source.scale + source.zero}
     scales = {item.population: item.scale for item in network.readouts}
     for population in network.populations:
         if population.name in network.provenance.worths:
-            codes = mean_codes(network, population.name, activities[population.name])
+            codes = codes_of(network, population.name, activities[population.name])
             found[population.name] = codes * column(np.array(network.provenance.worths[population.name]), codes)
         elif population.name in scales:
             potential = activities[population.name].potential
@@ -176,21 +175,30 @@ def integer_values(network: Network, activities: Mapping[str, Activity]) -> Valu
 
 def mean_codes(network: Network, name: str, activity: Activity) -> torch.Tensor:
     """Codes of a population [N, C, H, W]; in a synchronous network the mean of what is sent in a time step."""
+    return _mean(sent_codes(network, name, activity))
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """Values [N, C, H, W], of [N, T, C, H, W] the means over the time steps."""
+    return values.mean(1) if values.ndim == 5 else values
+
+
+def sent_codes(network: Network, name: str, activity: Activity) -> torch.Tensor:
+    """Codes of the input or a population [N, C, H, W]; what changes from one time step of a synchronous network to the
+    next, of all of them, [N, T, C, H, W].
+    """
     if activity.codes is not None:
         return activity.codes
     assert activity.train is not None
-    growth, steps = network.train(name)
-    train = activity.train.float()
-    if network.schedule != "synchronous":
-        return torch.einsum("ntchw,t->nchw", train, torch.from_numpy(train_weights(growth, steps)).float())
-    bits = steps // network.timesteps
-    weights = torch.from_numpy(train_weights(growth, bits)).float().repeat(network.timesteps)
-    return torch.einsum("ntchw,t->nchw", train, weights) / network.timesteps
+    each = activity.train.float().unflatten(1, (network.timesteps if network.schedule == "synchronous" else 1, -1))
+    weights = torch.from_numpy(train_weights(network.train(name)[0], each.shape[2])).float()
+    codes = torch.einsum("ntbchw,b->ntchw", each, weights)
+    return codes if network.schedule == "synchronous" else codes[:, 0]
 
 
 def _exact(network: FloatNetwork, x: torch.Tensor) -> Values:
     """The model's activations, and its outputs."""
-    return {INPUT: x} | {layer.name: layer.activate(drive) for layer, drive in network.walk(x)}
+    return {INPUT: x} | {layer.name: network.sent(layer, drive) for layer, drive in network.walk(x)}
 
 
 def _compare(
@@ -203,7 +211,7 @@ def _compare(
     activities: Mapping[str, Activity],
 ) -> None:
     """Add up squares, and what is clipped, of one layer."""
-    exact, floats, integers = exact.double(), floats.double(), integers.double()
+    exact, floats, integers = (_mean(item.double()) for item in (exact, floats, integers))
     layer = next((item for item in twin.network.layers if item.name == name), None)
     if layer is not None and not layer.fires:
         exact, floats, integers = (centred(item) for item in (exact, floats, integers))
@@ -248,7 +256,8 @@ def _report(
 
     events, rate = measured.spikes.get(item.name, 0.0), None
     if isinstance(item, Input) or isinstance(item.neuron, Neuron):
-        rate = events / neurons / network.train(item.name)[1]
+        repeats = max(item.sequence, 1) if isinstance(item, Input) else 1
+        rate = events / neurons / network.train(item.name)[1] / repeats
     return LayerReport(
         name=item.name,
         neurons=neurons,

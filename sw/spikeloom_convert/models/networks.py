@@ -3,8 +3,8 @@
 Every factory takes the seed of its weights and `activation`, which makes the function between the layers (None: ReLU).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -156,6 +156,8 @@ class NamedNetwork:
     bound : lambda that QCFS starts with; without batch norm, drives are small at first. Of a recurrent network that of
         the threshold ReLU.
     recurrent : its layers are ThresholdRNN, which go with threshold ReLU and ReLU only.
+    recipe : settings of `train_network` that it takes with its own activation function where no others are given. Those
+        of stReLU's networks reach the paper's accuracies: docs/decisions/0040-recipes-of-named-networks.md.
     """
 
     factory: Callable[..., nn.Module]
@@ -168,6 +170,7 @@ class NamedNetwork:
     augment: bool = False
     bound: float = 1.0
     recurrent: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, seed: int = 0, activation: Activation = None, width: float | None = None) -> nn.Module:
         """The network; `width` only where it has one."""
@@ -201,12 +204,18 @@ NETWORKS: dict[str, NamedNetwork] = {
     "mnist_rnn": NamedNetwork(
         mnist_rnn, "mnist", _IMAGE, "trelu", "128-10, recurrent, row by row", 7, bound=0.25, recurrent=True
     ),
-    "net1": NamedNetwork(net1, "mnist", _IMAGE, "strelu", "1200-1200-10", 13),
-    "net2": NamedNetwork(net2, "mnist", _IMAGE, "strelu", "12c5-p2-64c5-p2-10", 17),
-    "net3": NamedNetwork(net3, "fashion-mnist", _IMAGE, "strelu", "6400-10", 35),
+    "net1": NamedNetwork(net1, "mnist", _IMAGE, "strelu", "1200-1200-10", 13, recipe={"epochs": 12}),
+    "net2": NamedNetwork(
+        net2, "mnist", _IMAGE, "strelu", "12c5-p2-64c5-p2-10", 17,
+        recipe={"epochs": 16, "learning_rate": 2e-3, "gain": 3.0, "smoothing": 0.1},
+    ),
+    "net3": NamedNetwork(
+        net3, "fashion-mnist", _IMAGE, "strelu", "6400-10", 35,
+        recipe={"epochs": 12, "batch": 256, "learning_rate": 1e-3, "gain": 8.0, "smoothing": 0.1},
+    ),
     "net4": NamedNetwork(net4, "fashion-mnist", _IMAGE, "strelu", "32c5-p2-64c5-p2-1024-10", 41),
     "net5": NamedNetwork(net5, "cifar10", _PHOTO, "strelu", _NET5_TEXT, 75, 0.125, True, 2.0),
     "cifarnet": NamedNetwork(cifarnet, "cifar10", _PHOTO, "trelu", _CIFARNET_TEXT, 119, 0.125, True, 2.0),
     "vgg": NamedNetwork(vgg, "cifar10", _PHOTO, "qcfs", "VGG-16: 16, 32, 64, 128, 128 maps", 154, 0.25, True, 2.0),
     "resnet20": NamedNetwork(resnet20, "cifar10", _PHOTO, "qcfs", "ResNet-20: 8, 16, 32 maps", 139, 0.5, True, 2.0),
-}
+}  # fmt: skip

@@ -80,6 +80,12 @@ class Origin:
         """Shape of a sample, of a network by name."""
         return None if self.network is None else NETWORKS[self.network].shape
 
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """Settings of a training that the network has of its own, which go with its own activation function alone."""
+        own = None if self.network is None else NETWORKS[self.network]
+        return own.recipe if own is not None and self.activation == own.activation else {}
+
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """What a file says; InvalidNetwork where it cannot be read, says nothing, or what there is not."""

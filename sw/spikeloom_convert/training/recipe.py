@@ -12,6 +12,7 @@ from ..methods import METHODS, Synchronous
 from ..recurrent import ThresholdRNN
 
 OPTIMISERS = ("adam", "sgd")
+OWN_OPTIMISER = "adam"  # what the learning rates of `NamedNetwork.recipe` are for
 _RATES = {"adam": 1e-3, "sgd": 0.05}
 _DECAYS = {"adam": 0.0, "sgd": 5e-4}
 _PAPERS_EPOCHS, _PAPERS_PLAIN_EPOCHS = 300, 20  # Deng & Gu, appendix A.1

@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 import torch
-from spikeloom.errors import InvalidNetwork, UnsupportedLayer
+from spikeloom.errors import InvalidNetwork
 from torch import nn
 
 from ..convert import spiking_network
@@ -44,7 +44,7 @@ def residual(model: nn.Module, x: np.ndarray, y: np.ndarray, method: Synchronous
     model : as it is in evaluation, without noise; left as it is.
     x, y : samples and classes that the weights were not trained on.
     method : that converts.
-    timesteps : tau.
+    timesteps : tau; of a recurrent model those of its samples.
 
     Raises
     ------
@@ -57,10 +57,9 @@ def residual(model: nn.Module, x: np.ndarray, y: np.ndarray, method: Synchronous
     method.require_accepted(network)
     if len(network.readouts) != 1:
         raise InvalidNetwork(f"Model '{network.name}': must have one output to be trained, not {len(network.readouts)}")
-    if network.sequence:
-        raise UnsupportedLayer(
-            f"Model '{network.name}': tau must be left out, a recurrent network has its own time steps"
-        )
+    if network.sequence not in (0, timesteps):
+        expected = f"{network.sequence} or left out, the time steps of a sample of this recurrent model"
+        raise InvalidNetwork(f"Model '{network.name}': tau must be {expected}, not {timesteps}")
     paths = _paths(prepared)
     spiking = spiking_network(network, _seen(network, x[:_FITTED]), method, timesteps)
     right, sums = 0, {path: np.zeros(3) for path in paths.values()}  # number, sum and sum of squares
@@ -93,5 +92,5 @@ def _paths(prepared: PreparedModel) -> dict[str, str]:
 
 
 def _seen(network: FloatNetwork, x: np.ndarray) -> torch.Tensor:
-    """Samples as the network takes them, float32 [N, C, H, W]."""
-    return torch.from_numpy(Samples(x, None).seen.astype(np.float32).reshape(-1, *network.input_shape))
+    """Samples as the network takes them, float32 [N, C, H, W], of a sequence [N, T, C, H, W]."""
+    return torch.from_numpy(Samples(x, None).seen.astype(np.float32).reshape(-1, *network.sample_shape))

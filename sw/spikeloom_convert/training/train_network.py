@@ -15,7 +15,7 @@ from ..models.networks import NETWORKS
 from ..models.origin import Origin
 from ..reading.trace import FORWARD_ERRORS, first_line
 from .classifier import Progress
-from .recipe import Recipe, method_of
+from .recipe import OWN_OPTIMISER, Recipe, method_of
 from .residual import residual
 from .trainer import TrainedNetwork, Trainer
 
@@ -28,13 +28,13 @@ def train_network(
     activation: str | None = None,
     parameters: Mapping[str, float] | None = None,
     width: float | None = None,
-    epochs: int = 20,
-    batch: int = 128,
+    epochs: int | None = None,
+    batch: int | None = None,
     optimiser: str | None = None,
     learning_rate: float | None = None,
     weight_decay: float | None = None,
-    gain: float = 1.0,
-    smoothing: float = 0.0,
+    gain: float | None = None,
+    smoothing: float | None = None,
     augment: bool | None = None,
     validation: int | None = None,
     tau: int | None = None,
@@ -67,7 +67,8 @@ def train_network(
     gain : factor of the weights that all layers but the last start with. Where drives are small beside its bound, a
         symmetric threshold does nothing, and a training takes long to leave there.
     epochs, batch, optimiser, learning_rate, weight_decay, smoothing, validation, tau, plain_epochs, seed : see
-        `Recipe`; None leaves them at what goes with the activation functions.
+        `Recipe`; None leaves them at what the network by name has (`NamedNetwork.recipe`), or else at what goes with
+        the activation functions.
     output : file of the trained weights.
     resume : go on from a checkpoint that is there; without, it is overwritten.
     progress : called after every step with steps done, steps in all, and what was reached.
@@ -85,22 +86,24 @@ def train_network(
     if augment is None:
         augment = origin.network is not None and NETWORKS[origin.network].augment
     x, y = np.asarray(x), np.asarray(y)
-    recipe = Recipe.of(
-        model,
-        len(x),
-        epochs=epochs,
-        batch=batch,
-        optimiser=optimiser,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        gain=gain,
-        smoothing=smoothing,
-        augment=augment,
-        validation=validation,
-        tau=tau,
-        plain_epochs=plain_epochs,
-        seed=seed,
-    )
+    given = {
+        "epochs": epochs,
+        "batch": batch,
+        "optimiser": optimiser,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "gain": gain,
+        "smoothing": smoothing,
+        "augment": augment,
+        "validation": validation,
+        "tau": tau,
+        "plain_epochs": plain_epochs,
+        "seed": seed,
+    }
+    settings = {**origin.recipe, **{name: value for name, value in given.items() if value is not None}}
+    if optimiser not in (None, OWN_OPTIMISER) and learning_rate is None:
+        settings.pop("learning_rate", None)  # that of the network's own recipe is another optimiser's
+    recipe = Recipe.of(model, len(x), **settings)
     _check(model, x, y, recipe)
     with single_threaded(), torch.random.fork_rng(devices=[]):
         return Trainer(model, origin, recipe, x, y, None if output is None else Path(output), progress).run(resume)
@@ -136,7 +139,7 @@ def _check(model: nn.Module, x: np.ndarray, y: np.ndarray, recipe: Recipe) -> No
     if recipe.augment and x.ndim != 4:
         raise InvalidData(f"Data for training: must be images (N, C, H, W) to be augmented, not {x.shape}")
     if recipe.tau is not None:  # what cannot be converted is refused before it is trained
-        residual(model, x[:2], y[:2], method_of(model), 1)
+        residual(model, x[:2], y[:2], method_of(model), recipe.tau)
     try:
         outputs = _outputs(model, x[:2])
     except FORWARD_ERRORS as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from spikeloom.storage import write_whole
 
+from ...output import as_options
 from .pictures import curves, noise, shifts
 
 Result = dict[str, Any]
@@ -98,7 +99,9 @@ def strelu(result: Result) -> list[str]:
         f"All training and test images; {result['weight_bits']}-bit weights, seed {result['seed']}. Energy: 4.6 pJ a "
         "MAC, 77 fJ a SOP, at the T from which nothing is lost.",
         "",
-        "Trained by `spikeloom train` with " + "; ".join(f"{name}: {text}" for name, text in trainings.items()) + ".",
+        "Trained by `spikeloom train`, with what these networks have by default where they go with stReLU: "
+        + "; ".join(f"{name}: {text}" for name, text in trainings.items())
+        + ".",
         "",
         *table(f"{heads} | lossless from T | the paper's | energy of the ANN's", rows),
     ]
@@ -106,7 +109,7 @@ def strelu(result: Result) -> list[str]:
 
 def _training(row: Result) -> str:
     options = ("epochs", "batch", "learning_rate", "gain", "smoothing")
-    return "`" + " ".join(f"--{name.replace('_', '-')} {row[name]:g}" for name in options if name in row) + "`"
+    return f"`{as_options({name: row[name] for name in options if name in row})}`"
 
 
 def _spent(row: Result) -> str:

@@ -2,19 +2,13 @@
 
 from typing import Any
 
+from spikeloom_convert import NETWORKS
+
 from ..nets import Bench
 from .common import WEIGHT_BITS, accuracy, at_timesteps, data, trained
 
-# network, data, how it is trained, accuracy of the paper's ANN, time steps from which the paper's SNN loses nothing;
-# the paper takes 300 to 400 epochs: stronger weights to start with, of which thresholds do something, stand for most
-NETWORKS: tuple[tuple[str, str, dict[str, Any], float, int], ...] = (
-    ("net1", "mnist", {"epochs": 12}, 0.9829, 3),
-    ("net2", "mnist", {"epochs": 16, "learning_rate": 2e-3, "gain": 3.0, "smoothing": 0.1}, 0.9929, 11),
-    (
-        "net3", "fashion-mnist", {"epochs": 12, "batch": 256, "learning_rate": 1e-3, "gain": 8.0, "smoothing": 0.1},
-        0.8990, 11,
-    ),
-)  # fmt: skip
+# network, accuracy of the paper's ANN, time steps from which the paper's SNN loses nothing
+RUNS = (("net1", 0.9829, 3), ("net2", 0.9929, 11), ("net3", 0.8990, 11))
 OTHERS = ("trelu", "atlrelu")  # in place of stReLU, in the first network
 TIMESTEPS = (1, 2, 3, 4, 6, 8, 11, 16)
 NEAR = 0.003  # of the paper's accuracies
@@ -24,9 +18,10 @@ LOSSLESS = 0.0005  # of accuracy: within it nothing is lost
 def strelu(bench: Bench) -> dict[str, Any]:
     """Accuracy of ANN and SNN against T, by network and activation function."""
     rows = []
-    for name, source, recipe, paper, lossless in NETWORKS:
+    for name, paper, lossless in RUNS:
+        source, recipe = NETWORKS[name].data, dict(NETWORKS[name].recipe)
         train, test = data(bench, source)
-        for activation in ("strelu", *(OTHERS if name == NETWORKS[0][0] else ())):
+        for activation in ("strelu", *(OTHERS if name == RUNS[0][0] else ())):
             model = trained(bench, f"{name}:{activation}", train, **recipe)
             ann = accuracy(model, test.x, test.labels)
             curve = at_timesteps(bench, model, train, test, "strelu", TIMESTEPS)
