@@ -19,7 +19,7 @@ def counted(network: Network) -> dict[str, int]:
         if isinstance(geometry, Diagonal):
             found[item.name] = 0
             continue
-        image = F.avg_pool2d(torch.ones(1, *shape, dtype=torch.float64), geometry.pool)
+        image = torch.ones(1, *geometry.pooled(shape), dtype=torch.float64)
         ones = torch.ones(item.weights.shape, dtype=torch.float64)
         if isinstance(geometry, Dense):
             total = F.linear(image.flatten(1), ones).sum()
