@@ -104,7 +104,7 @@ def case() -> Any:
     samples = Samples(rng.random((20, 6)), None)
     network = prepare(model.eval(), samples, None, None).network
     x = torch.from_numpy(samples.seen.reshape(20, 6, 1, 1))
-    return module_of(half_step).Case(network, x, x, np.zeros(20, np.int64), 100.0)
+    return module_of(half_step).Case(network, x, x, np.zeros(20, np.int64))
 
 
 def test_half_a_step_at_the_start_is_what_qcfs_does() -> None:

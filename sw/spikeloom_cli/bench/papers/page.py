@@ -159,7 +159,7 @@ def half_step(result: Result) -> list[str]:
     """Why optimal conversion loses what it does, and what does not."""
     places = [name for name in result["rows"][0]["curve"][0] if name != "timesteps"]
     rows = [
-        [_of(row), f"{row['accuracy_ann']:.1%}", name, *(f"{item[name]:.1%}" for item in row["curve"])]
+        [row["label"], f"{row['accuracy_ann']:.1%}", name, *(f"{item[name]:.1%}" for item in row["curve"])]
         for row in result["rows"]
         for name in places
     ]
@@ -167,13 +167,13 @@ def half_step(result: Result) -> list[str]:
     layers = list(result["rows"][0]["errors"]["nothing"])
     shown = [layers[part * (len(layers) - 1) // 6] for part in range(7)]
     off = [
-        [_of(row), added, *(f"{found[name]:.3f}" for name in shown)]
+        [row["label"], added, *(f"{found[name]:.3f}" for name in shown)]
         for row in result["rows"]
         for added, found in row["errors"].items()
     ]
     integers = "; ".join(f"T={item['timesteps']}: {item['accuracy']:.1%}" for item in result["integers"])
     return [
-        "## Why optimal conversion loses that much: the half step comes late",
+        "## Why optimal conversion loses that much: spikes come unevenly, the half step late",
         "",
         f"{result['data']}, floats, step by step but for the lines *layer by layer*, where each layer hears the "
         "averages of the one ahead over all T (Eq. 7). theta/2 is added to a potential, or is not: theta/(2T) in every "
@@ -188,16 +188,12 @@ def half_step(result: Result) -> list[str]:
         "",
         f"The first network converted by `qcfs`, in integers of {WEIGHT_BITS}-bit weights: {integers}.",
         "",
-        "The first layer is as good either way. But a neuron that starts empty is half a spike late in every step, and "
-        "so is all that the next one hears: spikes that should not have been are not taken back, and the error grows "
-        "layer by layer. Added in every step, the half is whole only in the last one. Why: "
+        "Layer by layer next to nothing is lost from some T on: what is lost step by step is the work of spikes that "
+        "come unevenly. A neuron that starts empty is half a spike late, so is all that the next one hears, and spikes "
+        "that should not have been are not taken back: the error grows layer by layer. The half that is added in every "
+        "step is whole only in the last one. With threshold ReLUs its place decides, with plain ones it does not. Why: "
         "[0039](../decisions/0039-half-a-step-comes-late.md).",
     ]
-
-
-def _of(row: Result) -> str:
-    chosen = "" if row["percentile"] == 100 else f", percentile {row['percentile']:g}"
-    return row["label"] + chosen
 
 
 def steprelu(result: Result) -> list[str]:
