@@ -191,7 +191,8 @@ def half_step(result: Result) -> list[str]:
         "Layer by layer next to nothing is lost from some T on: what is lost step by step is the work of spikes that "
         "come unevenly. A neuron that starts empty is half a spike late, so is all that the next one hears, and spikes "
         "that should not have been are not taken back: the error grows layer by layer. The half that is added in every "
-        "step is whole only in the last one. With threshold ReLUs its place decides, with plain ones it does not. Why: "
+        "step is whole only in the last one. With threshold ReLUs behind batch norm its place decides, with the plain "
+        "ReLUs it does not. What batch norm has to do with it: "
         "[0039](../decisions/0039-half-a-step-comes-late.md).",
     ]
 
