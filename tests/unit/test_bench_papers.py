@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spikeloom_cli.bench.papers import PAPERS, few_steps, page, peers, recurrent, residual, strelu
+import torch
+from spikeloom_cli.bench.papers import PAPERS, few_steps, half_step, page, peers, recurrent, residual, strelu
 from spikeloom_cli.bench.papers.few_steps import MOST_LOSS
 from spikeloom_cli.bench.papers.methods import RUNS
 from spikeloom_cli.bench.papers.noise import salted
 from spikeloom_convert import METHODS, NETWORKS
+from spikeloom_convert.activations import ThresholdReLU
+from spikeloom_convert.folding.prepare import prepare
+from spikeloom_convert.samples import Samples
+from spikeloom_convert.spiking import averages
+from torch import nn
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 
@@ -95,6 +101,57 @@ def test_what_recurrent_networks_do_not_reach_is_named() -> None:
     assert named(rows((0.5, 0.8, 0.79), (None, 0.9, 0.2))) == [
         "the best spiking network has 79.00%, the best model 90.00%"
     ]
+
+
+def case() -> Any:
+    """A small model as the benchmark of the half step sees it."""
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(6, 8), ThresholdReLU(0.5), nn.Linear(8, 7), ThresholdReLU(0.5), nn.Linear(7, 3))
+    for module in model:
+        if isinstance(module, nn.Linear):
+            module.weight.data = torch.from_numpy(rng.normal(size=module.weight.shape)).float()
+            module.bias.data.fill_(0.1)
+    samples = Samples(rng.random((20, 6)), None)
+    network = prepare(model.eval(), samples, None, None).network
+    x = torch.from_numpy(samples.seen.reshape(20, 6, 1, 1))
+    return module_of(half_step).Case(network, x, x, np.zeros(20, np.int64))
+
+
+def test_half_a_step_at_the_start_is_what_qcfs_does() -> None:
+    made = case()
+    started = made.spiking("at the start", 4)
+    method = METHODS["qcfs"]()
+    for layer, drive in made.network.walk(made.fitted):
+        if layer.fires:
+            expected, got = method.neuron(layer, layer.activate(drive), 4), started.neurons[layer.name]
+            assert got.shift is None
+            np.testing.assert_allclose(got.theta, expected.theta)
+            np.testing.assert_allclose(got.initial, expected.initial)
+
+
+def test_layer_by_layer_every_layer_hears_the_averages() -> None:
+    made = case()
+    heard = made.x.flatten(1).numpy()
+    for layer in made.network.layers[:-1]:
+        theta = made.spiking("nothing", 4).neurons[layer.name].theta[0]
+        u = heard @ layer.incoming[0].weights.T + layer.bias[:, 0, 0]
+        heard = theta / 4 * np.clip(np.floor(4 * u / theta + 0.5), 0, 4)
+    last = made.network.layers[-1]
+    expected = heard @ last.incoming[0].weights.T + last.bias[:, 0, 0]
+    got = module_of(half_step).layer_by_layer(made.spiking("nothing", 4)).forward(made.x)[0]
+    np.testing.assert_allclose(got.numpy(), expected, atol=1e-12)
+
+
+def test_errors_are_those_of_the_mean_spikes() -> None:
+    made = case()
+    spiking = made.spiking("in every step", 4)
+    first = made.network.layers[0]
+    u = first.drive({"input": made.x})
+    theta = float(spiking.neurons[first.name].theta[0])
+    off = (4 * u / theta + 0.5).floor().clamp(0, 4) * theta / 4 - u.clamp(0, theta)  # it hears the same in every step
+    found = dict(module_of(half_step).errors(spiking, averages(spiking, made.x), made.x))
+    assert list(found) == [layer.name for layer in made.network.layers[:-1]]
+    assert found[first.name] == pytest.approx(float(off.norm() / u.clamp(0, theta).norm()))
 
 
 def test_spread_is_over_the_seeds() -> None:

@@ -102,6 +102,31 @@ def test_optimal_conversion_rounds_the_average_input_to_t_levels(steps: int) -> 
     assert (without < count).any()
 
 
+def normalised(layers: int) -> nn.Module:
+    """Convolutions of mostly positive weights, each with a batch norm that takes their mean away again."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        made: list[nn.Module] = []
+        for number in range(layers):
+            conv = nn.Conv2d(6 if number else 1, 6, 3, padding=1, bias=False)
+            conv.weight.data += conv.weight.data.std() / 2
+            made += [conv, nn.BatchNorm2d(6, momentum=None), ThresholdReLU()]
+        model = nn.Sequential(*made, nn.Flatten(), nn.Linear(216, 5))
+    with torch.no_grad():
+        model(torch.from_numpy(X).float() / 255)  # for the statistics
+    return model.eval()
+
+
+def test_half_a_threshold_at_the_start_outruns_its_parts_in_every_step() -> None:
+    made, off = normalised(8), {}
+    with torch.no_grad():
+        expected = made(torch.from_numpy(X).float() / 255).numpy()
+    for name in ("optimal-conversion", "qcfs"):
+        network = convert(made, X, method=name, timesteps=16, weight_bits=8)
+        off[name] = np.sqrt(((logits(network, X) - expected) ** 2).mean() / expected.var())
+    assert off["qcfs"] < off["optimal-conversion"] / 3, off
+
+
 @pytest.mark.parametrize("steps", [1, 3, 8])
 def test_strelu_rounds_to_the_nearest_signed_count(steps: int) -> None:
     count, drive, neuron = first_layer("strelu", steps)

@@ -25,6 +25,10 @@ class OptimalConversion(Synchronous):
     shift : add theta/(2T).
     percentile : of the activations that theta is, 100 being the largest, as in Algorithm 1.
 
+    In a deep network of threshold ReLUs behind batch norm theta/(2T) in every step comes too late: a neuron lags half a
+    spike behind until the last step, and errors grow layer by layer. Method `qcfs` takes the same models and has
+    theta/2 there at the start, which is the same shift in Eq. 5; see docs/decisions/0039.
+
     Theta is made a multiple of 2T units of potential, else the shift would drift over the time steps.
 
     Of a recurrent layer (appendix A.4) one time step of the model is one of the network, u comes with what the step

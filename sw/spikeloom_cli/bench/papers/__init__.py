@@ -5,6 +5,7 @@ from typing import Any
 
 from ..nets import Bench
 from .few_steps import few_steps
+from .half_step import half_step
 from .methods import methods
 from .optimal import optimal
 from .peers import peers
@@ -19,6 +20,7 @@ PAPERS: dict[str, Callable[[Bench], dict[str, Any]]] = {
     "strelu": strelu,
     "residual": residual,
     "optimal": optimal,
+    "half_step": half_step,
     "recurrent": recurrent,
     "steprelu": steprelu,
     "methods": methods,

@@ -8,6 +8,7 @@ from typing import Any
 from spikeloom.storage import write_whole
 
 from ...output import as_options
+from .common import WEIGHT_BITS
 from .pictures import curves, noise, shifts
 
 Result = dict[str, Any]
@@ -157,6 +158,48 @@ def optimal(result: Result) -> list[str]:
     ]
 
 
+def half_step(result: Result) -> list[str]:
+    """Why optimal conversion loses what it does, and what does not."""
+    places = [name for name in result["rows"][0]["curve"][0] if name != "timesteps"]
+    rows = [
+        [row["label"], f"{row['accuracy_ann']:.1%}", name, *(f"{item[name]:.1%}" for item in row["curve"])]
+        for row in result["rows"]
+        for name in places
+    ]
+    steps = " | ".join(f"T={item['timesteps']}" for item in result["rows"][0]["curve"])
+    layers = list(result["rows"][0]["errors"]["nothing"])
+    shown = [layers[part * (len(layers) - 1) // 6] for part in range(7)]
+    off = [
+        [row["label"], added, *(f"{found[name]:.3f}" for name in shown)]
+        for row in result["rows"]
+        for added, found in row["errors"].items()
+    ]
+    integers = "; ".join(f"T={item['timesteps']}: {item['accuracy']:.1%}" for item in result["integers"])
+    return [
+        "## Why optimal conversion loses that much: spikes come unevenly, the half step late",
+        "",
+        f"{result['data']}, floats, step by step but for the lines *layer by layer*, where each layer hears the "
+        "averages of the one ahead over all T (Eq. 7). theta/2 is added to a potential, or is not: theta/(2T) in every "
+        "step is Algorithm 1, all of it at the start is the same term of Eq. 5, and what method `qcfs` does.",
+        "",
+        *table(f"network | ANN | theta/2 | {steps}", rows),
+        "",
+        f"How far spikes are off, root mean square in parts of the activations', at T={result['layers_at']}, from the "
+        "first layer to the last that fires:",
+        "",
+        *table("network | theta/2 | " + " | ".join(shown), off),
+        "",
+        f"The first network converted by `qcfs`, in integers of {WEIGHT_BITS}-bit weights: {integers}.",
+        "",
+        "Layer by layer next to nothing is lost from some T on: what is lost step by step is the work of spikes that "
+        "come unevenly. A neuron that starts empty is half a spike late, so is all that the next one hears, and spikes "
+        "that should not have been are not taken back: the error grows layer by layer. The half that is added in every "
+        "step is whole only in the last one. With threshold ReLUs behind batch norm its place decides, with the plain "
+        "ReLUs it does not. What batch norm has to do with it: "
+        "[0039](../decisions/0039-half-a-step-comes-late.md).",
+    ]
+
+
 def steprelu(result: Result) -> list[str]:
     """One time step, and noise."""
     rows = [
@@ -245,6 +288,7 @@ SECTIONS: dict[str, Callable[[Result], list[str]]] = {
     "steprelu": steprelu,
     "residual": residual,
     "optimal": optimal,
+    "half_step": half_step,
     "recurrent": recurrent,
 }
 PICTURES: dict[str, Callable[[Result], bytes]] = {"methods": curves, "optimal": shifts, "steprelu": noise}
