@@ -72,6 +72,13 @@ def unit(inputs: int, outputs: int, kernel: int = 1, **options: Any) -> nn.Seque
     )
 
 
+def shuffle(x: torch.Tensor, groups: int) -> torch.Tensor:
+    """ShuffleNet's exchange of channels."""
+    samples, channels, height, width = x.size()
+    x = x.view(samples, groups, channels // groups, height, width)
+    return torch.transpose(x, 1, 2).contiguous().view(samples, -1, height, width)
+
+
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 beside a 1x1 shortcut, one ReLU for all."""
 
@@ -252,6 +259,25 @@ STYLES: dict[str, Maker] = {
     "dense": lambda: nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1), Dense(4, 2, 3), nn.BatchNorm2d(10), nn.ReLU(), nn.AvgPool2d(12), nn.Flatten(),
         nn.Linear(10, 5),
+    ),
+    "a stem that pools": lambda: nn.Sequential(
+        unit(3, 4, 7, stride=2), nn.MaxPool2d(3, 2, 1), Bottleneck(4, 2, 4), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(4, 5),
+    ),
+    "inception": headed(
+        lambda s, x: (lambda y: torch.cat([y, F.relu(s.d(F.avg_pool2d(y, 3, 1, 1))), F.max_pool2d(y, 3, 1, 1)], 1))(
+            F.relu(s.c(x))
+        ), d=conv(4, 2, 1), f=linear(10),
+    ),
+    "network in network": lambda: nn.Sequential(
+        unit(3, 6, 3), unit(6, 6), nn.MaxPool2d(3, 2, ceil_mode=True), unit(6, 5), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ),
+    "channels shuffled": headed(
+        lambda s, x: F.relu(s.d(shuffle(F.relu(s.c(x)), 2))), c=conv(3, 6), d=conv(6, 4, groups=2)
+    ),
+    "channels shuffled by a module": headed(
+        lambda s, x: F.relu(s.d(s.s(F.relu(s.c(x))))), c=conv(3, 6), d=conv(6, 4, groups=2),
+        s=lambda: nn.ChannelShuffle(3),
     ),
     "shortcut padded with channels": headed(
         lambda s, x: F.relu(s.c(x) + F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 1, 0))), c=conv(stride=2, padding=1)

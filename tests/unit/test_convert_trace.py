@@ -28,7 +28,6 @@ LAYERS = {
     "LeakyReLU": (nn.LeakyReLU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "GroupNorm": (nn.GroupNorm(1, 4), "is not supported; use BatchNorm1d or BatchNorm2d as modules"),
     "ConvTranspose2d": (nn.ConvTranspose2d(4, 4, 3), "is not supported; use Conv2d"),
-    "ChannelShuffle": (nn.ChannelShuffle(2), "is not supported; use a 1x1 Conv2d"),
     "Hardtanh": (nn.Hardtanh(), "must clip to 0..a, not -1.0..1.0; use Hardtanh(0, a) or ReLU"),
     "Conv2d": (nn.Conv2d(4, 4, 3, dilation=2), "dilation must be 1, not (2, 2); use a larger kernel"),
     "Conv2d, mode": (
@@ -52,7 +51,7 @@ LAYERS = {
         "output size must divide (6, 6), not (3, 4): its windows would overlap; use (3, 2)",
     ),
     "Linear": (nn.Linear(6, 3), "must get samples of shape (F,), not (4, 6, 6); put nn.Flatten() before it"),
-    "Unflatten": (nn.Unflatten(1, (2, 2)), "must flatten to (N, 144), not reshape (4, 6, 6) to (2, 2, 6, 6)"),
+    "Unflatten": (nn.Unflatten(2, (2, 3)), "must flatten to (N, 144), not reshape (4, 6, 6) to (4, 2, 3, 6)"),
     "Softmax": (nn.Softmax(dim=2), "dim must be 1, the outputs, not 2"),
 }  # fmt: skip
 
@@ -74,6 +73,10 @@ def test_a_layer_that_is_not_supported_is_refused_by_its_path(layer: nn.Module, 
 
 CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     "max_pool2d": (lambda x: F.max_pool2d(x, 2, dilation=2), "dilation must be 1, not (2, 2)"),
+    "relu": (
+        lambda x: torch.relu(x.view(len(x), 2, 2, 6, 6)),
+        "must take images, not channels in groups (2, 2, 6, 6); reshape them back first",
+    ),
     "sigmoid": (torch.sigmoid, SIGMOID),
     "mul": (lambda x: x * x, "must take a constant, not another activation; use additions or torch.cat"),
     "cumsum": (lambda x: x.cumsum(1), f"is not supported; use {INSTEAD}"),

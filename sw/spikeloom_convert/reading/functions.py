@@ -10,7 +10,7 @@ from torch import nn
 
 from ..response import Rectified
 from .functional import WEIGHTED
-from .layers import Site, pad_sides, read_module
+from .layers import Site, pad_sides, read_module, shuffled
 from .operations import (
     Add,
     Affine,
@@ -42,6 +42,8 @@ def read_call(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], positi
         Naming the function and the module that calls it.
     """
     name = name_of(target).rstrip("_")
+    if name in _TURNS and not site.grouped:
+        raise site.unsupported(name)
     if name == "getattr":  # x.data, x.T
         name, args = args[1], args[:1]
     try:
@@ -152,7 +154,13 @@ def _same(*args: object, **kwargs: object) -> nn.Module:
 
 
 _SHAPES = ("flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten")
+_SAME = (
+    "contiguous", "clone", "detach", "float", "double", "half", "bfloat16", "to", "type", "type_as", "cpu",
+    "requires_grad", "data", "positive",
+)  # fmt: skip
 SHAPING = (*_SHAPES, "getitem", "Flatten")  # may leave one value a sample without an axis
+_TURNS = ("transpose", "swapaxes", "swapdims", "permute")
+GROUPING = (*_TURNS, *_SHAPES, *_SAME)  # take channels in groups
 # the names PyTorch gives one thing as function, method and in-place method differ by a trailing underscore
 MODULES: dict[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
@@ -168,13 +176,11 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "adaptive_max_pool2d": _adaptive_max_pool2d,
     **dict.fromkeys(("threshold", "_threshold"), _threshold),
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"), _dropout),
+    **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), nn.ChannelShuffle),
     "softmax": _softmax,
     "log_softmax": _log_softmax,
     **dict.fromkeys(_SHAPES, _reshape),
-    **dict.fromkeys(
-        ("contiguous", "clone", "detach", "float", "double", "half", "bfloat16", "to", "type", "type_as", "cpu",
-         "requires_grad", "data", "positive"), _same,
-    ),
+    **dict.fromkeys(_SAME, _same),
 }  # fmt: skip
 # give values that do not depend on those of an activation, only on its shape and type
 CONSTANT = ("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
@@ -320,6 +326,21 @@ def _repeat(*sizes: Any, site: Site) -> list[Operation]:
     return _index_select(1, torch.arange(site.before[0]).repeat(site.after[0] // site.before[0]), site=site)
 
 
+def _permute(*dims: Any, site: Site) -> list[Operation]:
+    """Axes in another order: groups of channels and the channels in them may change places."""
+    axes, (first, second, *places) = len(site.before) + 1, site.before
+    if [int(axis) % axes for axis in (dims[0] if len(dims) == 1 else dims)] != [0, 2, 1, *range(3, axes)]:
+        raise site.unsupported("permute")
+    return shuffled(site, first, (first * second, *places))
+
+
+def _transpose(first: int, second: int, *, site: Site) -> list[Operation]:
+    axes = len(site.before) + 1
+    order = list(range(axes))
+    order[first % axes], order[second % axes] = second % axes, first % axes
+    return _permute(order, site=site)
+
+
 def _pad(pad: Any, mode: str = "constant", value: float | None = None, *, site: Site) -> list[Operation]:
     sides = [int(side) for side in pad]
     axes = len(site.before)
@@ -347,5 +368,7 @@ CALLS: dict[str, Callable[..., list[Operation]]] = {
     "pad": _pad,
     "index_select": _index_select,
     "flip": _flip,
+    **dict.fromkeys(_TURNS[:-1], _transpose),
+    "permute": _permute,
     **dict.fromkeys(("repeat", "expand", "expand_as", "tile"), _repeat),
 }

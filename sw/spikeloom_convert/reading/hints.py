@@ -27,7 +27,7 @@ HINTS = (
     (("rnn", "lstm", "gru"), "ThresholdRNN of spikeloom_convert.recurrent, or Conv1d over the whole sequence"),
     (("long", "int", "short", "byte", "bool", "round", "floor", "ceil", "sign"), "floats throughout"),
     (("multihead", "transformer", "scaled_dot_product", "embedding"), "Linear and Conv2d"),
-    (("channelshuffle", "channel_shuffle", "roll", "flip"), "a 1x1 Conv2d"),
+    (("roll", "flip"), "a 1x1 Conv2d"),
     (("gt", "lt", "ge", "le", "eq", "ne", "where", "masked"), ACTIVATION),
     (("sigmoid", "logsigmoid"), f"{ACTIVATION}; a last one may be left out, as it keeps the order"),
     (("tanh", "gelu", "silu", "elu", "celu", "selu", "leaky", "prelu", "rrelu", "glu", "softplus", "softsign",

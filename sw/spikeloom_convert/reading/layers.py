@@ -21,6 +21,7 @@ from .operations import (
     AverageSteps,
     Convolution,
     Flatten,
+    Gather,
     Linear,
     MaxPool,
     Operation,
@@ -37,12 +38,16 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Site:
-    """Where an operation stands: who it is in an error, its module path, and its shapes without N."""
+    """Where an operation stands: who it is in an error, its module path, and its shapes without N.
+
+    `grouped`: the first two axes of what it takes are groups of channels and the channels in them.
+    """
 
     where: str
     path: str
     before: Shape
     after: Shape
+    grouped: bool = False
 
     def refuse(self, what: str) -> UnsupportedLayer:
         """The error that names this place."""
@@ -239,6 +244,8 @@ def _reshape(module: object, site: Site) -> list[Operation]:
 
     if sides(site.after) == sides(site.before):
         return []
+    if groups(site.before, site.after) or (site.grouped and groups(site.after, site.before)):
+        return []
     if len(site.before) == 3 and site.after == (site.before[0], site.before[1] * site.before[2]):
         return []  # places in one row, in address order; what is done with them has to treat them alike
     if len(site.after) != 1:
@@ -246,6 +253,21 @@ def _reshape(module: object, site: Site) -> list[Operation]:
             f"must flatten to (N, {int(np.prod(site.before))}), not reshape {site.before} to {site.after}"
         )
     return [Flatten(*_at(site))]
+
+
+def groups(before: Shape, after: Shape) -> bool:
+    """Whether a reshape splits the channels of a sample into groups of several: (C, H, W) to (G, C/G, H, W)."""
+    return 1 < len(before) < len(after) and after[2:] == before[1:] and min(after[:2]) > 1
+
+
+def shuffled(site: Site, count: int, shape: Shape) -> list[Operation]:
+    """Channels of a sample, of which so many groups are one behind the other, by their place in their group."""
+    order = np.arange(shape[0]).reshape(count, -1).T.ravel()
+    return [Gather(site.where, site.path, shape, shape, tuple(order.tolist()))]
+
+
+def _channel_shuffle(module: nn.ChannelShuffle, site: Site) -> list[Operation]:
+    return shuffled(site, module.groups, site.before)
 
 
 def _pad(module: Any, site: Site) -> list[Operation]:
@@ -315,6 +337,7 @@ READERS: dict[type, Callable[[Any, Site], list[Operation]]] = {
     nn.AdaptiveMaxPool2d: _adaptive_pool,
     nn.Flatten: _reshape,
     nn.Unflatten: _reshape,
+    nn.ChannelShuffle: _channel_shuffle,
     nn.Dropout: _dropout,
     nn.Dropout1d: _dropout,
     nn.Dropout2d: _dropout,

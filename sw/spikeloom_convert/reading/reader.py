@@ -10,9 +10,9 @@ import torch
 from spikeloom.errors import UnsupportedLayer
 from torch import fx
 
-from .functions import CONSTANT, SHAPED, SHAPING, name_of, read_call, read_join
+from .functions import CONSTANT, GROUPING, SHAPED, SHAPING, name_of, read_call, read_join
 from .hints import ORDER, instead_of
-from .layers import Site, read_module
+from .layers import Site, groups, read_module
 from .operations import Operation, Select, Unknown, image
 from .tracer import MADE, Escape
 
@@ -79,6 +79,7 @@ class Reader(fx.Interpreter):
         self.results: dict[fx.Node, int] = {}  # operation that gives each activation, -1 for the samples
         self.shapes: dict[fx.Node, tuple[int, ...]] = {}
         self.parts: dict[fx.Node, list[int]] = {}  # channels of each part that a split gives
+        self.grouped: set[fx.Node] = set()  # activations whose channels are split into groups
         self.lost: set[fx.Node] = set()  # results of what is not supported that are no samples with values
         self.outputs: dict[str, int] = {}
         self.input_shape: tuple[int, int, int] | None = None
@@ -107,10 +108,14 @@ class Reader(fx.Interpreter):
         before = self.shapes[inputs[0]]
         parted = isinstance(result, tuple | list)
         self.shapes[n] = before if parted else tuple(result.shape[1:])
-        site = Site(*self._where(n), before, self.shapes[n])
+        site = Site(*self._where(n), before, self.shapes[n], inputs[0] in self.grouped)
+        if groups(before, site.after) or (site.grouped and len(site.after) == len(before)):
+            self.grouped.add(n)
         read: list[Operation] = []
         refusal: str | None = None
         try:
+            if site.grouped and self._kind(n) not in GROUPING:
+                raise site.refuse(f"must take images, not channels in groups {before}; reshape them back first")
             if any(node in self.lost for node in inputs):  # which has been said
                 read = [Unknown(site.where, site.path, before, site.after)]
             elif parted:
