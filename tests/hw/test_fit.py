@@ -79,10 +79,13 @@ def test_new_families_are_planned_in_their_own_block_rams(name: str) -> None:
     assert found.ram > 0
 
 
-def test_verdict_on_a_deep_network_takes_less_than_five_seconds() -> None:
-    network = residual_network(np.random.default_rng(0), blocks=6)  # as deep as ResNet-38
-    began = time.process_time()
-    one = verdict(network, BOARDS["ulx3s-85f"])
-    least = smallest(network)
-    assert time.process_time() - began < 5.0
+def test_verdict_on_a_network_twice_as_deep_takes_no_more_than_ten_times_as_long() -> None:
+    times = []
+    for blocks in (3, 6):  # as deep as ResNet-20 and ResNet-38
+        network = residual_network(np.random.default_rng(0), blocks=blocks)
+        began = time.process_time()
+        one = verdict(network, BOARDS["ulx3s-85f"])
+        least = smallest(network)
+        times.append(time.process_time() - began)
+    assert times[1] < 10 * times[0]
     assert (one.fits, least) == (False, None)
