@@ -7,8 +7,8 @@ Its windows lie side by side, positions beyond floor(H/p)*p are dropped. Max poo
 synapses is the largest train of each window, as `heard` says; its windows may overlap, and reach beyond the border.
 """
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -92,13 +92,6 @@ class _Pooled:
     def summed(self) -> int:
         """Neurons of the source whose values are summed before they meet a weight: 1 under max pooling."""
         return 1 if self.pool_kind == "max" else self.pool[0] * self.pool[1]
-
-    @property
-    def unpooled(self) -> Self:
-        """The same synapses on what is pooled already."""
-        return replace(  # type: ignore[type-var]  # what has windows is a dataclass
-            self, pool=(1, 1), pool_kind="average", pool_stride=None, pool_ahead=(0, 0), pool_behind=(0, 0)
-        )
 
     def heard(self, source: Shape) -> Shape:
         """Shape of the trains whose events reach the synapses: behind max pooling, the source's own otherwise."""

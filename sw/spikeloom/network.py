@@ -242,9 +242,9 @@ class Network:
             found += [f"population '{population.name}': {what}" for what in _unbuilt(population.neuron)]
         fired = {item.name for item in self.populations}
         for connection in self.connections if self.schedule == "synchronous" else ():
-            if getattr(connection.geometry, "pool_kind", "") == "max" and connection.source in fired:
+            if connection.geometry.max_windows is not None and connection.source in fired:
                 found.append(f"connection '{connection.name}': max pooling of synchronous spikes")
-            elif getattr(connection.geometry, "pool_kind", "") == "max" and self.inputs[0].sequence:
+            elif connection.geometry.max_windows is not None and self.inputs[0].sequence:
                 found.append(f"connection '{connection.name}': max pooling of a sequence")
         if found:
             raise NotBuilt(f"Network '{self.name}': not built yet: {listed(found)}")

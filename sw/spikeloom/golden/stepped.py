@@ -1,12 +1,9 @@
 """The definition: every time step of every phase, spelled out on integers."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 
 from ..encoding import codes_of, encode, spikes_of
-from ..geometry import Diagonal
 from ..network import Connection, Network
 from ..neuron import Neuron, grow
 from ..trace import Trace
@@ -67,8 +64,6 @@ class Synapses:
 
     def __init__(self, connection: Connection, channels: int | None = None) -> None:
         self.windows = connection.geometry.max_windows
-        if self.windows is not None and not isinstance(connection.geometry, Diagonal):
-            connection = replace(connection, geometry=connection.geometry.unpooled)
         self.connection, self.channels = connection, channels
         self.weights = weight_tensor(connection, torch.float64)
 
@@ -77,7 +72,8 @@ class Synapses:
         return train if self.windows is None else race(train, self.windows)
 
     def __call__(self, spikes: torch.Tensor) -> torch.Tensor:
-        return propagate(self.connection, self.weights, spikes.to(torch.float64), self.channels).to(torch.int64)
+        spikes = spikes.to(torch.float64)
+        return propagate(self.connection, self.weights, spikes, self.channels, raced=True).to(torch.int64)
 
 
 def run(network: Network, x: np.ndarray) -> Trace:

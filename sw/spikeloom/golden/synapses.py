@@ -119,7 +119,12 @@ def race(train: torch.Tensor, windows: Windows) -> torch.Tensor:
 
 
 def propagate(
-    connection: "Connection", weights: torch.Tensor, x: torch.Tensor, channels: int | None = None
+    connection: "Connection",
+    weights: torch.Tensor,
+    x: torch.Tensor,
+    channels: int | None = None,
+    *,
+    raced: bool = False,
 ) -> torch.Tensor:
     """Sum of weights times x for every target neuron: x [N, C, H, W] to [N, O, H', W'], dtype of both.
 
@@ -131,6 +136,7 @@ def propagate(
     connection, weights : synapses, and their `weight_tensor`.
     x : values.
     channels : O, which a diagonal connection does not know (default: no channels behind the last it reaches).
+    raced : x is behind the max pooling already, see `race`.
     """
     geometry = connection.geometry
     if isinstance(geometry, Diagonal):
@@ -138,7 +144,7 @@ def propagate(
         behind = 0 if channels is None else channels - geometry.channel_offset - reached.shape[1]
         return F.pad(reached, (0, 0, 0, 0, geometry.channel_offset, behind))
     if geometry.max_windows is not None:
-        x = maxima(x, geometry.max_windows)
+        x = x if raced else maxima(x, geometry.max_windows)
     elif geometry.pool != (1, 1):
         x = F.avg_pool2d(x, geometry.pool, divisor_override=1)
     with exact_arithmetic():

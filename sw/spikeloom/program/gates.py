@@ -2,7 +2,7 @@
 
 from ..errors import NotBuilt, listed
 from ..network import Network, Population
-from .program import fires, max_pooled
+from .program import fires
 from .visits import swept
 
 
@@ -21,7 +21,7 @@ def require_gates(network: Network) -> None:
             number
             and heard
             and swept(network, name)
-            and (len(heard) > 1 or heard[0].target != names[number + 1] or max_pooled(heard[0]))
+            and (len(heard) > 1 or heard[0].target != names[number + 1] or heard[0].geometry.max_windows is not None)
         ):
             found.append(f"population '{name}': fires step by step, and more than the next one hears it, once")
         if number and swept(network, name) and network.sender(name).code == "naf":
@@ -32,7 +32,7 @@ def require_gates(network: Network) -> None:
             found.append(f"connection '{connection.name}': the last population's spikes cannot be kept")
         if connection.source == names[0] and (connection.target != names[1] or len(early) > 1):
             found.append(f"connection '{connection.name}': the train of the network's input cannot be kept")
-        elif connection.source == names[0] and max_pooled(connection):
+        elif connection.source == names[0] and connection.geometry.max_windows is not None:
             found.append(f"connection '{connection.name}': max pooling of the network's input")
     for readout in network.readouts:
         if network.source(readout.population).shape[1:] != (1, 1):

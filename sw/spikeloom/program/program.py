@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from ..geometry import Diagonal, Shape
-from ..network import Connection, Network, Population
+from ..network import Network, Population
 from ..neuron import Neuron
 
 QUEUE_DEPTH = 32
@@ -251,7 +251,7 @@ def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
     incoming = network.incoming(population)
     if network.schedule == "synchronous" and network.timesteps == 1:
         incoming = tuple(item for item in incoming if not network.recurrent(item))
-    streamed = [item for item in incoming if item.source == source and not max_pooled(item)]
+    streamed = [item for item in incoming if item.source == source and item.geometry.max_windows is None]
     streamed.sort(key=lambda item: isinstance(item.geometry, Diagonal))  # a convolution rather than a diagonal
     first = streamed[0] if streamed else None
     sends = not isinstance(network.source(source), Population) or fires(network, source)
@@ -260,11 +260,6 @@ def steps(network: Network, source: str, population: str) -> tuple[Step, ...]:
         if item is not first:
             found.append(Step("rows" if isinstance(item.geometry, Diagonal) else "events", item.name))
     return tuple(found)
-
-
-def max_pooled(connection: Connection) -> bool:
-    """Whether the train passes max pooling on its way."""
-    return connection.geometry.max_windows is not None
 
 
 def store_plan(network: Network, source: str, populations: tuple[str, ...], store_width: int) -> tuple[Stored, ...]:

@@ -195,8 +195,9 @@ class Folder:
 
     def _read(self, operation: Operation, value: Value) -> Value:
         """Activations, or means of them, that are an output: a readout hears them, each by a synapse of its own."""
-        heard = isinstance(value, Signal) and all(block.source in self.closed.values() for block in value.blocks)
-        if not heard or (isinstance(value, Signal) and value.flat and value.size != (1, 1)):
+        if isinstance(value, Sum) or (value.flat and value.size != (1, 1)):
+            return value
+        if not all(block.source in self.closed.values() for block in value.blocks):
             return value
         self.notes.append(f"{operation.where} has a readout of its own: the outputs are activations")
         return as_sum(operation, value)

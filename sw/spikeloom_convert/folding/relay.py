@@ -6,7 +6,6 @@ import numpy as np
 from spikeloom.geometry import Diagonal
 from spikeloom.network import Connection, Network, Population
 from spikeloom.neuron import Neuron
-from spikeloom.program.program import max_pooled
 
 NAME = "relay"
 
@@ -45,4 +44,4 @@ def needs_relay(network: Network) -> bool:
         return False
     heard = [item for item in network.connections if item.source == network.inputs[0].name]
     alone = len(network.incoming(network.populations[0].name)) == 1
-    return len(heard) > 1 or not alone or max_pooled(heard[0])
+    return len(heard) > 1 or not alone or heard[0].geometry.max_windows is not None

@@ -99,7 +99,7 @@ class Synchronous(Method):
             )
         for layer in network.layers:
             for item in layer.incoming:
-                if item.source != INPUT and getattr(item.geometry, "pool_kind", "") == "max":
+                if item.source != INPUT and item.geometry.max_windows is not None:
                     raise UnsupportedLayer(
                         f"{layer.where}: method '{self.NAME}' must have average pooling ahead of it, not max pooling, "
                         f"which is no maximum of spikes that come one by one; use AvgPool2d or method 'spikeconverter'"

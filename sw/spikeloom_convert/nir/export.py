@@ -116,7 +116,7 @@ def _violations(network: Network) -> list[str]:
         who, geometry = f"connection '{link.name}'", link.geometry
         if network.recurrent(link):
             found.append(f"{who}: must not be recurrent")
-        if getattr(geometry, "pool_kind", "") == "max":
+        if geometry.max_windows is not None:
             found.append(f"{who}: pooling must be average, not max")
         features = network.source(link.source).shape[1:] == (1, 1)
         if isinstance(geometry, Conv2d) and features and (geometry.kernel, geometry.padding) != ((1, 1), (0, 0)):
