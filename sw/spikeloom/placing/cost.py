@@ -6,15 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..geometry import Geometry, Shape
-from ..network import Connection, Network, Profile
+from ..network import Connection, Network
 from ..neuron import Neuron
 from ..program.digits import digits
-from ..program.extents import by_name, core_registers, heard, kept_landings, ordered_steps, outputs, reach
+from ..program.extents import by_name, core_registers, heard, ordered_steps, outputs
 from ..program.levels import core_visits
-from ..program.program import CorePlan, LayerPlan, Step
-from ..program.visits import sent_digits
+from ..program.program import QUEUE_DEPTH, CorePlan, LayerPlan, Step
+from ..program.visits import Visit, sent_digits
 from ..windows import SINGLE
+from .queueing import event_cycles, mean_passes, replayed_cycles, streamed_cycles
 
 # From the last operation of a phase to the first one of the next, measured: events wait at the port; events come from
 # the layer before; the core before can send only when this one has swapped.
@@ -42,6 +42,7 @@ class Phase:
     fetch : cycles that takes with bringing the rows' codes from the store.
     late : cycles of the other diagonal connections: after the stream.
     begin : cycles in which nothing happens yet, or nothing any more.
+    paced : cycles until the stream is added at the pace of who generates it; 0: that is not known.
     """
 
     population: str
@@ -54,17 +55,30 @@ class Phase:
     fetch: float
     late: float
     begin: int = PHASE_CYCLES
+    paced: float = 0.0
+
+    @property
+    def across(self) -> float:
+        """Cycles until the stream is added, and what is added beside it."""
+        lanes = self.stream + self.drain + self.rows
+        return max(lanes, self.generator, self.front, self.fetch, self.paced) + self.begin
+
+    @property
+    def after(self) -> float:
+        """Cycles of what waits until the generator is done: what is read back goes through the generator's queue."""
+        return self.replay + self.late
 
     @property
     def cycles(self) -> float:
         """Cycles of the phase."""
-        lanes = self.stream + self.drain + self.rows
-        beside = max(lanes, self.generator, self.front, self.fetch)
-        return beside + self.replay + self.late + self.begin
+        return self.across + self.after
 
 
-def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
-    """The phases of a core, in the order in which they run: one before each visit of its generator."""
+def phases(network: Network, core: CorePlan, sender: CorePlan | None = None) -> tuple[Phase, ...]:
+    """The phases of a core, in the order in which they run: one before each visit of its generator.
+
+    `sender`: the core before it, if that is known.
+    """
     found = []
     visits, stored = core_visits(network, core), {item.source for item in core.stored}
     waits = PORT_CYCLES if core.source == network.inputs[0].name else CHAIN_CYCLES
@@ -78,8 +92,22 @@ def phases(network: Network, core: CorePlan) -> tuple[Phase, ...]:
         if not visit.layer and any(step.kind == "stream" for step in listed):
             begin = waits
         drain = 0 if core_registers(core) else before.rows
-        found.append(replace(phase, drain=drain, generator=generator_cycles(core, before), begin=begin))
+        phase = replace(phase, drain=drain, generator=generator_cycles(core, before), begin=begin)
+        found.append(replace(phase, paced=_paced(network, core, core if visit.layer else sender, visit, phase)))
     return tuple(found)
+
+
+def _paced(network: Network, core: CorePlan, sender: CorePlan | None, visit: Visit, phase: Phase) -> float:
+    """Cycles until what `sender` generates for a visit of `core` is added."""
+    names = [step.connection for step in visit.steps if step.kind == "stream" and step.connection]
+    if sender is None or not names or not phase.stream:
+        return 0.0
+    before = sender.layers[visit.layer - 1]  # the last one of the core before
+    waiting, drain = QUEUE_DEPTH + (0 if sender is core else core.inbox), phase.drain if sender is core else 0
+    together = min(EVENTS_OF_A_TRAIN, sent_digits(network, before.population))
+    pace = generator_cycles(sender, before) / before.rows
+    key = sent_events(network, before.population), pace, drain / before.rows, waiting * together
+    return streamed_cycles(network, names[0], core.layers[visit.layer], before, *key)
 
 
 @lru_cache(maxsize=16384)
@@ -123,7 +151,10 @@ def accumulated(
             found = replace(found, stream=count * each + announced * max(2 - each, 0), front=count + announced)
         else:
             read = read_cycles(network, connection, store_width, slot)
-            found = replace(found, replay=found.replay + max(count * each, count, read + REPLAY_CYCLES))
+            together = min(EVENTS_OF_A_TRAIN, sent_digits(network, connection.source))
+            pace = read / math.prod(heard(network, connection)[1:])
+            paced = replayed_cycles(network, connection.name, layer, count, pace, QUEUE_DEPTH * together)
+            found = replace(found, replay=found.replay + max(count * each, count, read + REPLAY_CYCLES, paced))
     return found
 
 
@@ -195,13 +226,6 @@ def row_planes(network: Network, connection: Connection, weight_bits: int, multi
     return planes * len(digits(connection, weight_bits, multiply=multiply)[0])
 
 
-def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> float:
-    """Mean lane cycles of an event: passes times rows of channels, at least the one in which it is looked at."""
-    source = heard(network, connection)
-    rows = reach(connection.geometry, source, layer)
-    return mean_passes(connection.geometry, source, layer.shape, layer.spread, rows, connection.heard)
-
-
 def generator_cycles(core: CorePlan, layer: LayerPlan) -> int:
     """Cycles in which the generator passes a layer: a slot a cycle, and the wait for each row.
 
@@ -224,26 +248,3 @@ def scanned_slots(layer: LayerPlan, width: int) -> tuple[int, int]:
     used = np.asarray((layer.neurons.reshape(layer.rows, -1, width) >= 0).any(axis=2))
     row = int(np.flatnonzero(np.asarray(used.any(axis=0)))[-1]) + 1
     return row, int(np.flatnonzero(used[-1])[-1]) + 1
-
-
-@lru_cache(maxsize=4096)
-def mean_passes(
-    geometry: Geometry,
-    source: Shape,
-    target: Shape,
-    banks: tuple[int, int],
-    rows: int = 0,
-    heard: Profile = ((), ()),
-) -> float:
-    """Passes of an event, averaged over the source's positions; with `rows`, cycles: rows a pass, and at least one.
-
-    `heard`: events by row and by column, which weigh the positions, as if columns did not depend on rows; where it is
-    not known, all positions weigh the same.
-    """
-    vertical, horizontal = kept_landings(geometry, source, target, banks)
-    passes = np.outer(vertical.passes, horizontal.passes)
-    taken = np.maximum(passes * rows, 1) if rows else passes
-    if not any(heard[0]):
-        return float(taken.mean())
-    by_row, by_column = (np.array(part) for part in heard)
-    return float(by_row @ taken @ by_column / (by_row.sum() * by_column.sum()))

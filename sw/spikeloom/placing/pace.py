@@ -1,5 +1,6 @@
 """The pace of a chain: cycles between samples, where neighbouring cores wait for each other."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -62,26 +63,29 @@ class _Part:
                 return False
             end = crossed(*before.offers[train], phase, start, self.together)
         if behind is not None and sends:
-            sent = self._sent(behind, len(self.offers) - 1)
+            sent = self._sent(behind, len(self.offers) - 1, phase)
             if sent is None:
                 return False
-            end = max(end, sent)
+            end = max(end, sent + phase.after)
         self.ends.append(end)
         return True
 
-    def _sent(self, behind: "_Part", train: int) -> float | None:
-        """When a train has left: what the queue and the inbox cannot hold is taken; None: that is not known yet."""
+    def _sent(self, behind: "_Part", train: int, this: Phase) -> float | None:
+        """When a train has left in `this` phase: all that cannot wait is taken; None: that is not known yet."""
         start, phase = self.offers[train][1], behind.taking[train % len(behind.taking)]
         words = max(phase.front / behind.together, 1.0)
-        left = train + 1 - (QUEUE_DEPTH + SLOTS + behind.inbox / behind.together) / words  # trains that must be taken
+        waiting = behind.inbox / behind.together
+        if not this.replay:  # what is read back waits in the same queue, behind all of the train
+            waiting += QUEUE_DEPTH + SLOTS
+        left = train + 1 - waiting / words  # trains that must be taken
         found = start + phase.front + PORT_CYCLES if behind.inbox else start
         if left <= 0:
             return found
-        number = int(left)
+        number = math.ceil(left) - 1
         if len(behind.takes) <= number:
             return None
         begun = max(behind.takes[number], self.offers[number][1])
-        return max(found, begun + (left - number) * behind.taking[number % len(behind.taking)].cycles)
+        return max(found, begun + (left - number) * behind.taking[number % len(behind.taking)].across)
 
 
 def crossed(sends: Phase, start: float, takes: Phase, ready: float, together: float) -> float:
@@ -92,7 +96,8 @@ def crossed(sends: Phase, start: float, takes: Phase, ready: float, together: fl
     words = takes.front / together
     ahead = sends.generator * min(QUEUE_DEPTH / max(words, 1.0), 1.0) + SLOTS + _STAGES
     early = min(max(ready - start, 0.0), CHAIN_CYCLES - PHASE_CYCLES)  # the first events wait already
-    return max(max(start, ready) + takes.cycles - early, max(start, ready - ahead) + sends.generator + sends.begin)
+    sent = max(start, ready - ahead) + sends.generator + sends.begin
+    return max(max(start, ready) + takes.across - early, sent) + takes.after
 
 
 def interval(network: Network, cores: Sequence[CorePlan]) -> float:
@@ -102,7 +107,7 @@ def interval(network: Network, cores: Sequence[CorePlan]) -> float:
     its first layer. Neither phase ends before the train is across, but for the events that may wait in between. Where
     trains come in sweeps, neighbours meet so in every time step.
     """
-    parts = [_part(network, core) for core in cores]
+    parts = [_part(network, core, before) for core, before in zip(cores, (None, *cores), strict=False)]
     last, count = parts[-1], len(parts[-1].phases)
     if len(parts) == 1:
         return sum(phase.cycles for phase in last.phases)
@@ -117,13 +122,13 @@ def interval(network: Network, cores: Sequence[CorePlan]) -> float:
     return (last.ends[_SAMPLES * count - 1] - last.ends[half * count - 1]) / (_SAMPLES - half)
 
 
-def _part(network: Network, core: CorePlan) -> _Part:
+def _part(network: Network, core: CorePlan, sender: CorePlan | None) -> _Part:
     visits, last = core_visits(network, core), len(core.layers) - 1
     receives = tuple(not item.layer and any(step.kind == "stream" for step in item.steps) for item in visits)
     before = (visits[-1], *visits[:-1])
     sends = tuple(item.layer == last and item.sends for item in before)
     together = min(EVENTS_OF_A_TRAIN, sent_digits(network, core.source))
-    return _Part(phases(network, core), receives, sends, core.inbox, together)
+    return _Part(phases(network, core, sender), receives, sends, core.inbox, together)
 
 
 def sending(phase: Phase, inbox: int) -> float:
