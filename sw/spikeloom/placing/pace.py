@@ -96,7 +96,7 @@ def crossed(sends: Phase, start: float, takes: Phase, ready: float, together: fl
     words = takes.front / together
     ahead = sends.generator * min(QUEUE_DEPTH / max(words, 1.0), 1.0) + SLOTS + _STAGES
     early = min(max(ready - start, 0.0), CHAIN_CYCLES - PHASE_CYCLES)  # the first events wait already
-    sent = max(start, ready - ahead) + sends.generator + sends.begin
+    sent = max(start, ready - ahead) + sends.generator + sends.begin + takes.uneven
     return max(max(start, ready) + takes.across - early, sent) + takes.after
 
 

@@ -42,17 +42,17 @@ def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> 
 
 
 @lru_cache(maxsize=4096)
-def streamed_cycles(
-    network: Network, name: str, layer: LayerPlan, before: LayerPlan, count: float, pace: float, drain: float, depth: float
+def stream_waits(
+    network: Network, name: str, layer: LayerPlan, before: LayerPlan, count: float, pace: float, depth: float
 ) -> float:
-    """Cycles until all that a generator sends is added; 0 where nothing is known of where events lie.
+    """Cycles that a stream takes longer because its events lie unevenly; 0 where nothing is known of where they lie.
 
     Parameters
     ----------
     name : of the connection of `layer` that hears the stream.
     before : the layer that is generated, row by row.
     count : events of the stream.
-    pace, drain : cycles of a row of the generator, and of those the ones that the lanes lose to it.
+    pace : cycles of the generator for a row.
     depth : events that may wait.
     """
     work = _work(network, layer, by_name(network, name), count)
@@ -61,35 +61,34 @@ def streamed_cycles(
     channels, height, width = before.shape
     places = before.neurons.reshape(before.rows, -1)
     rows = np.where(places >= 0, work.reshape(-1)[places % (height * width)], 0).sum(1) / channels
-    return paced(rows + drain, pace, depth * work.sum() / count)
+    return waits(rows, pace, depth * work.sum() / count)
 
 
 @lru_cache(maxsize=4096)
-def replayed_cycles(
-    network: Network, name: str, layer: LayerPlan, count: float, pace: float, depth: float
-) -> float:
-    """As `streamed_cycles`, of a train that is read from the store position by position, each in `pace` cycles."""
+def replay_waits(network: Network, name: str, layer: LayerPlan, count: float, pace: float, depth: float) -> float:
+    """As `stream_waits`, of a train that is read from the store position by position, each in `pace` cycles."""
     work = _work(network, layer, by_name(network, name), count)
-    return 0.0 if work is None else paced(work.reshape(-1), pace, depth * work.sum() / count)
+    return 0.0 if work is None else waits(work.reshape(-1), pace, depth * work.sum() / count)
 
 
-def paced(work: np.ndarray, pace: float, depth: float) -> float:
-    """Cycles until the lanes have done what a generator brings them piece by piece.
+def waits(work: np.ndarray, pace: float, depth: float) -> float:
+    """Cycles that two take longer together than the slower of them alone: who brings work, and the lanes that do it.
 
     Parameters
     ----------
-    work : cycles of the lanes for each piece, in the order in which they come.
-    pace : cycles of the generator for each.
+    work : cycles of the lanes for each piece, in the order in which they come, [pieces].
+    pace : cycles in which a piece is brought.
     depth : cycles of the lanes' work that may wait between the two.
     """
     done = np.cumsum(work)
     needed = np.searchsorted(done, done - depth, side="right") - 1  # what has to be done before a piece is across
-    ends, sent, end = [], 0.0, 0.0
+    ends: list[float] = []
+    sent = end = 0.0
     for cycles, piece in zip(work.tolist(), needed.tolist(), strict=True):
         end = max(end, sent) + cycles
         sent = max(sent + pace, ends[piece] if piece >= 0 else 0.0)
         ends.append(end)
-    return max(end, sent)
+    return max(end, sent) - max(float(done[-1]), pace * len(work))
 
 
 def _work(network: Network, layer: LayerPlan, connection: Connection, count: float) -> np.ndarray | None:
