@@ -12,7 +12,6 @@ from .cost import CHAIN_CYCLES, EVENTS_OF_A_TRAIN, PHASE_CYCLES, PORT_CYCLES, Ph
 from .resources import SLOTS
 
 INBOX_STEP = 512  # events: a block RAM or two
-_STAGES = 20  # between the slots that wait for the generator and the events that it sends
 _SAMPLES = 16  # that are followed through the chain; the first half of them only fills it
 
 
@@ -61,7 +60,7 @@ class _Part:
             train = len(self.takes) - 1
             if len(before.offers) <= train:
                 return False
-            end = crossed(*before.offers[train], phase, start, self.together)
+            end = crossed(*before.offers[train], phase, start) + phase.after
         if behind is not None and sends:
             sent = self._sent(behind, len(self.offers) - 1, phase)
             if sent is None:
@@ -84,20 +83,23 @@ class _Part:
         number = math.ceil(left) - 1
         if len(behind.takes) <= number:
             return None
-        begun = max(behind.takes[number], self.offers[number][1])
-        return max(found, begun + (left - number) * behind.taking[number % len(behind.taking)].across)
+        (sends, offered), ready = self.offers[number], behind.takes[number]
+        across = behind.taking[number % len(behind.taking)].across(_ahead(sends, offered, ready))
+        return max(found, max(ready, offered) + (left - number) * across)
 
 
-def crossed(sends: Phase, start: float, takes: Phase, ready: float, together: float) -> float:
+def crossed(sends: Phase, start: float, takes: Phase, ready: float) -> float:
     """When a train is across that a core offers from `start` on, and that the next one can take once it is `ready`.
 
     Until then the sender's generator fills its queues of slots and events, but no more.
     """
-    words = takes.front / together
-    ahead = sends.generator * min(QUEUE_DEPTH / max(words, 1.0), 1.0) + SLOTS + _STAGES
     early = min(max(ready - start, 0.0), CHAIN_CYCLES - PHASE_CYCLES)  # the first events wait already
-    sent = max(start, ready - ahead) + sends.generator + sends.begin + takes.uneven
-    return max(max(start, ready) + takes.across - early, sent) + takes.after
+    return max(start, ready) + takes.across(_ahead(sends, start, ready)) - early
+
+
+def _ahead(sends: Phase, start: float, ready: float) -> float:
+    """Part of its pass that a generator might have made before the next core is ready."""
+    return min(max(ready - start, 0.0) / max(sends.generator, 1), 1.0)
 
 
 def interval(network: Network, cores: Sequence[CorePlan]) -> float:

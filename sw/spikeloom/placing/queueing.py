@@ -13,6 +13,8 @@ from ..network import Connection, Network, Profile
 from ..program.extents import by_name, heard, kept_landings, reach
 from ..program.program import LayerPlan
 
+Events = tuple[float, float]  # so many, and the cycles that the lanes have to work for them
+
 
 @lru_cache(maxsize=4096)
 def mean_passes(
@@ -41,64 +43,73 @@ def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> 
     return mean_passes(connection.geometry, source, layer.shape, layer.spread, rows, connection.heard)
 
 
+LEADS = 8  # parts of a generator's pass by which it may be ahead of the lanes
+
+
 @lru_cache(maxsize=4096)
-def stream_waits(
-    network: Network, name: str, layer: LayerPlan, before: LayerPlan, count: float, pace: float, depth: float
-) -> float:
-    """Cycles that a stream takes longer because its events lie unevenly; 0 where nothing is known of where they lie.
+def stream_cycles(
+    network: Network, name: str | None, layer: LayerPlan, before: LayerPlan, events: Events, pace: float, depth: float
+) -> tuple[float, ...]:
+    """Cycles from when the lanes begin until a stream is added, if the generator began n/`LEADS` of its pass earlier.
 
     Parameters
     ----------
-    name : of the connection of `layer` that hears the stream.
+    name : of the connection of `layer` that hears the stream; None: it is only stored.
     before : the layer that is generated, row by row.
-    count : events of the stream.
+    events : how many there are, and how many lane cycles they take.
     pace : cycles of the generator for a row.
     depth : events that may wait.
     """
-    work = _work(network, layer, by_name(network, name), count)
-    if work is None:
-        return 0.0
+    count, busy = events
     channels, height, width = before.shape
+    work = _work(network, layer, by_name(network, name)) if name else None
+    if work is None:
+        work = np.full((height, width), 1 / (height * width))
     places = before.neurons.reshape(before.rows, -1)
-    rows = np.where(places >= 0, work.reshape(-1)[places % (height * width)], 0).sum(1) / channels
-    return waits(rows, pace, depth * work.sum() / count)
+    rows = np.where(places >= 0, work.reshape(-1)[places % (height * width)], 0).sum(1) * (busy / channels)
+    whole = pace * before.rows
+    return tuple(together(rows, pace, depth * busy / count, whole * part / LEADS) for part in range(LEADS + 1))
 
 
 @lru_cache(maxsize=4096)
-def replay_waits(network: Network, name: str, layer: LayerPlan, count: float, pace: float, depth: float) -> float:
-    """As `stream_waits`, of a train that is read from the store position by position, each in `pace` cycles."""
-    work = _work(network, layer, by_name(network, name), count)
-    return 0.0 if work is None else waits(work.reshape(-1), pace, depth * work.sum() / count)
+def replay_cycles(network: Network, name: str, layer: LayerPlan, events: Events, pace: float, depth: float) -> float:
+    """Cycles until a train is added that is read from the store position by position, each in `pace` cycles."""
+    count, busy = events
+    work = _work(network, layer, by_name(network, name))
+    return 0.0 if work is None else together(work.reshape(-1) * busy, pace, depth * busy / count)
 
 
-def waits(work: np.ndarray, pace: float, depth: float) -> float:
-    """Cycles that two take longer together than the slower of them alone: who brings work, and the lanes that do it.
+def together(work: np.ndarray, pace: float, depth: float, lead: float = 0.0) -> float:
+    """Cycles until the lanes, from their beginning on, have done what comes to them piece by piece.
 
     Parameters
     ----------
     work : cycles of the lanes for each piece, in the order in which they come, [pieces].
     pace : cycles in which a piece is brought.
     depth : cycles of the lanes' work that may wait between the two.
+    lead : cycles before the lanes' beginning in which pieces are brought already.
     """
     done = np.cumsum(work)
-    needed = np.searchsorted(done, done - depth, side="right") - 1  # what has to be done before a piece is across
+    needed = done - depth  # what has to be done before a piece is across, and the piece in which that is
+    within = np.searchsorted(done, np.minimum(needed, done[-1]))
+    spare = done[within] - needed
     ends: list[float] = []
-    sent = end = 0.0
-    for cycles, piece in zip(work.tolist(), needed.tolist(), strict=True):
+    sent, end = -lead, 0.0
+    for cycles, piece, left, waited in zip(*(part.tolist() for part in (work, within, spare, needed > 0)), strict=True):
         end = max(end, sent) + cycles
-        sent = max(sent + pace, ends[piece] if piece >= 0 else 0.0)
         ends.append(end)
-    return max(end, sent) - max(float(done[-1]), pace * len(work))
+        sent = max(sent + pace, ends[piece] - left) if waited else sent + pace
+    return max(end, sent)
 
 
-def _work(network: Network, layer: LayerPlan, connection: Connection, count: float) -> np.ndarray | None:
-    """Lane cycles of the events of each position of what a connection hears, float64 [H, W]; None: not known."""
+def _work(network: Network, layer: LayerPlan, connection: Connection) -> np.ndarray | None:
+    """Share of each position of what a connection hears in the lanes' work, float64 [H, W]; None: not known."""
     source = heard(network, connection)
-    if not any(connection.heard[0]) or source[1:] == (1, 1) or not count:
+    if not any(connection.heard[0]):
         return None
     rows = reach(connection.geometry, source, layer)
     work: np.ndarray = _shares(connection.heard) * _taken(connection.geometry, source, layer.shape, layer.spread, rows)
-    return count * work
+    return work / work.sum() if work.any() else None
 
 
 def _shares(heard: Profile) -> np.ndarray:
