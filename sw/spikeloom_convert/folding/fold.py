@@ -17,6 +17,7 @@ from ..reading.operations import (
     AveragePool,
     Concatenate,
     Convolution,
+    Ending,
     Flatten,
     Gather,
     Linear,
@@ -26,11 +27,11 @@ from ..reading.operations import (
     PadSides,
     Rectify,
     Select,
-    Softmax,
     Subsample,
     image,
     linked,
 )
+from ..reading.hints import ACTIVATION
 from ..response import RELU, Rectified, Response
 from .shaping import (
     AFTER,
@@ -128,8 +129,10 @@ class Folder:
         operation = self.operations[number]
         inputs = [self.values[source] for source in operation.inputs or ()]
         for value in inputs:
-            if isinstance(value, Sum) and value.ended is not None and not isinstance(operation, Flatten):
-                raise UnsupportedLayer(f"{value.ended.where}: must be the last layer; remove it or {operation.where}")
+            if value.ended is not None and not isinstance(operation, Flatten):
+                raise UnsupportedLayer(
+                    f"{value.ended.where}: must be the last layer, not ahead of {operation.where}; use {ACTIVATION}"
+                )
             if isinstance(value, Sum) and value.largest != SINGLE and not isinstance(operation, Affine | Rectify):
                 raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
             if isinstance(value, Signal) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
@@ -166,9 +169,10 @@ class Folder:
             case Add():
                 result = self._add(operation, inputs)
             case Flatten():
-                result = flattened(inputs[0])
-            case Softmax():
-                result = self._softmax(operation, inputs[0])
+                result = flattened(operation, inputs[0])
+            case Ending():
+                self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
+                result = replace(inputs[0], ended=operation)
             case _:
                 raise UnsupportedLayer(f"{operation.where}: is not known")
         self.values[number] = result
@@ -255,7 +259,11 @@ class Folder:
 
     def _affine(self, operation: Affine, value: Value) -> Value:
         scale, shift = operation.scale, operation.shift
-        if value.image[0] != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
+        if isinstance(value, Signal) and value.order is not None:
+            places = np.argsort(value.order)
+            scale, shift = scale[places], shift[places]
+        flat = isinstance(value, Signal) and value.flat
+        if not flat and value.image[0] != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
             scale, shift = (np.full(value.image[0], values[0]) for values in (scale, shift))  # reshaped in between
         if isinstance(value, Signal):
             blocks, start = [], 0
@@ -361,12 +369,6 @@ class Folder:
 
     def _rank(self, value: Sum) -> int:
         return max((number for number in self.needed if self.operations[number].where == value.where), default=-1)
-
-    def _softmax(self, operation: Softmax, value: Value) -> Value:
-        if isinstance(value, Sum):
-            self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
-            return replace(value, ended=operation)
-        return value
 
 
 def composes(operation: Linear | Convolution, value: Sum) -> bool:

@@ -8,7 +8,7 @@ from spikeloom.errors import InvalidNetwork, UnsupportedLayer
 from torch import nn
 
 from ..float_network import FloatLayer
-from ..reading.operations import AverageSteps, Convolution, Linear, Operation, Recur, Softmax, Unknown, image, linked
+from ..reading.operations import AverageSteps, Convolution, Ending, Linear, Operation, Recur, Unknown, image, linked
 from ..reading.reader import Step
 from ..recurrent import ThresholdRNN
 from ..samples import Samples, value_range
@@ -160,7 +160,7 @@ def _becomes(made: Chain, step: Step, layer: FloatLayer | None) -> tuple[str, st
     kinds = {type(made.operations[number + made.ahead]) for number in step.operations}
     if AverageSteps in kinds:
         return "folded", "the readout adds up all time steps"
-    return "dropped", "keeps the order of the outputs" if Softmax in kinds else "nothing to do in evaluation"
+    return "dropped", "keeps the order of the outputs" if Ending in kinds else "nothing to do in evaluation"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Shape
 from spikeloom.windows import SINGLE, Windows
 
-from ..reading.operations import AveragePool, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample, image
+from ..reading.operations import AveragePool, Flatten, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample, image
 from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
 
 AFTER = "put a ReLU between them"
@@ -130,6 +130,8 @@ def selected(operation: Select, value: Value) -> Signal:
     """Some channels of activations."""
     if isinstance(value, Sum):
         raise UnsupportedLayer(f"{operation.where}: must not take channels of {value.where} before its activation")
+    if value.flat and value.size != (1, 1):
+        raise UnsupportedLayer(f"{operation.where}: must be before Flatten; take channels of images, not features")
     blocks, start = [], 0
     for block in value.blocks:
         low, high = max(operation.first - start, 0), min(operation.stop - start, block.channels)
@@ -160,7 +162,7 @@ def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: in
         flat = all(isinstance(value, Signal) and value.flat for value in values) and not ahead + behind
         if not flat:
             raise UnsupportedLayer(f"{operation.where}: must join images with images and features with features")
-        return Signal(tuple(block for value in values if isinstance(value, Signal) for block in value.blocks), True)
+        return _features([value for value in values if isinstance(value, Signal)])
     if all(isinstance(value, Signal) for value in values):
         blocks = [block for value in values if isinstance(value, Signal) for block in value.blocks]
         front, back = ([zeros(count, size)] if count else [] for count in (ahead, behind))
@@ -175,13 +177,30 @@ def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: in
     return total
 
 
-def flattened(value: Value) -> Value:
+def _features(values: Sequence[Signal]) -> Signal:
+    """Features one after the other."""
+    blocks = tuple(block for value in values for block in value.blocks)
+    orders, start = [], 0
+    for value in values:
+        count = value.channels * value.size[0] * value.size[1]
+        orders.append(start + (np.arange(count) if value.order is None else value.order))
+        start += count
+    order = None if all(value.order is None for value in values) else np.concatenate(orders)
+    return Signal(blocks, True, order=order)
+
+
+def flattened(operation: Flatten, value: Value) -> Value:
     """A value as features."""
+    order, places = operation.order, value.image[1] * value.image[2]
+    if order is not None and isinstance(value, Sum):
+        raise UnsupportedLayer(f"{operation.where}: must not put {value.where} in another order; {AFTER}")
     if isinstance(value, Sum) or value.flat:
         return value
-    places = value.size[0] * value.size[1]
+    if order is not None and places == 1:
+        at = operation.where, operation.path, operation.before, operation.after
+        value, order = gathered(Gather(*at, tuple(order.tolist())), value), None
     blocks = tuple(
         replace(block, scale=np.repeat(block.scale, places), shift=np.repeat(block.shift, places))
         for block in value.blocks
     )
-    return Signal(blocks, True)
+    return replace(value, blocks=blocks, flat=True, order=order)

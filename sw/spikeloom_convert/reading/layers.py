@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.windows import Windows
 from torch import nn
@@ -20,6 +22,7 @@ from .operations import (
     AveragePool,
     AverageSteps,
     Convolution,
+    Ending,
     Flatten,
     Gather,
     Linear,
@@ -29,7 +32,6 @@ from .operations import (
     Pair,
     Rectify,
     Recur,
-    Softmax,
     Subsample,
 )
 
@@ -38,16 +40,12 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Site:
-    """Where an operation stands: who it is in an error, its module path, and its shapes without N.
-
-    `grouped`: the first two axes of what it takes are groups of channels and the channels in them.
-    """
+    """Where an operation stands: who it is in an error, its module path, and its shapes without N."""
 
     where: str
     path: str
     before: Shape
     after: Shape
-    grouped: bool = False
 
     def refuse(self, what: str) -> UnsupportedLayer:
         """The error that names this place."""
@@ -244,8 +242,6 @@ def _reshape(module: object, site: Site) -> list[Operation]:
 
     if sides(site.after) == sides(site.before):
         return []
-    if groups(site.before, site.after) or (site.grouped and groups(site.after, site.before)):
-        return []
     if len(site.before) == 3 and site.after == (site.before[0], site.before[1] * site.before[2]):
         return []  # places in one row, in address order; what is done with them has to treat them alike
     if len(site.after) != 1:
@@ -260,14 +256,27 @@ def groups(before: Shape, after: Shape) -> bool:
     return 1 < len(before) < len(after) and after[2:] == before[1:] and min(after[:2]) > 1
 
 
-def shuffled(site: Site, count: int, shape: Shape) -> list[Operation]:
-    """Channels of a sample, of which so many groups are one behind the other, by their place in their group."""
-    order = np.arange(shape[0]).reshape(count, -1).T.ravel()
-    return [Gather(site.where, site.path, shape, shape, tuple(order.tolist()))]
+def arranged(site: Site, addresses: np.ndarray) -> list[Operation] | None:
+    """Operations that arrange the values of a sample of shape `site.before` by address, int64 [*site.after].
+
+    None where that is no sample for a layer yet: channels in groups, or axes in another order.
+    """
+    order = addresses.ravel()
+    if (order == np.arange(order.size)).all():
+        return None if groups(site.before, site.after) else _reshape(None, site)
+    if len(site.after) == 1:
+        return [Flatten(*_at(site), order)]
+    channels, places = site.before[0], int(np.prod(site.before[1:]))
+    if site.after == site.before:
+        numbers = order.reshape(channels, places) // places
+        if (order.reshape(channels, places) == numbers[:, :1] * places + np.arange(places)).all():
+            return [Gather(*_at(site), tuple(numbers[:, 0].tolist()))]
+    return None
 
 
 def _channel_shuffle(module: nn.ChannelShuffle, site: Site) -> list[Operation]:
-    return shuffled(site, module.groups, site.before)
+    order = np.arange(site.before[0]).reshape(module.groups, -1).T.ravel()
+    return [Gather(*_at(site), tuple(order.tolist()))]
 
 
 def _pad(module: Any, site: Site) -> list[Operation]:
@@ -293,7 +302,12 @@ def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list
 def _softmax(module: Any, site: Site) -> list[Operation]:
     if module.dim not in (None, 1, -len(site.before)):
         raise site.refuse(f"dim must be 1, the outputs, not {module.dim}")
-    return [Softmax(*_at(site), isinstance(module, nn.LogSoftmax))]
+    function = torch.log_softmax if isinstance(module, nn.LogSoftmax) else torch.softmax
+    return [Ending(*_at(site), partial(function, dim=1))]
+
+
+def _sigmoid(module: nn.Module, site: Site) -> list[Operation]:
+    return [Ending(*_at(site), F.logsigmoid if isinstance(module, nn.LogSigmoid) else torch.sigmoid)]
 
 
 def _pair(value: Any) -> Pair:
@@ -350,4 +364,6 @@ READERS: dict[type, Callable[[Any, Site], list[Operation]]] = {
     nn.ConstantPad2d: _pad,
     nn.Softmax: _softmax,
     nn.LogSoftmax: _softmax,
+    nn.Sigmoid: _sigmoid,
+    nn.LogSigmoid: _sigmoid,
 }
