@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from convert_models import random_chain, seeded
 from folding import folded, names, same
-from spikeloom.errors import UnsupportedLayer
+from spikeloom.errors import InvalidNetwork, UnsupportedLayer
 from spikeloom.geometry import Conv2d, Dense
+from spikeloom_convert.folding.prepare import prepare
+from spikeloom_convert.samples import check
 from torch import nn
 
 LAYERS = {
@@ -117,6 +119,20 @@ def test_softmax_at_the_end_is_dropped_with_a_note() -> None:
     assert len(network.layers) == 1
 
 
+@pytest.mark.parametrize("last", [nn.Sigmoid(), nn.LogSigmoid(), nn.LogSoftmax(1)])
+def test_what_keeps_the_order_of_the_outputs_is_dropped_and_the_model_still_checked(last: nn.Module) -> None:
+    model = seeded(lambda: nn.Sequential(nn.Linear(6, 4), last))
+    samples = check(np.random.default_rng(0).random((9, 6)))
+    prepared = prepare(model, samples, None, None)
+    assert prepared.network.notes == (f"Layer '1' ({type(last).__name__}) dropped: it keeps the order of the outputs",)
+    with torch.no_grad():
+        logits = model[0](torch.from_numpy(samples.seen)).numpy()
+    assert np.abs(prepared.logits(samples)[0] - logits).max() < 1e-10
+    last.register_forward_hook(lambda module, inputs, output: output / 2)
+    with pytest.raises(InvalidNetwork, match="must give the outputs its layers say"):
+        prepare(model, samples, None, None)
+
+
 def test_a_convolution_can_be_the_readout() -> None:
     make = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     network = same(make.double().eval(), 1, 8, 8)
@@ -216,7 +232,8 @@ REFUSED = {
     ),
     "softmax in the middle": (
         [nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1), nn.Linear(3, 3)],
-        "Layer '2' (Softmax): must be the last layer; remove it or Layer '3' (Linear)",
+        "Layer '2' (Softmax): must be the last layer, not ahead of Layer '3' (Linear); "
+        "use ReLU, ReLU6 or Hardtanh(0, a)",
     ),
     "ReLU of features": (
         [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(72), nn.ReLU(), nn.Linear(72, 3)],

@@ -196,6 +196,8 @@ def _report(step: Step, made: Chain, outcomes: Outcomes, faults: dict[int, _Faul
         text = "comes from what is not supported before it"
     if text is not None:
         status, becomes, hint = "unsupported", "", text.removeprefix(f"{step.where}: ")
+    elif not numbers and step.before != step.after:
+        status, becomes, hint = "dropped", "the same values in other axes", ""
     else:
         (status, becomes), hint = outcomes.of(numbers), ""
     return NodeReport(step.name, step.path, step.kind, step.before, step.after, status, becomes, hint)

@@ -8,7 +8,18 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Shape
 from spikeloom.windows import SINGLE, Windows
 
-from ..reading.operations import AveragePool, Flatten, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample, image
+from ..reading.operations import (
+    AveragePool,
+    Flatten,
+    Gather,
+    MaxPool,
+    Operation,
+    PadSides,
+    Pair,
+    Select,
+    Subsample,
+    image,
+)
 from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
 
 AFTER = "put a ReLU between them"
@@ -33,6 +44,20 @@ def as_given(operation: Operation, value: Value) -> Operation:
     raise UnsupportedLayer(
         f"{operation.where}: must get the axes of the layer before it, {value.image}, not reshaped to {expected}"
     )
+
+
+def mapped(value: Signal, scale: np.ndarray, shift: np.ndarray) -> Signal:
+    """scale * value + shift, float64 [C], or by feature where it is flattened."""
+    if value.order is not None:
+        places = np.argsort(value.order)
+        scale, shift = scale[places], shift[places]
+    blocks, start = [], 0
+    for block in value.blocks:
+        part = slice(start, start + len(block.scale))
+        start = part.stop
+        own = block.scale * scale[part], block.shift * scale[part] + shift[part]
+        blocks.append(replace(block, scale=own[0], shift=own[1]))
+    return replace(value, blocks=tuple(blocks))
 
 
 def surrounded(operation: PadSides, value: Value) -> Signal:

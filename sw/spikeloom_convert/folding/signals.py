@@ -12,7 +12,7 @@ from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
 from spikeloom.windows import SINGLE, Windows
 
 from ..float_network import FloatConnection
-from ..reading.operations import Convolution, Ending, Linear, Operation
+from ..reading.operations import Convolution, Linear, Operation
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +87,12 @@ class Signal:
     flat : flattened, so that scale and shift are those of features.
     pad : rows and columns of zeros above, below, on the left and on the right, for the next convolution.
     order : int64 address of each feature, where they are not flattened in address order.
-    ended : softmax or sigmoid that closes it.
     """
 
     blocks: tuple[Block, ...]
     flat: bool = False
     pad: tuple[int, int, int, int] = (0, 0, 0, 0)
     order: np.ndarray | None = None
-    ended: Ending | None = None
 
     @property
     def channels(self) -> int:
@@ -127,7 +125,6 @@ class Sum:
     terms, bias, shape : of the population it becomes.
     where, path, kind : of the operation it is named after.
     largest : windows of a maximum that is taken behind the activation.
-    ended : softmax or sigmoid that closes it.
     """
 
     terms: tuple[FloatConnection, ...]
@@ -137,7 +134,6 @@ class Sum:
     path: str
     kind: str
     largest: Windows = SINGLE
-    ended: Ending | None = None
 
     @property
     def image(self) -> Shape:

@@ -153,11 +153,11 @@ class Reader(fx.Interpreter):
         kind, held = self._kind(n), [node for node in inputs if node in self.moved]
         if not held and not (kind in TURNS or (kind in ARRANGING and groups(site.before, site.after))):
             return None
-        shape, addresses = self.moved.get(inputs[0], (site.before, np.arange(np.prod(site.before)).reshape(site.before)))
+        plain = site.before, np.arange(np.prod(site.before)).reshape(site.before)
+        shape, addresses = self.moved[held[0]] if held else plain
         if kind in ARRANGING:
             addresses = self._rearranged(n, site, inputs[0], addresses)
         elif kind not in SAME:
-            shape, _ = self.moved[held[0]]
             raise site.refuse(_unfinished(shape, self.shapes[held[0]], "take"))
         found = arranged(replace(site, before=shape), addresses)
         if found is None:
