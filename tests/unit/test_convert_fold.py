@@ -19,6 +19,8 @@ LAYERS = {
     "padding": lambda: [nn.Conv2d(2, 3, 3, padding=(1, 2)), nn.ReLU()],
     "same": lambda: [nn.Conv2d(2, 3, (3, 5), padding="same"), nn.ReLU()],
     "valid": lambda: [nn.Conv2d(2, 3, (2, 4), padding="valid"), nn.ReLU()],
+    "dilation": lambda: [nn.Conv2d(2, 3, 3, stride=2, padding=(2, 3), dilation=(2, 3)), nn.ReLU()],
+    "dilation, same": lambda: [nn.Conv2d(2, 3, (2, 3), padding="same", dilation=(2, 3)), nn.ReLU()],
     "groups": lambda: [nn.Conv2d(2, 6, 3, groups=2), nn.ReLU()],
     "batch norm": lambda: [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU()],
     "batch norm without gain": lambda: [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, affine=False), nn.ReLU()],
@@ -260,4 +262,31 @@ def test_what_cannot_be_folded_is_refused_by_name(layers: list[nn.Module], messa
     model = seeded(lambda: nn.Sequential(*layers))
     with pytest.raises(UnsupportedLayer) as error:
         folded(model, np.random.default_rng(0).random((2, 1, 8, 8)))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [nn.ReLU(), nn.BatchNorm2d(3), nn.MaxPool2d(2)],
+            "Layer '3' (MaxPool2d): must take values whose batch norm has no negative factors, as 1 of 3 are here; "
+            "pool ahead of the batch norm",
+        ),
+        (
+            [nn.MaxPool2d(2), nn.BatchNorm2d(3), nn.ReLU()],
+            "Layer '2' (BatchNorm2d): factors must not be negative behind a maximum; put a ReLU between them",
+        ),
+    ],
+)
+def test_maxima_take_batch_norms_with_factors_of_zero_and_none_below(layers: list[nn.Module], message: str) -> None:
+    model = seeded(lambda: nn.Sequential(nn.Conv2d(1, 3, 3), *layers, nn.Flatten(), nn.Linear(27, 3)))
+    norm = next(layer for layer in model if isinstance(layer, nn.BatchNorm2d))
+    with torch.no_grad():
+        norm.weight[1] = 0
+    same(model, 1, 8, 8)
+    with torch.no_grad():
+        norm.weight[1] = -0.5
+    with pytest.raises(UnsupportedLayer) as error:
+        same(model, 1, 8, 8)
     assert str(error.value) == message

@@ -27,7 +27,6 @@ LAYERS = {
     "GroupNorm": (nn.GroupNorm(1, 4), "is not supported; use BatchNorm1d or BatchNorm2d as modules"),
     "ConvTranspose2d": (nn.ConvTranspose2d(4, 4, 3), "is not supported; use Conv2d"),
     "Hardtanh": (nn.Hardtanh(), "must clip to 0..a, not -1.0..1.0; use Hardtanh(0, a) or ReLU"),
-    "Conv2d": (nn.Conv2d(4, 4, 3, dilation=2), "dilation must be 1, not (2, 2); use a larger kernel"),
     "Conv2d, mode": (
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
         "padding_mode must be 'zeros', not 'circular'",
@@ -50,7 +49,7 @@ LAYERS = {
     ),
     "Linear": (nn.Linear(6, 3), "must get samples of shape (F,), not (4, 6, 6); put nn.Flatten() before it"),
     "Unflatten": (nn.Unflatten(2, (2, 3)), "must flatten to (N, 144), not reshape (4, 6, 6) to (4, 2, 3, 6)"),
-    "Softmax": (nn.Softmax(dim=2), "dim must be 1, the outputs, not 2"),
+    "Softmax": (nn.Softmax(dim=2), "dim must be 1, the outputs, not 2; use dim=1, or leave a last one out"),
 }  # fmt: skip
 
 

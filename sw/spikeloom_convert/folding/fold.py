@@ -266,8 +266,8 @@ class Folder:
                 f"{operation.where}: must treat all places of a channel alike after {value.where}; "
                 f"use BatchNorm2d before Flatten"
             )
-        if value.largest != SINGLE and (by_channel[0] <= 0).any():
-            raise UnsupportedLayer(f"{operation.where}: factors must be positive behind a maximum; {AFTER}")
+        if value.largest != SINGLE and (by_channel[0] < 0).any():
+            raise UnsupportedLayer(f"{operation.where}: factors must not be negative behind a maximum; {AFTER}")
         return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
 
     def _rectify(self, number: int, operation: Rectify, value: Value) -> Signal:

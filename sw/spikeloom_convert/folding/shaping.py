@@ -111,8 +111,11 @@ def maximum(operation: MaxPool, value: Value) -> Value:
         if averaged or block.stride != (1, 1):
             before = "average pooling" if averaged else "a subsampling"
             raise UnsupportedLayer(f"{operation.where}: must not follow {before} without an activation between them")
-        if (block.scale <= 0).any():
-            raise UnsupportedLayer(f"{operation.where}: must take values whose batch norm has positive factors")
+        if negative := int((block.scale < 0).sum()):
+            raise UnsupportedLayer(
+                f"{operation.where}: must take values whose batch norm has no negative factors, as {negative} of "
+                f"{len(block.scale)} are here; pool ahead of the batch norm"
+            )
         blocks.append(replace(block, windows=_within(operation, block.windows, block.shape), pool_kind="max"))
     return replace(value, blocks=tuple(blocks))
 

@@ -12,7 +12,7 @@ from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
 from spikeloom.windows import SINGLE, Windows
 
 from ..float_network import FloatConnection
-from ..reading.operations import Convolution, Linear, Operation
+from ..reading.operations import Convolution, Linear, Operation, dilated
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,8 +236,7 @@ def _thinned(operation: Operation, block: Block, geometry: Conv2d, weights: np.n
     stride, padding = (sy * step[0], sx * step[1]), (py * step[0], px * step[1])
     if block.mean == (1, 1):
         kernel = ((ky - 1) * step[0] + 1, (kx - 1) * step[1] + 1)
-        spread = np.zeros((*weights.shape[:2], *kernel))
-        spread[:, :, :: step[0], :: step[1]] = weights
+        spread = dilated(weights, step)
     else:
         rest = any(size % every for size, every in zip(block.pooled, step, strict=True))
         if rest and geometry.padding != (0, 0):

@@ -33,6 +33,7 @@ from .operations import (
     Rectify,
     Recur,
     Subsample,
+    dilated,
 )
 
 Shape = tuple[int, ...]
@@ -93,10 +94,9 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, site: Site) -> list[Operation]:
     flat = isinstance(module, nn.Conv1d)
     if len(site.before) != (2 if flat else 3):
         raise site.refuse(f"must get samples of shape {'(C, L)' if flat else '(C, H, W)'}, not {site.before}")
-    kernel, stride = _window(module.kernel_size, site), _window(module.stride, site)
-    if any(extent != 1 for extent in module.dilation):
-        given = module.dilation[0] if flat else _pair(module.dilation)
-        raise site.refuse(f"dilation must be 1, not {given}; use a larger kernel")
+    weights = _array(module.weight)
+    weights = dilated(weights[:, :, None] if flat else weights, _window(module.dilation, site))
+    kernel, stride = weights.shape[2:], _window(module.stride, site)
     ahead: list[Operation] = []
     if module.padding == "same":
         padding: Pair = ((kernel[0] - 1) // 2, (kernel[1] - 1) // 2)
@@ -108,8 +108,6 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, site: Site) -> list[Operation]:
     if module.padding_mode != "zeros" and padding != (0, 0):
         raise site.refuse(f"padding_mode must be 'zeros', not '{module.padding_mode}'")
     bias = np.zeros(module.out_channels) if module.bias is None else _array(module.bias)
-    weights = _array(module.weight)
-    weights = weights[:, :, None] if flat else weights
     before = ahead[-1].after if ahead else site.before
     return [
         *ahead,
@@ -301,7 +299,7 @@ def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list
 
 def _softmax(module: Any, site: Site) -> list[Operation]:
     if module.dim not in (None, 1, -len(site.before)):
-        raise site.refuse(f"dim must be 1, the outputs, not {module.dim}")
+        raise site.refuse(f"dim must be 1, the outputs, not {module.dim}; use dim=1, or leave a last one out")
     function = torch.log_softmax if isinstance(module, nn.LogSoftmax) else torch.softmax
     return [Ending(*_at(site), partial(function, dim=1))]
 

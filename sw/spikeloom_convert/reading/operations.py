@@ -187,6 +187,14 @@ def preceded(operations: Sequence[Operation], first: Sequence[Operation]) -> lis
     return [*first, *moved]
 
 
+def dilated(weights: np.ndarray, dilation: Pair) -> np.ndarray:
+    """Kernels [O, C, kh, kw] with zeros between their places, [O, C, (kh - 1)dy + 1, (kw - 1)dx + 1]."""
+    kernel = [(size - 1) * step + 1 for size, step in zip(weights.shape[2:], dilation, strict=True)]
+    spread = np.zeros((*weights.shape[:2], *kernel))
+    spread[:, :, :: dilation[0], :: dilation[1]] = weights
+    return spread
+
+
 def image(shape: Sequence[int]) -> Shape:
     """Shape of a sample as (C, H, W)."""
     if len(shape) == 2:
