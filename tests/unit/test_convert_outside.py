@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from convert_models import seeded
 from folding import names, same
 from outside_axes import AXES, AXES_SHAPES
 from outside_models import SHAPES, STYLES, conv, headed, linear, small, written
 from spikeloom import golden
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from spikeloom_convert import convert
+from spikeloom_convert.folding.prepare import prepare
 from spikeloom_convert.reading.trace import trace
+from spikeloom_convert.samples import check
 from torch import nn
 
 IMAGES = np.random.default_rng(0).random((6, 3, 12, 12))
@@ -74,6 +77,15 @@ def test_grey_images_without_a_channel_are_run_as_they_were_calibrated() -> None
     network = convert(STYLES["grey images"](), images)
     assert network.inputs[0].shape == (1, 12, 10)
     assert (golden.evaluate(network, images) == golden.evaluate(network, images[:, None])).all()
+
+
+def test_images_are_flattened_for_a_model_that_makes_images_of_vectors() -> None:
+    model = seeded(AXES["pitch of a window"])
+    vectors = np.random.default_rng(0).random((9, 40))
+    flat, images = check(vectors), check(vectors.reshape(9, 1, 40, 1))
+    prepared = prepare(model, images, None, None)
+    assert prepared.network.input_shape == (1, 40, 1)
+    assert (prepared.logits(images)[0] == prepare(model, flat, None, None).logits(flat)[0]).all()
 
 
 REFUSED = {

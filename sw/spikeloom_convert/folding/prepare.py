@@ -93,7 +93,7 @@ def chain(
         shape = traced.input_shape
     if (normalise := normalisation(mean, std, shape[0])) is not None:
         ahead.append(normalise)
-    if flat:
+    if flat and traced.input_shape is None:  # else the model makes images of the vectors again
         ahead.append(Flatten("Flatten", "", shape, (int(np.prod(shape)),)))
     operations = tuple(preceded(traced.operations, ahead))
     outputs = {name: number + len(ahead) for name, number in traced.outputs.items()}
