@@ -49,9 +49,9 @@ def test_chain_equals_golden_model_with_stalls_over_several_samples(name: str, l
 
 def test_an_event_may_take_more_passes_than_a_machine_word_has_bits() -> None:
     rng = np.random.default_rng(7)
-    network = RandomNetwork(rng, (1, 70, 1), 2).conv(2, Conv2d((66, 1), padding=(33, 0))).readout(3)
-    x = rng.integers(0, 256, (2, 1, 70, 1)).astype(np.uint8)
-    x[rng.random(x.shape) < 0.8] = 0
+    network = RandomNetwork(rng, (1, 80, 1), 2).conv(2, Conv2d((76, 1), padding=(38, 0))).readout(3)
+    x = rng.integers(0, 256, (2, 1, 80, 1)).astype(np.uint8)
+    x[rng.random(x.shape) < 0.5] = 0
     output = simulate(chain(network, 1, None), events(network, x, rng), rng, stalls=0.3)
     assert output.potentials == golden.evaluate(network, x).tolist()
 
