@@ -47,10 +47,11 @@ def test_chain_equals_golden_model_with_stalls_over_several_samples(name: str, l
     assert output.classes == expected.argmax(1).tolist()
 
 
-def test_an_event_may_take_more_passes_than_a_machine_word_has_bits() -> None:
+@pytest.mark.parametrize(("size", "padding"), [(80, 38), (20, 75)])
+def test_an_event_may_take_more_passes_than_a_machine_word_has_bits(size: int, padding: int) -> None:
     rng = np.random.default_rng(7)
-    network = RandomNetwork(rng, (1, 80, 1), 2).conv(2, Conv2d((76, 1), padding=(38, 0))).readout(3)
-    x = rng.integers(0, 256, (2, 1, 80, 1)).astype(np.uint8)
+    network = RandomNetwork(rng, (1, size, 1), 2).conv(2, Conv2d((76, 1), padding=(padding, 0))).readout(3)
+    x = rng.integers(0, 256, (2, 1, size, 1)).astype(np.uint8)
     x[rng.random(x.shape) < 0.5] = 0
     output = simulate(chain(network, 1, None), events(network, x, rng), rng, stalls=0.3)
     assert output.potentials == golden.evaluate(network, x).tolist()

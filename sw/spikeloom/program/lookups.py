@@ -55,10 +55,16 @@ def _size(fields: Mapping[str, np.ndarray], *, mapped: bool) -> Size:
     width = 0
     for values in fields.values():
         constant = (values == values[0]).all()
-        if not constant and not (values == values[1] * np.arange(len(values))).all():
+        if not constant and not proportional(values):
             varying = int(np.bitwise_or.reduce(values) ^ np.bitwise_and.reduce(values))
             width += varying.bit_count() if mapped else int(values.max()).bit_length()
     return len(next(iter(fields.values()))), width
+
+
+def proportional(values: np.ndarray) -> bool:
+    """Whether entry n is n times entry 1, of a table of two entries or more, whatever size its integers have."""
+    step = int(values[1])
+    return all(int(value) == number * step for number, value in enumerate(values))
 
 
 def _borders(network: Network, core: CorePlan) -> dict[str, Fields]:
