@@ -47,6 +47,16 @@ def test_chain_equals_golden_model_with_stalls_over_several_samples(name: str, l
     assert output.classes == expected.argmax(1).tolist()
 
 
+@pytest.mark.parametrize(("size", "padding"), [(80, 38), (20, 75)])
+def test_an_event_may_take_more_passes_than_a_machine_word_has_bits(size: int, padding: int) -> None:
+    rng = np.random.default_rng(7)
+    network = RandomNetwork(rng, (1, size, 1), 2).conv(2, Conv2d((76, 1), padding=(padding, 0))).readout(3)
+    x = rng.integers(0, 256, (2, 1, size, 1)).astype(np.uint8)
+    x[rng.random(x.shape) < 0.5] = 0
+    output = simulate(chain(network, 1, None), events(network, x, rng), rng, stalls=0.3)
+    assert output.potentials == golden.evaluate(network, x).tolist()
+
+
 def test_a_store_that_does_not_get_its_words_whole_is_refused() -> None:
     network = draw_network(2097153, depth=2, kinds=frozenset(PLAIN))
     cores = [plan_core(network, 0, width=5), plan_core(network, 1, width=12), plan_core(network, 2, width=1)]

@@ -87,15 +87,30 @@ def test_all_problems_are_listed_and_what_follows_them_is_inspected_on() -> None
     report = inspected(model)
     assert not report.convertible
     assert [(node.module, node.hint) for node in report.nodes if node.status == "unsupported"] == [
-        ("1", "is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it keeps the order"),
+        ("1", "must be the last layer, not ahead of Layer '2' (MaxPool2d); use ReLU, ReLU6 or Hardtanh(0, a)"),
         ("2", "dilation must be 1, not (3, 3)"),
         ("4", "must not follow Layer '3' (Conv2d) without an activation; put a ReLU between them"),
         ("5", "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     ]
     assert len(report.problems) == 4
-    assert report.problems[2] == "Layer '5' (GELU): is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"
+    assert report.problems[1] == "Layer '5' (GELU): is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"
+    assert report.problems[2].startswith("Layer '1' (Sigmoid): must be the last layer")
     assert report.nodes[0].becomes == "a population of 4x10x10 = 400 neurons"
     assert report.nodes[-1].becomes == "readout 'fc7' of 5x1x1 = 5 neurons"
+
+
+def test_features_in_another_order_and_a_last_sigmoid_are_said_to_be_gone() -> None:
+    model = written(
+        lambda s, x: torch.sigmoid(s.f(F.relu(s.c(x)).permute(0, 2, 3, 1).flatten(1))), c=conv(), f=linear(400)
+    )
+    report = inspected(model())
+    assert report.convertible
+    assert lines(report)[2:] == [
+        ("", "permute", "dropped", "the same values in other axes"),
+        ("", "flatten", "folded", "folded into the weights of 'f'"),
+        ("f", "Linear", "ok", "readout 'f' of 5x1x1 = 5 neurons"),
+        ("", "sigmoid", "dropped", "keeps the order of the outputs"),
+    ]
 
 
 def test_values_that_a_model_asks_for_are_listed_where_it_does() -> None:

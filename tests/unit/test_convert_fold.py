@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from convert_models import random_chain, seeded
 from folding import folded, names, same
-from spikeloom.errors import UnsupportedLayer
+from spikeloom.errors import InvalidNetwork, UnsupportedLayer
 from spikeloom.geometry import Conv2d, Dense
+from spikeloom_convert.folding.prepare import prepare
+from spikeloom_convert.samples import check
 from torch import nn
 
 LAYERS = {
@@ -17,6 +19,8 @@ LAYERS = {
     "padding": lambda: [nn.Conv2d(2, 3, 3, padding=(1, 2)), nn.ReLU()],
     "same": lambda: [nn.Conv2d(2, 3, (3, 5), padding="same"), nn.ReLU()],
     "valid": lambda: [nn.Conv2d(2, 3, (2, 4), padding="valid"), nn.ReLU()],
+    "dilation": lambda: [nn.Conv2d(2, 3, 3, stride=2, padding=(2, 3), dilation=(2, 3)), nn.ReLU()],
+    "dilation, same": lambda: [nn.Conv2d(2, 3, (2, 3), padding="same", dilation=(2, 3)), nn.ReLU()],
     "groups": lambda: [nn.Conv2d(2, 6, 3, groups=2), nn.ReLU()],
     "batch norm": lambda: [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU()],
     "batch norm without gain": lambda: [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, affine=False), nn.ReLU()],
@@ -115,6 +119,20 @@ def test_softmax_at_the_end_is_dropped_with_a_note() -> None:
     network = folded(model, np.random.default_rng(0).random((2, 6)))
     assert network.notes == ("Layer '1' (Softmax) dropped: it keeps the order of the outputs",)
     assert len(network.layers) == 1
+
+
+@pytest.mark.parametrize("last", [nn.Sigmoid(), nn.LogSigmoid(), nn.LogSoftmax(1)])
+def test_what_keeps_the_order_of_the_outputs_is_dropped_and_the_model_still_checked(last: nn.Module) -> None:
+    model = seeded(lambda: nn.Sequential(nn.Linear(6, 4), last))
+    samples = check(np.random.default_rng(0).random((9, 6)))
+    prepared = prepare(model, samples, None, None)
+    assert prepared.network.notes == (f"Layer '1' ({type(last).__name__}) dropped: it keeps the order of the outputs",)
+    with torch.no_grad():
+        logits = model[0](torch.from_numpy(samples.seen)).numpy()
+    assert np.abs(prepared.logits(samples)[0] - logits).max() < 1e-10
+    last.register_forward_hook(lambda module, inputs, output: output / 2)
+    with pytest.raises(InvalidNetwork, match="must give the outputs its layers say"):
+        prepare(model, samples, None, None)
 
 
 def test_a_convolution_can_be_the_readout() -> None:
@@ -216,7 +234,8 @@ REFUSED = {
     ),
     "softmax in the middle": (
         [nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1), nn.Linear(3, 3)],
-        "Layer '2' (Softmax): must be the last layer; remove it or Layer '3' (Linear)",
+        "Layer '2' (Softmax): must be the last layer, not ahead of Layer '3' (Linear); "
+        "use ReLU, ReLU6 or Hardtanh(0, a)",
     ),
     "ReLU of features": (
         [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(72), nn.ReLU(), nn.Linear(72, 3)],
@@ -243,4 +262,31 @@ def test_what_cannot_be_folded_is_refused_by_name(layers: list[nn.Module], messa
     model = seeded(lambda: nn.Sequential(*layers))
     with pytest.raises(UnsupportedLayer) as error:
         folded(model, np.random.default_rng(0).random((2, 1, 8, 8)))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [nn.ReLU(), nn.BatchNorm2d(3), nn.MaxPool2d(2)],
+            "Layer '3' (MaxPool2d): must take values whose batch norm has no negative factors, as 1 of 3 are here; "
+            "pool ahead of the batch norm",
+        ),
+        (
+            [nn.MaxPool2d(2), nn.BatchNorm2d(3), nn.ReLU()],
+            "Layer '2' (BatchNorm2d): factors must not be negative behind a maximum; put a ReLU between them",
+        ),
+    ],
+)
+def test_maxima_take_batch_norms_with_factors_of_zero_and_none_below(layers: list[nn.Module], message: str) -> None:
+    model = seeded(lambda: nn.Sequential(nn.Conv2d(1, 3, 3), *layers, nn.Flatten(), nn.Linear(27, 3)))
+    norm = next(layer for layer in model if isinstance(layer, nn.BatchNorm2d))
+    with torch.no_grad():
+        norm.weight[1] = 0
+    same(model, 1, 8, 8)
+    with torch.no_grad():
+        norm.weight[1] = -0.5
+    with pytest.raises(UnsupportedLayer) as error:
+        same(model, 1, 8, 8)
     assert str(error.value) == message

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from convert_models import seeded
 from folding import names, same
+from outside_axes import AXES, AXES_SHAPES
 from outside_models import SHAPES, STYLES, conv, headed, linear, small, written
 from spikeloom import golden
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from spikeloom_convert import convert
+from spikeloom_convert.folding.prepare import prepare
 from spikeloom_convert.reading.trace import trace
+from spikeloom_convert.samples import check
 from torch import nn
 
 IMAGES = np.random.default_rng(0).random((6, 3, 12, 12))
@@ -20,9 +24,9 @@ ACTIVATION = "ReLU, ReLU6 or Hardtanh(0, a)"
 DATA = "forward must be a fixed chain of layers, not depend on its data"
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", [*STYLES, *AXES])
 def test_a_model_from_outside_folds_into_its_own_outputs(style: str) -> None:
-    same(STYLES[style], *SHAPES.get(style, (3, 12, 12)))
+    same((STYLES | AXES)[style], *(SHAPES | AXES_SHAPES).get(style, (3, 12, 12)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -55,6 +59,14 @@ def test_a_sum_of_activations_is_a_population_where_a_kernel_follows() -> None:
     )
 
 
+def test_features_in_another_order_only_move_columns_of_weights() -> None:
+    plain, moved = (same(style, 3, 12, 12) for style in (STYLES["flatten by keyword"], AXES["flatten of rows"]))
+    columns = np.arange(100).reshape(4, 5, 5).transpose(1, 0, 2).ravel()
+    of = [network.layers[-1].incoming[0].weights for network in (plain, moved)]
+    assert (of[1][:, columns] == of[0]).all()
+    assert (of[1] != of[0]).any()
+
+
 def test_repeated_channels_are_one_connection() -> None:
     (connection,) = same(STYLES["grey repeated"], 1, 12, 12).layers[0].incoming
     assert connection.weights.shape == (4, 1, 3, 3)
@@ -67,10 +79,16 @@ def test_grey_images_without_a_channel_are_run_as_they_were_calibrated() -> None
     assert (golden.evaluate(network, images) == golden.evaluate(network, images[:, None])).all()
 
 
+def test_images_are_flattened_for_a_model_that_makes_images_of_vectors() -> None:
+    model = seeded(AXES["pitch of a window"])
+    vectors = np.random.default_rng(0).random((9, 40))
+    flat, images = check(vectors), check(vectors.reshape(9, 1, 40, 1))
+    prepared = prepare(model, images, None, None)
+    assert prepared.network.input_shape == (1, 40, 1)
+    assert (prepared.logits(images)[0] == prepare(model, flat, None, None).logits(flat)[0]).all()
+
+
 REFUSED = {
-    "sigmoid": (headed(lambda s, x: torch.sigmoid(s.c(x))),
-                f"Model 'Net' (call of sigmoid): is not supported; use {ACTIVATION}; a last one may be left out, "
-                f"as it keeps the order"),
     "gelu": (headed(lambda s, x: F.gelu(s.c(x))), f"Model 'Net' (call of gelu): is not supported; use {ACTIVATION}"),
     "where": (headed(lambda s, x: torch.where(s.c(x) > 0, s.c(x), 0)),
               f"Model 'Net' (call of gt): is not supported; use {ACTIVATION}"),
@@ -128,6 +146,14 @@ REFUSED = {
     "a module that cuts": (headed(lambda s, x: F.relu(s.c(s.p(x))), p=lambda: nn.ZeroPad2d(-1)),
                            "Layer 'p' (ZeroPad2d): must add rows and columns, not cut them: (-1, -1, -1, -1); use "
                            "slices in the samples"),
+    "axes in another order": (written(lambda s, x: s.d(F.relu(s.c(x)).permute(0, 2, 3, 1)), c=conv(), d=conv(10)),
+                              "Layer 'd' (Conv2d): must take axes in the order of (4, 10, 10), not (10, 10, 4); put "
+                              "them back first, or flatten them for a Linear; samples are stored as (N, C, H, W) or "
+                              "(N, C, L)"),
+    "channels for samples": (written(lambda s, x: s.f(F.relu(s.c(x)).permute(1, 0, 2, 3).flatten(1)), c=conv(3, 2),
+                                     f=linear(200)),
+                             "Model 'Net' (call of permute): must keep samples apart, not turn (2, 2, 10, 10) into "
+                             "(2, 2, 10, 10)"),
     "another threshold": (headed(lambda s, x: s.t(s.c(x)), t=lambda: nn.Threshold(1, 0)),
                           "Layer 't' (Threshold): must be Threshold(0, 0), not (1, 0); use ReLU"),
 }  # fmt: skip
@@ -142,6 +168,19 @@ def test_what_has_no_counterpart_is_refused_by_its_place_with_the_nearest_that_w
 
 
 FOLDS = {
+    "sigmoid": (headed(lambda s, x: torch.sigmoid(s.c(x))),
+                f"Model 'Net' (call of sigmoid): must be the last layer, not ahead of Model 'Net' (call of mean); "
+                f"use {ACTIVATION}"),
+    "softmax of activations": (headed(lambda s, x: s.d(F.softmax(F.relu(s.c(x)), 1).flatten(1)[:, :, None, None]),
+                                      d=conv(400, 4, 1)),
+                               "Model 'Net' (call of softmax): must be the last layer, not ahead of Layer 'd' "
+                               f"(Conv2d); use {ACTIVATION}"),
+    "axes of sums": (written(lambda s, x: s.f(s.c(x).permute(0, 2, 3, 1).flatten(1)), c=conv(), f=linear(400)),
+                     "Model 'Net' (call of flatten): must not put Layer 'c' (Conv2d) in another order; "
+                     "put a ReLU between them"),
+    "slices of features": (written(lambda s, x: s.f(F.relu(s.c(x)).flatten(1)[:, :50]), c=conv(), f=linear(50)),
+                           "Model 'Net' (call of getitem): must be before Flatten; take channels of images, not "
+                           "features"),
     "pooling": (headed(lambda s, x: F.relu(s.c(F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 2)))),
                 "Model 'Net' (call of max_pool2d): must not follow zeros around images; pad for a Conv2d only"),
     "no activation": (headed(lambda s, x: F.relu(s.d(F.pad(s.c(x), (1, 1)))), d=conv(4, 4)),

@@ -18,18 +18,15 @@ INSTEAD = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d, MaxPool2d, Flatten, "
     "additions and torch.cat"
 )
-SIGMOID = "is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it keeps the order"
 LAYERS = {
     "MaxPool2d, dilation": (nn.MaxPool2d(2, dilation=2), "dilation must be 1, not (2, 2)"),
     "MaxPool2d, indices": (nn.MaxPool2d(2, return_indices=True), "return_indices must be off"),
     "FractionalMaxPool2d": (nn.FractionalMaxPool2d(2, 3), "is not supported; use MaxPool2d"),
-    "Sigmoid": (nn.Sigmoid(), SIGMOID),
     "GELU": (nn.GELU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "LeakyReLU": (nn.LeakyReLU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "GroupNorm": (nn.GroupNorm(1, 4), "is not supported; use BatchNorm1d or BatchNorm2d as modules"),
     "ConvTranspose2d": (nn.ConvTranspose2d(4, 4, 3), "is not supported; use Conv2d"),
     "Hardtanh": (nn.Hardtanh(), "must clip to 0..a, not -1.0..1.0; use Hardtanh(0, a) or ReLU"),
-    "Conv2d": (nn.Conv2d(4, 4, 3, dilation=2), "dilation must be 1, not (2, 2); use a larger kernel"),
     "Conv2d, mode": (
         nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
         "padding_mode must be 'zeros', not 'circular'",
@@ -52,7 +49,7 @@ LAYERS = {
     ),
     "Linear": (nn.Linear(6, 3), "must get samples of shape (F,), not (4, 6, 6); put nn.Flatten() before it"),
     "Unflatten": (nn.Unflatten(2, (2, 3)), "must flatten to (N, 144), not reshape (4, 6, 6) to (4, 2, 3, 6)"),
-    "Softmax": (nn.Softmax(dim=2), "dim must be 1, the outputs, not 2"),
+    "Softmax": (nn.Softmax(dim=2), "dim must be 1, the outputs, not 2; use dim=1, or leave a last one out"),
 }  # fmt: skip
 
 
@@ -77,7 +74,6 @@ CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
         lambda x: torch.relu(x.view(len(x), 2, 2, 6, 6)),
         "must take images, not channels in groups (2, 2, 6, 6); reshape them back first",
     ),
-    "sigmoid": (torch.sigmoid, SIGMOID),
     "mul": (lambda x: x * x, "must take a constant, not another activation; use additions or torch.cat"),
     "cumsum": (lambda x: x.cumsum(1), f"is not supported; use {INSTEAD}"),
     "cat": (lambda x: torch.cat([x, x], 2), "dim must be 1, the channels, not 2"),
@@ -109,7 +105,8 @@ CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     ),
     "permute": (
         lambda x: x.permute(0, 2, 3, 1),
-        "is not supported; use samples that are stored as (N, C, H, W) or (N, C, L), and axes in that order throughout",
+        "must give axes in the order of (4, 6, 6), not (6, 6, 4); put them back first, or flatten them for a Linear; "
+        "samples are stored as (N, C, H, W) or (N, C, L)",
     ),
     "view": (lambda x: x.view(1, -1), "must keep samples apart, not turn (2, 4, 6, 6) into (1, 288)"),
 }  # fmt: skip

@@ -369,8 +369,8 @@ def test_what_cannot_be_converted_is_refused_before_it_is_trained() -> None:
     with pytest.raises(UnsupportedLayer) as error:
         trained(model, progress=lambda *_: pytest.fail("trains"))
     assert str(error.value) == (
-        "Layer '4' (Sigmoid): is not supported; use ReLU, ReLU6 or Hardtanh(0, a); a last one may be left out, as it "
-        "keeps the order"
+        "Layer '4' (Sigmoid): must be the last layer, not ahead of Layer '5' (Linear); "
+        "use ReLU, ReLU6 or Hardtanh(0, a)"
     )
 
 

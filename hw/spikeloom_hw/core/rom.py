@@ -7,7 +7,7 @@ from amaranth.hdl import Array, Const, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
-from spikeloom.program.lookups import LOGIC_ENTRIES
+from spikeloom.program.lookups import LOGIC_ENTRIES, proportional
 
 
 def rom_image(rows: np.ndarray) -> list[list[int]]:
@@ -62,7 +62,7 @@ def rom(
         width = width_of(values)
         if (values == values[0]).all():
             found[key] = Const(int(values[0]), width)
-        elif (values == values[1] * np.arange(len(values))).all():
+        elif proportional(values):
             found[key] = Signal(width, name=f"{name}_{key}")
             with m.If(enable):
                 m.d.sync += found[key].eq(address * int(values[1]))

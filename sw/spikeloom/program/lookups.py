@@ -55,10 +55,16 @@ def _size(fields: Mapping[str, np.ndarray], *, mapped: bool) -> Size:
     width = 0
     for values in fields.values():
         constant = (values == values[0]).all()
-        if not constant and not (values == values[1] * np.arange(len(values))).all():
+        if not constant and not proportional(values):
             varying = int(np.bitwise_or.reduce(values) ^ np.bitwise_and.reduce(values))
             width += varying.bit_count() if mapped else int(values.max()).bit_length()
     return len(next(iter(fields.values()))), width
+
+
+def proportional(values: np.ndarray) -> bool:
+    """Whether entry n is n times entry 1, of a table of two entries or more, whatever size its integers have."""
+    step = int(values[1])
+    return all(int(value) == number * step for number, value in enumerate(values))
 
 
 def _borders(network: Network, core: CorePlan) -> dict[str, Fields]:
@@ -108,12 +114,12 @@ class Table:
     """Entries of several steps behind each other; equal ones are shared."""
 
     parts: list[Fields] = field(default_factory=list)
-    _bases: dict[tuple[tuple[str, bytes], ...], int] = field(default_factory=dict)
+    _bases: dict[tuple[tuple[str, tuple[int, ...]], ...], int] = field(default_factory=dict)
     _entries: int = 0
 
     def add(self, part: Fields) -> int:
         """Append the entries of a step, or find them; the first one."""
-        content = tuple((name, values.tobytes()) for name, values in sorted(part.items()))
+        content = tuple((name, tuple(values.tolist())) for name, values in sorted(part.items()))
         if content not in self._bases:
             self._bases[content] = self._entries
             self._entries += len(next(iter(part.values())))
@@ -224,10 +230,15 @@ def _entries(
 
 
 def _masks(landing: Landing, cells: int) -> np.ndarray:
-    """Cells of every pass as bits, first pass lowest, int64 [S]; an axis without banks has all its cells in one."""
+    """Cells of every pass as bits, first pass lowest, [S]; an axis without banks has all its cells in one.
+
+    Where an event takes so many passes that 63 bits do not hold them, they are Python's integers.
+    """
     masks = landing.masks
     if landing.banks == 1:
         masks = np.repeat(masks, cells, 2)
     bits = np.zeros((*masks.shape[:2], cells), np.int64)
     bits[..., : masks.shape[2]] = masks
-    return (bits.reshape(len(bits), -1) << np.arange(masks.shape[1] * cells)).sum(1)
+    bits = bits.reshape(len(bits), -1)
+    weigh = np.array([1 << n for n in range(bits.shape[1])], np.int64 if bits.shape[1] < 64 else object)
+    return np.asarray((bits * weigh).sum(1))

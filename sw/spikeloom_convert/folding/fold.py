@@ -11,12 +11,14 @@ from spikeloom.geometry import Conv2d, Diagonal, Pair, Shape
 from spikeloom.windows import SINGLE
 
 from ..float_network import INPUT, FloatConnection, FloatLayer, FloatNetwork, population_name
+from ..reading.hints import ACTIVATION
 from ..reading.operations import (
     Add,
     Affine,
     AveragePool,
     Concatenate,
     Convolution,
+    Ending,
     Flatten,
     Gather,
     Linear,
@@ -26,7 +28,6 @@ from ..reading.operations import (
     PadSides,
     Rectify,
     Select,
-    Softmax,
     Subsample,
     image,
     linked,
@@ -39,6 +40,7 @@ from .shaping import (
     flattened,
     gathered,
     joined,
+    mapped,
     maximum,
     selected,
     subsampled,
@@ -128,8 +130,6 @@ class Folder:
         operation = self.operations[number]
         inputs = [self.values[source] for source in operation.inputs or ()]
         for value in inputs:
-            if isinstance(value, Sum) and value.ended is not None and not isinstance(operation, Flatten):
-                raise UnsupportedLayer(f"{value.ended.where}: must be the last layer; remove it or {operation.where}")
             if isinstance(value, Sum) and value.largest != SINGLE and not isinstance(operation, Affine | Rectify):
                 raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
             if isinstance(value, Signal) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
@@ -166,9 +166,9 @@ class Folder:
             case Add():
                 result = self._add(operation, inputs)
             case Flatten():
-                result = flattened(inputs[0])
-            case Softmax():
-                result = self._softmax(operation, inputs[0])
+                result = flattened(operation, inputs[0])
+            case Ending():
+                result = self._ended(number, operation, inputs[0])
             case _:
                 raise UnsupportedLayer(f"{operation.where}: is not known")
         self.values[number] = result
@@ -255,24 +255,19 @@ class Folder:
 
     def _affine(self, operation: Affine, value: Value) -> Value:
         scale, shift = operation.scale, operation.shift
-        if value.image[0] != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
+        flat = isinstance(value, Signal) and value.flat
+        if not flat and value.image[0] != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
             scale, shift = (np.full(value.image[0], values[0]) for values in (scale, shift))  # reshaped in between
         if isinstance(value, Signal):
-            blocks, start = [], 0
-            for block in value.blocks:
-                part = slice(start, start + len(block.scale))
-                start = part.stop
-                own = block.scale * scale[part], block.shift * scale[part] + shift[part]
-                blocks.append(replace(block, scale=own[0], shift=own[1]))
-            return replace(value, blocks=tuple(blocks))
+            return mapped(value, scale, shift)
         by_channel = [values.reshape(value.shape[0], -1) for values in (scale, shift)]
         if any((values != values[:, :1]).any() for values in by_channel):
             raise UnsupportedLayer(
                 f"{operation.where}: must treat all places of a channel alike after {value.where}; "
                 f"use BatchNorm2d before Flatten"
             )
-        if value.largest != SINGLE and (by_channel[0] <= 0).any():
-            raise UnsupportedLayer(f"{operation.where}: factors must be positive behind a maximum; {AFTER}")
+        if value.largest != SINGLE and (by_channel[0] < 0).any():
+            raise UnsupportedLayer(f"{operation.where}: factors must not be negative behind a maximum; {AFTER}")
         return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
 
     def _rectify(self, number: int, operation: Rectify, value: Value) -> Signal:
@@ -362,11 +357,19 @@ class Folder:
     def _rank(self, value: Sum) -> int:
         return max((number for number in self.needed if self.operations[number].where == value.where), default=-1)
 
-    def _softmax(self, operation: Softmax, value: Value) -> Value:
-        if isinstance(value, Sum):
-            self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
-            return replace(value, ended=operation)
+    def _ended(self, number: int, operation: Ending, value: Value) -> Value:
+        if (after := self._behind(number)) is not None:
+            raise UnsupportedLayer(
+                f"{operation.where}: must be the last layer, not ahead of {after.where}; use {ACTIVATION}"
+            )
+        self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
         return value
+
+    def _behind(self, number: int) -> Operation | None:
+        """The next operation that is more than a Flatten."""
+        users = [user for user in sorted(self.needed) if number in (self.operations[user].inputs or ())]
+        found = (self._behind(at) if isinstance(self.operations[at], Flatten) else self.operations[at] for at in users)
+        return next((operation for operation in found if operation is not None), None)
 
 
 def composes(operation: Linear | Convolution, value: Sum) -> bool:

@@ -8,7 +8,7 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Dense
 
 from ..float_network import INPUT, FloatConnection, FloatLayer, FloatNetwork, population_name
-from ..reading.operations import Affine, AverageSteps, Linear, Operation, Recur, Softmax, linked
+from ..reading.operations import Affine, AverageSteps, Ending, Linear, Operation, Recur, linked
 
 _CHAIN = "which is layers of ThresholdRNN, then MeanOverTime and one Linear"
 
@@ -52,7 +52,7 @@ def fold_recurrent(name: str, operations: Sequence[Operation], outputs: Mapping[
             read = True
             hears = FloatConnection(layers[-1].name, Dense(), item.weights)
             layers.append(_population(item, layers, hears, item.bias))
-        elif isinstance(item, Softmax) and read:
+        elif isinstance(item, Ending) and read:
             notes.append(f"{item.where} dropped: it keeps the order of the outputs")
         else:
             raise UnsupportedLayer(expected)

@@ -8,7 +8,7 @@ from spikeloom.errors import InvalidNetwork, UnsupportedLayer
 from torch import nn
 
 from ..float_network import FloatLayer
-from ..reading.operations import AverageSteps, Convolution, Linear, Operation, Recur, Softmax, Unknown, image, linked
+from ..reading.operations import AverageSteps, Convolution, Ending, Linear, Operation, Recur, Unknown, image, linked
 from ..reading.reader import Step
 from ..recurrent import ThresholdRNN
 from ..samples import Samples, value_range
@@ -160,7 +160,7 @@ def _becomes(made: Chain, step: Step, layer: FloatLayer | None) -> tuple[str, st
     kinds = {type(made.operations[number + made.ahead]) for number in step.operations}
     if AverageSteps in kinds:
         return "folded", "the readout adds up all time steps"
-    return "dropped", "keeps the order of the outputs" if Softmax in kinds else "nothing to do in evaluation"
+    return "dropped", "keeps the order of the outputs" if Ending in kinds else "nothing to do in evaluation"
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,8 @@ def _report(step: Step, made: Chain, outcomes: Outcomes, faults: dict[int, _Faul
         text = "comes from what is not supported before it"
     if text is not None:
         status, becomes, hint = "unsupported", "", text.removeprefix(f"{step.where}: ")
+    elif not numbers and step.before != step.after:
+        status, becomes, hint = "dropped", "the same values in other axes", ""
     else:
         (status, becomes), hint = outcomes.of(numbers), ""
     return NodeReport(step.name, step.path, step.kind, step.before, step.after, status, becomes, hint)

@@ -11,6 +11,7 @@ from ..reading.operations import (
     AveragePool,
     Concatenate,
     Convolution,
+    Ending,
     Flatten,
     Gather,
     Linear,
@@ -20,7 +21,6 @@ from ..reading.operations import (
     PadSides,
     Rectify,
     Select,
-    Softmax,
     Subsample,
     image,
 )
@@ -72,8 +72,10 @@ class Outcomes:
         if number not in self.folder.needed or value is None:
             return "dropped", "no output depends on it"
         if isinstance(operation, Flatten):
+            if operation.order is not None:
+                return "folded", f"folded into the weights of {named(self._hearing(number))}"
             return "dropped", "addresses are in its order already"
-        if isinstance(operation, Softmax):
+        if isinstance(operation, Ending):
             return "dropped", "keeps the order of the outputs"
         if isinstance(operation, Linear | Convolution):
             return self._weighted(number)

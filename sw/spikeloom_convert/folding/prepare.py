@@ -11,7 +11,7 @@ from spikeloom.geometry import Shape
 from torch import nn
 
 from ..float_network import FloatNetwork
-from ..reading.operations import Flatten, Operation, Softmax, linked, preceded
+from ..reading.operations import Ending, Flatten, Operation, linked, preceded
 from ..reading.reader import by_name
 from ..reading.trace import TracedModel, model_dtype, trace
 from ..samples import Samples, normalisation, value_range
@@ -44,7 +44,7 @@ class PreparedModel:
         return [torch.cat(list(chunks)).numpy() for chunks in zip(*parts, strict=True)]
 
     def logits(self, samples: Samples) -> list[np.ndarray]:
-        """What the float network gives, float64 [N, outputs] for every output; before a final softmax."""
+        """What the float network gives, float64 [N, outputs] for every output; before a final softmax or sigmoid."""
         x = torch.from_numpy(samples.seen.reshape(-1, *self.network.sample_shape))
         with torch.no_grad():
             parts = [self.network.forward(part) for part in x.split(_CHUNK)]
@@ -93,7 +93,7 @@ def chain(
         shape = traced.input_shape
     if (normalise := normalisation(mean, std, shape[0])) is not None:
         ahead.append(normalise)
-    if flat:
+    if flat and traced.input_shape is None:  # else the model makes images of the vectors again
         ahead.append(Flatten("Flatten", "", shape, (int(np.prod(shape)),)))
     operations = tuple(preceded(traced.operations, ahead))
     outputs = {name: number + len(ahead) for name, number in traced.outputs.items()}
@@ -137,9 +137,8 @@ def _check(prepared: PreparedModel, samples: Samples) -> None:
     who = f"Model '{prepared.traced.name}'"
     outputs, logits = prepared.outputs(samples), prepared.logits(samples)
     for number, expected, got in zip(prepared.traced.outputs.values(), outputs, logits, strict=True):
-        if (last := _softmax(prepared.traced, number)) is not None:
-            softmax = torch.log_softmax if last.log else torch.softmax
-            got = softmax(torch.from_numpy(got), 1).numpy()
+        if (last := _ending(prepared.traced, number)) is not None:
+            got = last.function(torch.from_numpy(got)).numpy()
         if not np.isfinite(expected).all():
             raise InvalidNetwork(f"{who}: outputs must be finite, not NaN or infinite on the calibration samples")
         if expected.shape != got.shape:
@@ -152,10 +151,10 @@ def _check(prepared: PreparedModel, samples: Samples) -> None:
             )
 
 
-def _softmax(traced: TracedModel, number: int) -> Softmax | None:
-    """The softmax that ends an output, given by the number of its last operation."""
+def _ending(traced: TracedModel, number: int) -> Ending | None:
+    """The softmax or sigmoid that ends an output, given by the number of its last operation."""
     operations = linked(traced.operations)
     while number >= 0 and isinstance(operations[number], Flatten):
         number = (operations[number].inputs or (-1,))[0]
     last = operations[number] if number >= 0 else None
-    return last if isinstance(last, Softmax) else None
+    return last if isinstance(last, Ending) else None

@@ -8,7 +8,18 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Shape
 from spikeloom.windows import SINGLE, Windows
 
-from ..reading.operations import AveragePool, Gather, MaxPool, Operation, PadSides, Pair, Select, Subsample, image
+from ..reading.operations import (
+    AveragePool,
+    Flatten,
+    Gather,
+    MaxPool,
+    Operation,
+    PadSides,
+    Pair,
+    Select,
+    Subsample,
+    image,
+)
 from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
 
 AFTER = "put a ReLU between them"
@@ -33,6 +44,20 @@ def as_given(operation: Operation, value: Value) -> Operation:
     raise UnsupportedLayer(
         f"{operation.where}: must get the axes of the layer before it, {value.image}, not reshaped to {expected}"
     )
+
+
+def mapped(value: Signal, scale: np.ndarray, shift: np.ndarray) -> Signal:
+    """scale * value + shift, float64 [C], or by feature where it is flattened."""
+    if value.order is not None:
+        places = np.argsort(value.order)
+        scale, shift = scale[places], shift[places]
+    blocks, start = [], 0
+    for block in value.blocks:
+        part = slice(start, start + len(block.scale))
+        start = part.stop
+        own = block.scale * scale[part], block.shift * scale[part] + shift[part]
+        blocks.append(replace(block, scale=own[0], shift=own[1]))
+    return replace(value, blocks=tuple(blocks))
 
 
 def surrounded(operation: PadSides, value: Value) -> Signal:
@@ -86,8 +111,11 @@ def maximum(operation: MaxPool, value: Value) -> Value:
         if averaged or block.stride != (1, 1):
             before = "average pooling" if averaged else "a subsampling"
             raise UnsupportedLayer(f"{operation.where}: must not follow {before} without an activation between them")
-        if (block.scale <= 0).any():
-            raise UnsupportedLayer(f"{operation.where}: must take values whose batch norm has positive factors")
+        if negative := int((block.scale < 0).sum()):
+            raise UnsupportedLayer(
+                f"{operation.where}: must take values whose batch norm has no negative factors, as {negative} of "
+                f"{len(block.scale)} are here; pool ahead of the batch norm"
+            )
         blocks.append(replace(block, windows=_within(operation, block.windows, block.shape), pool_kind="max"))
     return replace(value, blocks=tuple(blocks))
 
@@ -130,6 +158,8 @@ def selected(operation: Select, value: Value) -> Signal:
     """Some channels of activations."""
     if isinstance(value, Sum):
         raise UnsupportedLayer(f"{operation.where}: must not take channels of {value.where} before its activation")
+    if value.flat and value.size != (1, 1):
+        raise UnsupportedLayer(f"{operation.where}: must be before Flatten; take channels of images, not features")
     blocks, start = [], 0
     for block in value.blocks:
         low, high = max(operation.first - start, 0), min(operation.stop - start, block.channels)
@@ -160,7 +190,7 @@ def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: in
         flat = all(isinstance(value, Signal) and value.flat for value in values) and not ahead + behind
         if not flat:
             raise UnsupportedLayer(f"{operation.where}: must join images with images and features with features")
-        return Signal(tuple(block for value in values if isinstance(value, Signal) for block in value.blocks), True)
+        return _features([value for value in values if isinstance(value, Signal)])
     if all(isinstance(value, Signal) for value in values):
         blocks = [block for value in values if isinstance(value, Signal) for block in value.blocks]
         front, back = ([zeros(count, size)] if count else [] for count in (ahead, behind))
@@ -175,13 +205,30 @@ def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: in
     return total
 
 
-def flattened(value: Value) -> Value:
+def _features(values: Sequence[Signal]) -> Signal:
+    """Features one after the other."""
+    blocks = tuple(block for value in values for block in value.blocks)
+    orders, start = [], 0
+    for value in values:
+        count = value.channels * value.size[0] * value.size[1]
+        orders.append(start + (np.arange(count) if value.order is None else value.order))
+        start += count
+    order = None if all(value.order is None for value in values) else np.concatenate(orders)
+    return Signal(blocks, True, order=order)
+
+
+def flattened(operation: Flatten, value: Value) -> Value:
     """A value as features."""
+    order, places = operation.order, value.image[1] * value.image[2]
+    if order is not None and isinstance(value, Sum):
+        raise UnsupportedLayer(f"{operation.where}: must not put {value.where} in another order; {AFTER}")
     if isinstance(value, Sum) or value.flat:
         return value
-    places = value.size[0] * value.size[1]
+    if order is not None and places == 1:
+        at = operation.where, operation.path, operation.before, operation.after
+        value, order = gathered(Gather(*at, tuple(order.tolist())), value), None
     blocks = tuple(
         replace(block, scale=np.repeat(block.scale, places), shift=np.repeat(block.shift, places))
         for block in value.blocks
     )
-    return Signal(blocks, True)
+    return replace(value, blocks=blocks, flat=True, order=order)

@@ -12,7 +12,7 @@ from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
 from spikeloom.windows import SINGLE, Windows
 
 from ..float_network import FloatConnection
-from ..reading.operations import Convolution, Linear, Operation, Softmax
+from ..reading.operations import Convolution, Linear, Operation, dilated
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +81,18 @@ class Block:
 class Signal:
     """Activations ahead of the next weighted layer: blocks of channels, in order.
 
-    `flat`: flattened, so that scale and shift are those of features. `pad`: rows and columns of zeros above, below, on
-    the left and on the right, for the next convolution.
+    Parameters
+    ----------
+    blocks : one behind the other.
+    flat : flattened, so that scale and shift are those of features.
+    pad : rows and columns of zeros above, below, on the left and on the right, for the next convolution.
+    order : int64 address of each feature, where they are not flattened in address order.
     """
 
     blocks: tuple[Block, ...]
     flat: bool = False
     pad: tuple[int, int, int, int] = (0, 0, 0, 0)
+    order: np.ndarray | None = None
 
     @property
     def channels(self) -> int:
@@ -120,7 +125,6 @@ class Sum:
     terms, bias, shape : of the population it becomes.
     where, path, kind : of the operation it is named after.
     largest : windows of a maximum that is taken behind the activation.
-    ended : softmax that closes it.
     """
 
     terms: tuple[FloatConnection, ...]
@@ -130,7 +134,6 @@ class Sum:
     path: str
     kind: str
     largest: Windows = SINGLE
-    ended: Softmax | None = None
 
     @property
     def image(self) -> Shape:
@@ -153,6 +156,8 @@ def zeros(channels: int, size: Pair) -> Block:
 
 def dense(operation: Operation, signal: Signal, weights: np.ndarray, bias: np.ndarray) -> Sum:
     """A linear layer on a signal."""
+    if signal.order is not None:
+        weights = weights[:, np.argsort(signal.order)]
     terms, start = [], 0
     for block in signal.blocks:
         width = block.channels * block.size[0] * block.size[1]
@@ -231,8 +236,7 @@ def _thinned(operation: Operation, block: Block, geometry: Conv2d, weights: np.n
     stride, padding = (sy * step[0], sx * step[1]), (py * step[0], px * step[1])
     if block.mean == (1, 1):
         kernel = ((ky - 1) * step[0] + 1, (kx - 1) * step[1] + 1)
-        spread = np.zeros((*weights.shape[:2], *kernel))
-        spread[:, :, :: step[0], :: step[1]] = weights
+        spread = dilated(weights, step)
     else:
         rest = any(size % every for size, every in zip(block.pooled, step, strict=True))
         if rest and geometry.padding != (0, 0):

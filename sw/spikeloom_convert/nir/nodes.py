@@ -10,7 +10,7 @@ import numpy as np
 from spikeloom.errors import InvalidNetwork, UnsupportedLayer, shown
 from spikeloom.geometry import Pair, Shape
 
-from ..reading.operations import Affine, AveragePool, Convolution, Linear, Operation
+from ..reading.operations import Affine, AveragePool, Convolution, Linear, Operation, dilated
 
 MAX_POPULATION = 1 << 22  # neurons, or values on the way, of a node
 LEAST, MOST = 1e-15, 1e15  # of what is divided by, and of any number: products of them stay in float32
@@ -168,10 +168,7 @@ def _convolution(node: Any, place: Place) -> Heaviside:
     if min(sizes) < 1:
         raise InvalidNetwork(f"{where}: kernel must fit into {place.before[1:]}, not span {tuple(extents)}")
     heads = place.heads(after)
-    if dilation != (1, 1):
-        spread = np.zeros((outputs, per_group, *extents))
-        spread[:, :, :: dilation[0], :: dilation[1]] = weights
-        weights = spread
+    weights = dilated(weights, dilation)
     bias = _bias(node, outputs, place)
     return Heaviside(Convolution(*heads, weights, bias, stride, padding, groups, inputs=(place.source,)), after)
 

@@ -31,7 +31,7 @@ class Reference:
     -------
     held : Samples
     classes : int64 [N], what the model itself answers.
-    logits : float64 [N, outputs] of every output, before a final softmax; the first one gives the classes.
+    logits : float64 [N, outputs] of every output, before a final softmax or sigmoid; the first one gives the classes.
     """
 
     held: Samples

@@ -10,7 +10,7 @@ from torch import nn
 
 from ..response import Rectified
 from .functional import WEIGHTED
-from .layers import Site, pad_sides, read_module, shuffled
+from .layers import Site, pad_sides, read_module
 from .operations import (
     Add,
     Affine,
@@ -42,8 +42,6 @@ def read_call(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], positi
         Naming the function and the module that calls it.
     """
     name = name_of(target).rstrip("_")
-    if name in _TURNS and not site.grouped:
-        raise site.unsupported(name)
     if name == "getattr":  # x.data, x.T
         name, args = args[1], args[:1]
     try:
@@ -159,8 +157,9 @@ _SAME = (
     "requires_grad", "data", "positive",
 )  # fmt: skip
 SHAPING = (*_SHAPES, "getitem", "Flatten")  # may leave one value a sample without an axis
-_TURNS = ("transpose", "swapaxes", "swapdims", "permute")
-GROUPING = (*_TURNS, *_SHAPES, *_SAME)  # take channels in groups
+TURNS = ("transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis")  # put axes in another order
+ARRANGING = (*TURNS, *_SHAPES, "Flatten", "Unflatten")  # move values only
+SAME = (*_SAME, "Identity", "Dropout", "dropout")  # leave them where they are, too
 # the names PyTorch gives one thing as function, method and in-place method differ by a trailing underscore
 MODULES: dict[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
@@ -179,6 +178,8 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), nn.ChannelShuffle),
     "softmax": _softmax,
     "log_softmax": _log_softmax,
+    "sigmoid": nn.Sigmoid,
+    "logsigmoid": nn.LogSigmoid,
     **dict.fromkeys(_SHAPES, _reshape),
     **dict.fromkeys(_SAME, _same),
 }  # fmt: skip
@@ -270,6 +271,8 @@ def _dropped(pooling: Operation, site: Site) -> list[Operation]:
 
 def _slices(index: Any, *, site: Site) -> list[Operation]:
     """x[:, first:stop, ::sy, ::sx]"""
+    if adds_axes(index):
+        return read_module(nn.Flatten(), site)
     parts = list(index) if isinstance(index, tuple) else [index]
     axes = len(site.before) + 1
     if Ellipsis in parts:
@@ -305,6 +308,14 @@ def _slices(index: Any, *, site: Site) -> list[Operation]:
     return found
 
 
+def adds_axes(index: Any) -> bool:
+    """Whether an index takes all there is and adds axes: x[:, None, :, None]."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(part is None for part in parts) and all(
+        part is None or part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts
+    )
+
+
 def _index_select(dim: int, index: torch.Tensor, *, site: Site) -> list[Operation]:
     if dim not in (1, -len(site.before)) or index.ndim != 1 or index.dtype == torch.bool:
         raise site.refuse("must choose channels by their numbers, dim=1")
@@ -324,21 +335,6 @@ def _repeat(*sizes: Any, site: Site) -> list[Operation]:
     if site.before[1:] != site.after[1:] or len(site.before) != len(site.after):
         raise site.refuse(f"must repeat channels only, not turn {site.before} into {site.after}")
     return _index_select(1, torch.arange(site.before[0]).repeat(site.after[0] // site.before[0]), site=site)
-
-
-def _permute(*dims: Any, site: Site) -> list[Operation]:
-    """Axes in another order: groups of channels and the channels in them may change places."""
-    axes, (first, second, *places) = len(site.before) + 1, site.before
-    if [int(axis) % axes for axis in (dims[0] if len(dims) == 1 else dims)] != [0, 2, 1, *range(3, axes)]:
-        raise site.unsupported("permute")
-    return shuffled(site, first, (first * second, *places))
-
-
-def _transpose(first: int, second: int, *, site: Site) -> list[Operation]:
-    axes = len(site.before) + 1
-    order = list(range(axes))
-    order[first % axes], order[second % axes] = second % axes, first % axes
-    return _permute(order, site=site)
 
 
 def _pad(pad: Any, mode: str = "constant", value: float | None = None, *, site: Site) -> list[Operation]:
@@ -368,7 +364,5 @@ CALLS: dict[str, Callable[..., list[Operation]]] = {
     "pad": _pad,
     "index_select": _index_select,
     "flip": _flip,
-    **dict.fromkeys(_TURNS[:-1], _transpose),
-    "permute": _permute,
     **dict.fromkeys(("repeat", "expand", "expand_as", "tile"), _repeat),
 }

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.windows import Windows
 from torch import nn
@@ -20,6 +22,7 @@ from .operations import (
     AveragePool,
     AverageSteps,
     Convolution,
+    Ending,
     Flatten,
     Gather,
     Linear,
@@ -29,8 +32,8 @@ from .operations import (
     Pair,
     Rectify,
     Recur,
-    Softmax,
     Subsample,
+    dilated,
 )
 
 Shape = tuple[int, ...]
@@ -38,16 +41,12 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Site:
-    """Where an operation stands: who it is in an error, its module path, and its shapes without N.
-
-    `grouped`: the first two axes of what it takes are groups of channels and the channels in them.
-    """
+    """Where an operation stands: who it is in an error, its module path, and its shapes without N."""
 
     where: str
     path: str
     before: Shape
     after: Shape
-    grouped: bool = False
 
     def refuse(self, what: str) -> UnsupportedLayer:
         """The error that names this place."""
@@ -95,10 +94,9 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, site: Site) -> list[Operation]:
     flat = isinstance(module, nn.Conv1d)
     if len(site.before) != (2 if flat else 3):
         raise site.refuse(f"must get samples of shape {'(C, L)' if flat else '(C, H, W)'}, not {site.before}")
-    kernel, stride = _window(module.kernel_size, site), _window(module.stride, site)
-    if any(extent != 1 for extent in module.dilation):
-        given = module.dilation[0] if flat else _pair(module.dilation)
-        raise site.refuse(f"dilation must be 1, not {given}; use a larger kernel")
+    weights = _array(module.weight)
+    weights = dilated(weights[:, :, None] if flat else weights, _window(module.dilation, site))
+    kernel, stride = weights.shape[2:], _window(module.stride, site)
     ahead: list[Operation] = []
     if module.padding == "same":
         padding: Pair = ((kernel[0] - 1) // 2, (kernel[1] - 1) // 2)
@@ -110,8 +108,6 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, site: Site) -> list[Operation]:
     if module.padding_mode != "zeros" and padding != (0, 0):
         raise site.refuse(f"padding_mode must be 'zeros', not '{module.padding_mode}'")
     bias = np.zeros(module.out_channels) if module.bias is None else _array(module.bias)
-    weights = _array(module.weight)
-    weights = weights[:, :, None] if flat else weights
     before = ahead[-1].after if ahead else site.before
     return [
         *ahead,
@@ -244,8 +240,6 @@ def _reshape(module: object, site: Site) -> list[Operation]:
 
     if sides(site.after) == sides(site.before):
         return []
-    if groups(site.before, site.after) or (site.grouped and groups(site.after, site.before)):
-        return []
     if len(site.before) == 3 and site.after == (site.before[0], site.before[1] * site.before[2]):
         return []  # places in one row, in address order; what is done with them has to treat them alike
     if len(site.after) != 1:
@@ -260,14 +254,27 @@ def groups(before: Shape, after: Shape) -> bool:
     return 1 < len(before) < len(after) and after[2:] == before[1:] and min(after[:2]) > 1
 
 
-def shuffled(site: Site, count: int, shape: Shape) -> list[Operation]:
-    """Channels of a sample, of which so many groups are one behind the other, by their place in their group."""
-    order = np.arange(shape[0]).reshape(count, -1).T.ravel()
-    return [Gather(site.where, site.path, shape, shape, tuple(order.tolist()))]
+def arranged(site: Site, addresses: np.ndarray) -> list[Operation] | None:
+    """Operations that arrange the values of a sample of shape `site.before` by address, int64 [*site.after].
+
+    None where that is no sample for a layer yet: channels in groups, or axes in another order.
+    """
+    order = addresses.ravel()
+    if (order == np.arange(order.size)).all():
+        return None if groups(site.before, site.after) else _reshape(None, site)
+    if len(site.after) == 1:
+        return [Flatten(*_at(site), order)]
+    channels, places = site.before[0], int(np.prod(site.before[1:]))
+    if site.after == site.before:
+        numbers = order.reshape(channels, places) // places
+        if (order.reshape(channels, places) == numbers[:, :1] * places + np.arange(places)).all():
+            return [Gather(*_at(site), tuple(numbers[:, 0].tolist()))]
+    return None
 
 
 def _channel_shuffle(module: nn.ChannelShuffle, site: Site) -> list[Operation]:
-    return shuffled(site, module.groups, site.before)
+    order = np.arange(site.before[0]).reshape(module.groups, -1).T.ravel()
+    return [Gather(*_at(site), tuple(order.tolist()))]
 
 
 def _pad(module: Any, site: Site) -> list[Operation]:
@@ -292,8 +299,13 @@ def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list
 
 def _softmax(module: Any, site: Site) -> list[Operation]:
     if module.dim not in (None, 1, -len(site.before)):
-        raise site.refuse(f"dim must be 1, the outputs, not {module.dim}")
-    return [Softmax(*_at(site), isinstance(module, nn.LogSoftmax))]
+        raise site.refuse(f"dim must be 1, the outputs, not {module.dim}; use dim=1, or leave a last one out")
+    function = torch.log_softmax if isinstance(module, nn.LogSoftmax) else torch.softmax
+    return [Ending(*_at(site), partial(function, dim=1))]
+
+
+def _sigmoid(module: nn.Module, site: Site) -> list[Operation]:
+    return [Ending(*_at(site), F.logsigmoid if isinstance(module, nn.LogSigmoid) else torch.sigmoid)]
 
 
 def _pair(value: Any) -> Pair:
@@ -350,4 +362,6 @@ READERS: dict[type, Callable[[Any, Site], list[Operation]]] = {
     nn.ConstantPad2d: _pad,
     nn.Softmax: _softmax,
     nn.LogSoftmax: _softmax,
+    nn.Sigmoid: _sigmoid,
+    nn.LogSigmoid: _sigmoid,
 }

@@ -1,9 +1,10 @@
 """The words of a traced model: the few operations a supported network is made of, in the order they run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from spikeloom.geometry import Shape
 from spikeloom.windows import Windows
 
@@ -134,14 +135,16 @@ class Concatenate(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Flatten(Operation):
-    """(C, H, W) to (C*H*W,), in address order."""
+    """(C, H, W) to (C*H*W,), in address order; or in another, `order` int64 [C*H*W] the address of each feature."""
+
+    order: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Softmax(Operation):
-    """Softmax, or its logarithm if `log`, over the outputs: keeps their order, so it may only end a network."""
+class Ending(Operation):
+    """A function of the outputs that keeps their order, so it may only end a network; `function` of (N, F) gives it."""
 
-    log: bool
+    function: Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +185,14 @@ def preceded(operations: Sequence[Operation], first: Sequence[Operation]) -> lis
         for item in operations
     ]
     return [*first, *moved]
+
+
+def dilated(weights: np.ndarray, dilation: Pair) -> np.ndarray:
+    """Kernels [O, C, kh, kw] with zeros between their places, [O, C, (kh - 1)dy + 1, (kw - 1)dx + 1]."""
+    kernel = [(size - 1) * step + 1 for size, step in zip(weights.shape[2:], dilation, strict=True)]
+    spread = np.zeros((*weights.shape[:2], *kernel))
+    spread[:, :, :: dilation[0], :: dilation[1]] = weights
+    return spread
 
 
 def image(shape: Sequence[int]) -> Shape:

@@ -10,9 +10,9 @@ import torch
 from spikeloom.errors import UnsupportedLayer
 from torch import fx
 
-from .functions import CONSTANT, GROUPING, SHAPED, SHAPING, name_of, read_call, read_join
+from .functions import ARRANGING, CONSTANT, SAME, SHAPED, SHAPING, TURNS, adds_axes, name_of, read_call, read_join
 from .hints import ORDER, instead_of
-from .layers import Site, groups, read_module
+from .layers import Site, arranged, groups, read_module
 from .operations import Operation, Select, Unknown, image
 from .tracer import MADE, Escape
 
@@ -79,7 +79,8 @@ class Reader(fx.Interpreter):
         self.results: dict[fx.Node, int] = {}  # operation that gives each activation, -1 for the samples
         self.shapes: dict[fx.Node, tuple[int, ...]] = {}
         self.parts: dict[fx.Node, list[int]] = {}  # channels of each part that a split gives
-        self.grouped: set[fx.Node] = set()  # activations whose channels are split into groups
+        # results that are no samples for a layer yet, as axes are moved: of which shape, and the address of each value
+        self.moved: dict[fx.Node, tuple[tuple[int, ...], np.ndarray]] = {}
         self.lost: set[fx.Node] = set()  # results of what is not supported that are no samples with values
         self.outputs: dict[str, int] = {}
         self.input_shape: tuple[int, int, int] | None = None
@@ -108,16 +109,14 @@ class Reader(fx.Interpreter):
         before = self.shapes[inputs[0]]
         parted = isinstance(result, tuple | list)
         self.shapes[n] = before if parted else tuple(result.shape[1:])
-        site = Site(*self._where(n), before, self.shapes[n], inputs[0] in self.grouped)
-        if groups(before, site.after) or (site.grouped and len(site.after) == len(before)):
-            self.grouped.add(n)
+        site = Site(*self._where(n), before, self.shapes[n])
         read: list[Operation] = []
         refusal: str | None = None
         try:
-            if site.grouped and self._kind(n) not in GROUPING:
-                raise site.refuse(f"must take images, not channels in groups {before}; reshape them back first")
             if any(node in self.lost for node in inputs):  # which has been said
                 read = [Unknown(site.where, site.path, before, site.after)]
+            elif (found := self._arranged(n, site, inputs)) is not None:
+                read = found
             elif parted:
                 self.parts[n] = self._split(n, site, result)
             else:
@@ -149,6 +148,32 @@ class Reader(fx.Interpreter):
         first = n.args[0] if n.args else None
         return (name in CONSTANT and inputs == [first]) or (name in SHAPED and first not in inputs)
 
+    def _arranged(self, n: fx.Node, site: Site, inputs: list[fx.Node]) -> list[Operation] | None:
+        """Operations of a node that moves values between axes, none while they are no sample; None of other nodes."""
+        kind, held = self._kind(n), [node for node in inputs if node in self.moved]
+        if not held and not (kind in TURNS or (kind in ARRANGING and groups(site.before, site.after))):
+            return None
+        plain = site.before, np.arange(np.prod(site.before)).reshape(site.before)
+        shape, addresses = self.moved[held[0]] if held else plain
+        if kind in ARRANGING:
+            addresses = self._rearranged(n, site, inputs[0], addresses)
+        elif kind not in SAME:
+            raise site.refuse(_unfinished(shape, self.shapes[held[0]], "take"))
+        found = arranged(replace(site, before=shape), addresses)
+        if found is None:
+            self.moved[n] = shape, addresses
+        return found or []
+
+    def _rearranged(self, n: fx.Node, site: Site, source: fx.Node, addresses: np.ndarray) -> np.ndarray:
+        """Addresses as a node arranges them, which is run on those of two samples."""
+        count = addresses.size
+        both = torch.from_numpy(np.stack([addresses, addresses + count]))
+        args, kwargs = fx.node.map_arg((n.args, n.kwargs), lambda node: both if node is source else self.env[node])
+        found = getattr(self, n.op)(n.target, args, kwargs)
+        if found.ndim < 2 or len(found) != 2 or not bool((found[0] < count).all()):
+            raise site.refuse(f"must keep samples apart, not turn {(2, *site.before)} into {tuple(found.shape)}")
+        return np.ascontiguousarray(found[0].numpy())
+
     def _folded(self, n: fx.Node, site: Site) -> bool:
         """Whether samples are folded into images before anything else is done with them."""
         before, after = site.before, site.after
@@ -156,7 +181,8 @@ class Reader(fx.Interpreter):
             return False
         if int(np.prod(before)) != int(np.prod(after)) or (len(before) == 2 and after[0] != 1):
             return False
-        if self._kind(n) not in ("view", "reshape", "unflatten", "unsqueeze", "Unflatten"):
+        added = self._kind(n) == "getitem" and adds_axes(n.args[1])
+        if not added and self._kind(n) not in ("view", "reshape", "unflatten", "unsqueeze", "Unflatten"):
             return False
         self.input_shape = image(after)
         return True
@@ -174,6 +200,12 @@ class Reader(fx.Interpreter):
                     raise error
                 self.refused.append(error)
                 return {}
+            if node in self.moved:
+                where, _ = self._where(node)
+                error = UnsupportedLayer(f"{where}: {_unfinished(self.moved[node][0], self.shapes[node], 'give')}")
+                if self.refused is None:
+                    raise error
+                self.refused.append(error)
         return {name: self.results[node] for name, node in given.items()}
 
     def _sources(self, n: fx.Node, inputs: list[fx.Node]) -> tuple[int, ...]:
@@ -245,6 +277,16 @@ class Reader(fx.Interpreter):
             return f"Layer '{n.target}' ({self._kind(n)})", str(n.target)
         owner = f"Layer '{path}'" if path else f"Model '{self.name}'"
         return f"{owner} (call of {self._kind(n)})", path
+
+
+def _unfinished(shape: tuple[int, ...], found: tuple[int, ...], does: str) -> str:
+    """What is wrong with values of a sample of some shape where they are found in another arrangement."""
+    if len(found) > len(shape):
+        return f"must {does} images, not channels in groups {found}; reshape them back first"
+    return (
+        f"must {does} axes in the order of {shape}, not {found}; put them back first, or flatten them for a Linear; "
+        "samples are stored as (N, C, H, W) or (N, C, L)"
+    )
 
 
 def _live(graph: fx.Graph) -> set[fx.Node]:
