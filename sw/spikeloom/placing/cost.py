@@ -14,7 +14,8 @@ from ..program.levels import core_visits
 from ..program.program import QUEUE_DEPTH, CorePlan, LayerPlan, Step
 from ..program.visits import Visit, sent_digits
 from ..windows import SINGLE
-from .queueing import event_cycles, mean_passes, replay_cycles, stream_cycles
+from .passes import event_cycles, mean_passes
+from .queueing import LEADS, replay_cycles, stream_cycles
 
 # From the last operation of a phase to the first one of the next, measured: events wait at the port; events come from
 # the layer before; the core before can send only when this one has swapped.
@@ -116,6 +117,7 @@ def _together(
         (phase.front, max(phase.stream, phase.front) + drain),
         generator_cycles(sender, before) / before.rows,
         depth + (0 if sender is core else core.inbox),
+        0 if sender is core else LEADS,
     )
 
 

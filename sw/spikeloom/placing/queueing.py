@@ -8,47 +8,25 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..geometry import Geometry, Shape
-from ..network import Connection, Network, Profile
-from ..program.extents import by_name, heard, kept_landings, reach
+from ..network import Connection, Network
+from ..program.extents import by_name, heard, reach
 from ..program.program import LayerPlan
+from .passes import shares, taken
 
+LEADS = 8  # parts of a generator's pass by which it may be ahead of the lanes
 Events = tuple[float, float]  # so many, and the cycles that the lanes have to work for them
 
 
 @lru_cache(maxsize=4096)
-def mean_passes(
-    geometry: Geometry,
-    source: Shape,
-    target: Shape,
-    banks: tuple[int, int],
-    rows: int = 0,
-    heard: Profile = ((), ()),
-) -> float:
-    """Passes of an event, averaged over the source's positions; with `rows`, cycles: rows a pass, and at least one.
-
-    `heard`: events by row and by column, which weigh the positions, as if columns did not depend on rows; where it is
-    not known, all positions weigh the same.
-    """
-    taken = _taken(geometry, source, target, banks, rows)
-    if not any(heard[0]):
-        return float(taken.mean())
-    return float((_shares(heard) * taken).sum())
-
-
-def event_cycles(network: Network, layer: LayerPlan, connection: Connection) -> float:
-    """Mean lane cycles of an event: passes times rows of channels, at least the one in which it is looked at."""
-    source = heard(network, connection)
-    rows = reach(connection.geometry, source, layer)
-    return mean_passes(connection.geometry, source, layer.shape, layer.spread, rows, connection.heard)
-
-
-LEADS = 8  # parts of a generator's pass by which it may be ahead of the lanes
-
-
-@lru_cache(maxsize=4096)
 def stream_cycles(
-    network: Network, name: str | None, layer: LayerPlan, before: LayerPlan, events: Events, pace: float, depth: float
+    network: Network,
+    name: str | None,
+    layer: LayerPlan,
+    before: LayerPlan,
+    events: Events,
+    pace: float,
+    depth: float,
+    leads: int,
 ) -> tuple[float, ...]:
     """Cycles from when the lanes begin until a stream is added, if the generator began n/`LEADS` of its pass earlier.
 
@@ -59,6 +37,7 @@ def stream_cycles(
     events : how many there are, and how many lane cycles they take.
     pace : cycles of the generator for a row.
     depth : events that may wait.
+    leads : the largest n.
     """
     count, busy = events
     channels, height, width = before.shape
@@ -68,7 +47,7 @@ def stream_cycles(
     places = before.neurons.reshape(before.rows, -1)
     rows = np.where(places >= 0, work.reshape(-1)[places % (height * width)], 0).sum(1) * (busy / channels)
     whole = pace * before.rows
-    return tuple(together(rows, pace, depth * busy / count, whole * part / LEADS) for part in range(LEADS + 1))
+    return tuple(together(rows, pace, depth * busy / count, whole * part / LEADS) for part in range(leads + 1))
 
 
 @lru_cache(maxsize=4096)
@@ -108,19 +87,5 @@ def _work(network: Network, layer: LayerPlan, connection: Connection) -> np.ndar
     if not any(connection.heard[0]):
         return None
     rows = reach(connection.geometry, source, layer)
-    work: np.ndarray = _shares(connection.heard) * _taken(connection.geometry, source, layer.shape, layer.spread, rows)
+    work: np.ndarray = shares(connection.heard) * taken(connection.geometry, source, layer.shape, layer.spread, rows)
     return work / work.sum() if work.any() else None
-
-
-def _shares(heard: Profile) -> np.ndarray:
-    """Share of each position in all events, float64 [H, W]."""
-    by_row, by_column = (np.array(part) for part in heard)
-    shares: np.ndarray = np.outer(by_row, by_column) / (by_row.sum() * by_column.sum())
-    return shares
-
-
-def _taken(geometry: Geometry, source: Shape, target: Shape, banks: tuple[int, int], rows: int) -> np.ndarray:
-    """Passes of an event at each position, int64 [H, W]; with `rows`, cycles as `mean_passes` says."""
-    vertical, horizontal = kept_landings(geometry, source, target, banks)
-    passes = np.outer(vertical.passes, horizontal.passes)
-    return np.maximum(passes * rows, 1) if rows else passes
