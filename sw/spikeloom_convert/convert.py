@@ -321,9 +321,10 @@ def check_labels(samples: Samples, network: FloatNetwork) -> None:
     """InvalidData where a label is no output of the network."""
     outputs = int(np.prod(network.shape(network.readouts[0])))
     if samples.y is not None and not (samples.y.min() >= 0 and samples.y.max() < outputs):
-        raise InvalidData(
-            f"Labels: must lie in 0..{outputs - 1}, the model's outputs, not {samples.y.min()}..{samples.y.max()}"
-        )
+        found = f"not {samples.y.min()}..{samples.y.max()}"
+        if outputs == 1:
+            raise InvalidData(f"Labels: must be left out where a model has one output, which is no class, {found}")
+        raise InvalidData(f"Labels: must lie in 0..{outputs - 1}, the model's outputs, {found}")
 
 
 def affordable(network: FloatNetwork) -> int:

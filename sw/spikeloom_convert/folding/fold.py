@@ -134,7 +134,8 @@ class Folder:
                 raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
             if isinstance(value, Signal) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
                 raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
-        if isinstance(operation, Linear | Convolution | PadSides | Select | Gather):
+        ordered = isinstance(operation, Flatten) and operation.order is not None
+        if ordered or isinstance(operation, Linear | Convolution | PadSides | Select | Gather):
             inputs[0] = self._activated(operation, inputs[0], (operation.inputs or (-1,))[0])
         if isinstance(operation, Convolution | AveragePool | MaxPool | Subsample | PadSides):
             operation = as_given(operation, inputs[0])
@@ -255,9 +256,13 @@ class Folder:
 
     def _affine(self, operation: Affine, value: Value) -> Value:
         scale, shift = operation.scale, operation.shift
-        flat = isinstance(value, Signal) and value.flat
-        if not flat and value.image[0] != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
-            scale, shift = (np.full(value.image[0], values[0]) for values in (scale, shift))  # reshaped in between
+        features = isinstance(value, Signal) and value.flat
+        count = len(value.scale) if isinstance(value, Signal) else value.image[0]
+        if count != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
+            scale, shift = (np.full(count, values[0]) for values in (scale, shift))  # reshaped in between
+        if len(scale) not in (count, count if isinstance(value, Signal) else int(np.prod(value.shape))):
+            what = "features" if features else "channels"
+            raise UnsupportedLayer(f"{operation.where}: must take the {count} {what} before it, not {len(scale)}")
         if isinstance(value, Signal):
             return mapped(value, scale, shift)
         by_channel = [values.reshape(value.shape[0], -1) for values in (scale, shift)]

@@ -206,7 +206,9 @@ def _report(step: Step, made: Chain, outcomes: Outcomes, faults: dict[int, _Faul
 def _macs(operation: Operation) -> int:
     if isinstance(operation, Convolution):
         _, height, width = image(operation.after)
-        return operation.weights.size * height * width
+        outputs, channels = operation.weights.shape[:2]
+        places = int((operation.weights != 0).any((0, 1)).sum())  # without those between the places of a dilated kernel
+        return outputs * channels * places * height * width
     if isinstance(operation, Recur):
         own = 0 if operation.lateral is None else operation.lateral.size
         return (operation.weights.size + own) * operation.after[0]

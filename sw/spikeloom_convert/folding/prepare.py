@@ -33,14 +33,15 @@ class PreparedModel:
     std: Norm
     flat: bool
 
-    def outputs(self, samples: Samples) -> list[np.ndarray]:
-        """What the model itself gives, float64 [N, outputs] for every output."""
+    def outputs(self, samples: Samples, *, ended: bool = False) -> list[np.ndarray]:
+        """What the model itself gives, float64 [N, outputs] for every output; `ended`: behind a last sigmoid too."""
+        model = self.traced.model if ended else self.traced.logits
         dtype, parts = model_dtype(self.traced.model), []
         with torch.no_grad():
             for start in range(0, len(samples), _CHUNK):
                 part = samples.take(np.arange(start, min(start + _CHUNK, len(samples))))
                 x = torch.from_numpy(_shown(part, self.mean, self.std, self.flat)).to(dtype)
-                parts.append([item.reshape(len(item), -1).double() for item in by_name(self.traced.model(x)).values()])
+                parts.append([item.reshape(len(item), -1).double() for item in by_name(model(x)).values()])
         return [torch.cat(list(chunks)).numpy() for chunks in zip(*parts, strict=True)]
 
     def logits(self, samples: Samples) -> list[np.ndarray]:
@@ -135,10 +136,13 @@ def _shown(samples: Samples, mean: Norm, std: Norm, flat: bool) -> np.ndarray:
 def _check(prepared: PreparedModel, samples: Samples) -> None:
     """InvalidNetwork where the float network does not give the model's outputs."""
     who = f"Model '{prepared.traced.name}'"
-    outputs, logits = prepared.outputs(samples), prepared.logits(samples)
-    for number, expected, got in zip(prepared.traced.outputs.values(), outputs, logits, strict=True):
-        if (last := _ending(prepared.traced, number)) is not None:
-            got = last.function(torch.from_numpy(got)).numpy()
+    logits, pairs = prepared.logits(samples), []
+    if prepared.traced.logits is not prepared.traced.model:  # the sigmoid or softmax hides much of what differs
+        ended = prepared.outputs(samples, ended=True)
+        last = [_ending(prepared.traced, number) for number in prepared.traced.outputs.values()]
+        functions = [(lambda x: x) if item is None else item.function for item in last]
+        pairs = [(a, f(torch.from_numpy(b)).numpy()) for a, b, f in zip(ended, logits, functions, strict=True)]
+    for expected, got in (*pairs, *zip(prepared.outputs(samples), logits, strict=True)):
         if not np.isfinite(expected).all():
             raise InvalidNetwork(f"{who}: outputs must be finite, not NaN or infinite on the calibration samples")
         if expected.shape != got.shape:

@@ -160,6 +160,11 @@ def selected(operation: Select, value: Value) -> Signal:
         raise UnsupportedLayer(f"{operation.where}: must not take channels of {value.where} before its activation")
     if value.flat and value.size != (1, 1):
         raise UnsupportedLayer(f"{operation.where}: must be before Flatten; take channels of images, not features")
+    if value.image[0] != operation.before[0]:  # a reshape has moved axes of one place
+        raise UnsupportedLayer(
+            f"{operation.where}: must take as many channels as the layer before it gives, {value.image[0]}, "
+            f"not {operation.before[0]}"
+        )
     blocks, start = [], 0
     for block in value.blocks:
         low, high = max(operation.first - start, 0), min(operation.stop - start, block.channels)
@@ -222,10 +227,14 @@ def flattened(operation: Flatten, value: Value) -> Value:
     order, places = operation.order, value.image[1] * value.image[2]
     if order is not None and isinstance(value, Sum):
         raise UnsupportedLayer(f"{operation.where}: must not put {value.where} in another order; {AFTER}")
-    if isinstance(value, Sum) or value.flat:
+    if isinstance(value, Sum):
         return value
+    if value.flat:
+        if order is not None and value.order is not None:
+            order = value.order[order]
+        return value if order is None else replace(value, order=order)
     if order is not None and places == 1:
-        at = operation.where, operation.path, operation.before, operation.after
+        at = operation.where, operation.path, operation.after, operation.after
         value, order = gathered(Gather(*at, tuple(order.tolist())), value), None
     blocks = tuple(
         replace(block, scale=np.repeat(block.scale, places), shift=np.repeat(block.shift, places))

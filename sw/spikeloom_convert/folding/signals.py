@@ -111,6 +111,11 @@ class Signal:
         return self.channels, self.size[0] + above + below, self.size[1] + left + right
 
     @property
+    def scale(self) -> np.ndarray:
+        """Scales of all blocks."""
+        return np.concatenate([block.scale for block in self.blocks])
+
+    @property
     def shift(self) -> np.ndarray:
         """Shifts of all blocks."""
         return np.concatenate([block.shift for block in self.blocks])

@@ -160,6 +160,7 @@ SHAPING = (*_SHAPES, "getitem", "Flatten")  # may leave one value a sample witho
 TURNS = ("transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis")  # put axes in another order
 ARRANGING = (*TURNS, *_SHAPES, "Flatten", "Unflatten")  # move values only
 SAME = (*_SAME, "Identity", "Dropout", "dropout")  # leave them where they are, too
+EACH = (*SAME, "sigmoid", "Sigmoid", "logsigmoid", "log_sigmoid", "LogSigmoid")  # take one value a sample, too
 # the names PyTorch gives one thing as function, method and in-place method differ by a trailing underscore
 MODULES: dict[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
@@ -179,7 +180,7 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
     "sigmoid": nn.Sigmoid,
-    "logsigmoid": nn.LogSigmoid,
+    **dict.fromkeys(("logsigmoid", "log_sigmoid"), nn.LogSigmoid),
     **dict.fromkeys(_SHAPES, _reshape),
     **dict.fromkeys(_SAME, _same),
 }  # fmt: skip

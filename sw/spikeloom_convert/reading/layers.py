@@ -105,7 +105,7 @@ def _convolution(module: nn.Conv1d | nn.Conv2d, site: Site) -> list[Operation]:
             ahead += pad_sides(site, 0, more[0], 0, more[1])
     else:
         padding = (0, 0) if isinstance(module.padding, str) else _window(module.padding, site, 0)
-    if module.padding_mode != "zeros" and padding != (0, 0):
+    if module.padding_mode != "zeros" and (padding != (0, 0) or ahead):
         raise site.refuse(f"padding_mode must be 'zeros', not '{module.padding_mode}'")
     bias = np.zeros(module.out_channels) if module.bias is None else _array(module.bias)
     before = ahead[-1].after if ahead else site.before
@@ -300,6 +300,8 @@ def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list
 def _softmax(module: Any, site: Site) -> list[Operation]:
     if module.dim not in (None, 1, -len(site.before)):
         raise site.refuse(f"dim must be 1, the outputs, not {module.dim}; use dim=1, or leave a last one out")
+    if math.prod(site.before[1:]) > 1 or (module.dim is None and len(site.before) == 2):
+        raise site.refuse(f"must take outputs (N, F), not samples of shape {site.before}; flatten them, and use dim=1")
     function = torch.log_softmax if isinstance(module, nn.LogSoftmax) else torch.softmax
     return [Ending(*_at(site), partial(function, dim=1))]
 

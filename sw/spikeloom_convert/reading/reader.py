@@ -10,10 +10,10 @@ import torch
 from spikeloom.errors import UnsupportedLayer
 from torch import fx
 
-from .functions import ARRANGING, CONSTANT, SAME, SHAPED, SHAPING, TURNS, adds_axes, name_of, read_call, read_join
+from .functions import ARRANGING, CONSTANT, EACH, SAME, SHAPED, SHAPING, TURNS, adds_axes, name_of, read_call, read_join
 from .hints import ORDER, instead_of
 from .layers import Site, arranged, groups, read_module
-from .operations import Operation, Select, Unknown, image
+from .operations import Ending, Operation, Select, Unknown, image
 from .tracer import MADE, Escape
 
 
@@ -82,6 +82,7 @@ class Reader(fx.Interpreter):
         # results that are no samples for a layer yet, as axes are moved: of which shape, and the address of each value
         self.moved: dict[fx.Node, tuple[tuple[int, ...], np.ndarray]] = {}
         self.lost: set[fx.Node] = set()  # results of what is not supported that are no samples with values
+        self.endings: list[fx.Node] = []
         self.outputs: dict[str, int] = {}
         self.input_shape: tuple[int, int, int] | None = None
 
@@ -108,7 +109,8 @@ class Reader(fx.Interpreter):
             return result  # for a check or a record, not for the outputs
         before = self.shapes[inputs[0]]
         parted = isinstance(result, tuple | list)
-        self.shapes[n] = before if parted else tuple(result.shape[1:])
+        one = before == (1,) and not parted and result.shape == (2,)  # one value a sample, without an axis
+        self.shapes[n] = before if parted or one else tuple(result.shape[1:])
         site = Site(*self._where(n), before, self.shapes[n])
         read: list[Operation] = []
         refusal: str | None = None
@@ -116,6 +118,8 @@ class Reader(fx.Interpreter):
             if any(node in self.lost for node in inputs):  # which has been said
                 read = [Unknown(site.where, site.path, before, site.after)]
             elif (found := self._arranged(n, site, inputs)) is not None:
+                if self._kind(n) in SAME:
+                    self._read(n, site, args, kwargs, inputs, result)  # may refuse it
                 read = found
             elif parted:
                 self.parts[n] = self._split(n, site, result)
@@ -128,6 +132,7 @@ class Reader(fx.Interpreter):
             read, refusal = [Unknown(site.where, site.path, before, site.after)], str(error)
         if any(isinstance(item, Unknown) for item in read) and (parted or result.ndim < 2 or len(result) != 2):
             self.lost.add(n)
+        self.endings += [n] * any(isinstance(item, Ending) for item in read)
         first = len(self.operations)
         if read:
             read[0] = replace(read[0], inputs=self._sources(n, inputs))
@@ -140,6 +145,17 @@ class Reader(fx.Interpreter):
                 self.results[node] = self.results[n]
         return result
 
+    def unended(self) -> fx.GraphModule:
+        """The model as its nodes run, but for the sigmoids and softmaxes that end it."""
+        graph = fx.Graph()
+        copies: dict[fx.Node, Any] = {}
+        assert isinstance(self.module, fx.GraphModule)
+        for node in self.module.graph.nodes:
+            ended = node in self.endings
+            source = next((item for item in node.all_input_nodes if item in self.results), None) if ended else None
+            copies[node] = graph.node_copy(node, copies.__getitem__) if source is None else copies[source]
+        return fx.GraphModule(self.module, graph)
+
     def _constant(self, n: fx.Node, inputs: list[fx.Node]) -> bool:
         """Whether the values of a result do not depend on those of the activations the node names."""
         name = name_of(n.target)
@@ -151,6 +167,8 @@ class Reader(fx.Interpreter):
     def _arranged(self, n: fx.Node, site: Site, inputs: list[fx.Node]) -> list[Operation] | None:
         """Operations of a node that moves values between axes, none while they are no sample; None of other nodes."""
         kind, held = self._kind(n), [node for node in inputs if node in self.moved]
+        if kind in SAME and inputs[0] not in held:  # of the other one it takes the type
+            return None
         if not held and not (kind in TURNS or (kind in ARRANGING and groups(site.before, site.after))):
             return None
         plain = site.before, np.arange(np.prod(site.before)).reshape(site.before)
@@ -206,6 +224,8 @@ class Reader(fx.Interpreter):
                 if self.refused is None:
                     raise error
                 self.refused.append(error)
+                at = next(i for i, step in enumerate(self.steps) if step.name == node.name)
+                self.steps[at] = replace(self.steps[at], refusal=str(error))
         return {name: self.results[node] for name, node in given.items()}
 
     def _sources(self, n: fx.Node, inputs: list[fx.Node]) -> tuple[int, ...]:
@@ -228,9 +248,10 @@ class Reader(fx.Interpreter):
         kind = self._kind(n)
         if not result.is_floating_point() or instead_of(kind) == ORDER:
             raise site.unsupported(kind)
-        if site.before == (1,) and result.shape == (2,) and kind in SHAPING:
-            return []  # one value a sample
-        if result.ndim < 2 or result.shape[0] != 2:
+        one = site.before == (1,) and result.shape == (2,)
+        if one and kind in SHAPING:
+            return []
+        if not (one and kind in EACH) and (result.ndim < 2 or result.shape[0] != 2):
             raise site.refuse(f"must keep samples apart, not turn {(2, *site.before)} into {tuple(result.shape)}")
         if self._folded(n, site):
             return []
@@ -281,11 +302,11 @@ class Reader(fx.Interpreter):
 
 def _unfinished(shape: tuple[int, ...], found: tuple[int, ...], does: str) -> str:
     """What is wrong with values of a sample of some shape where they are found in another arrangement."""
-    if len(found) > len(shape):
+    if groups(shape, found):
         return f"must {does} images, not channels in groups {found}; reshape them back first"
     return (
-        f"must {does} axes in the order of {shape}, not {found}; put them back first, or flatten them for a Linear; "
-        "samples are stored as (N, C, H, W) or (N, C, L)"
+        f"must {does} the axes of {shape} in their own order, not moved to {found}; put them back first, or flatten "
+        "them for a Linear; samples are stored as (N, C, H, W) or (N, C, L)"
     )
 
 

@@ -37,6 +37,7 @@ class TracedModel:
     ----------
     name : of its class.
     model : the private copy in evaluation mode.
+    logits : the same without the sigmoid or softmax that ends it.
     operations : in the order they run, each naming those whose results it takes.
     outputs : number of the operation that gives each output, by its key or position; "" for a single tensor.
     input_shape : (C, H, W) where the model begins with folding flat samples into images, else None.
@@ -46,6 +47,7 @@ class TracedModel:
 
     name: str
     model: nn.Module
+    logits: nn.Module
     operations: tuple[Operation, ...]
     outputs: Mapping[str, int] = field(default_factory=dict)
     input_shape: tuple[int, int, int] | None = None
@@ -113,7 +115,10 @@ def trace(model: nn.Module, samples: np.ndarray, refused: list[UnsupportedLayer]
     if stopped is not None:
         steps.append(Step("forward", tracer.owner, tracer.path, "forward", (), (), range(0), str(stopped)))
     operations = tuple(reader.operations)
-    return TracedModel(name, twin, operations, reader.outputs, reader.input_shape, tuple(steps), stopped is None)
+    logits = reader.unended() if reader.endings else twin
+    return TracedModel(
+        name, twin, logits, operations, reader.outputs, reader.input_shape, tuple(steps), stopped is None
+    )
 
 
 def _untraceable(owner: str, error: Exception) -> UnsupportedLayer:
