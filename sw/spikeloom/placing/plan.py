@@ -93,14 +93,9 @@ def plan(program: Program, capacity: Capacity | None = None) -> Plan:
     )
 
 
-def _sender(program: Program, core: CorePlan) -> CorePlan | None:
-    """The core whose last layer a core hears; None: it hears the input."""
-    return next((other for other in program.cores if other.layers[-1].population == core.source), None)
-
-
 def _core(program: Program, core: CorePlan, family: str) -> CoreEstimate:
     network = program.network
-    busy = sum(phase.cycles for phase in phases(network, core, _sender(program, core)))
+    busy = sum(phase.cycles for phase in phases(network, core))
     return CoreEstimate(
         core.name, core.lanes, busy, core_luts(network, core, family), core_blocks(network, core, family)
     )
@@ -108,9 +103,7 @@ def _core(program: Program, core: CorePlan, family: str) -> CoreEstimate:
 
 def _layers(program: Program, core: CorePlan) -> list[LayerEstimate]:
     spent = [0.0] * len(core.layers)
-    for visit, phase in zip(
-        core_visits(program.network, core), phases(program.network, core, _sender(program, core)), strict=True
-    ):
+    for visit, phase in zip(core_visits(program.network, core), phases(program.network, core), strict=True):
         spent[visit.layer] += phase.cycles
     return [
         LayerEstimate(
