@@ -31,6 +31,21 @@ AXES: dict[str, Maker] = {
         lambda x: x.mean((2, 3), keepdim=True).view(-1, 2, 2, 1, 1).transpose(1, 2).flatten(1)
     ),
     "flatten of a half": flattened(lambda x: x.flatten(1) * 0.5),
+    "flattened twice": flattened(
+        lambda x: x.flatten(1)[:, :, None].view(-1, 20, 5, 1).transpose(1, 2).flatten(1)
+    ),
+    "features of places, halved with an axis more": flattened(
+        lambda x: (x.permute(0, 2, 3, 1).flatten(1).unsqueeze(1) * 0.5).squeeze(1)
+    ),
+    "joined features, halved with an axis more": written(
+        lambda s, x: s.f(
+            (torch.cat([F.relu(s.c(x)).flatten(1), F.relu(s.d(x)).flatten(1)], 1)[:, None] * 0.5).flatten(1)
+        ), c=conv(), d=conv(3, 2), f=linear(600),
+    ),
+    "features of places of a sum": written(
+        lambda s, x: s.f(torch.add(a := F.relu(s.c(x)), F.relu(s.d(a))).permute(0, 2, 3, 1).flatten(1)),
+        c=conv(), d=conv(4, 4, 1), f=linear(400),
+    ),
     "features of places, normalised": written(
         lambda s, x: s.f(s.b(F.relu(s.c(x)).permute(0, 2, 3, 1).flatten(1))), c=conv(), f=linear(400),
         b=lambda: nn.BatchNorm1d(400),

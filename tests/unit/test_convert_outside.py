@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +14,9 @@ from folding import names, same
 from outside_axes import AXES, AXES_SHAPES
 from outside_models import SHAPES, STYLES, conv, headed, linear, small, written
 from spikeloom import golden
-from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
+from spikeloom.errors import InvalidData, InvalidNetwork, SpikeloomError, UnsupportedLayer
 from spikeloom_convert import convert
-from spikeloom_convert.folding.prepare import prepare
+from spikeloom_convert.folding.prepare import checked, prepare
 from spikeloom_convert.reading.trace import trace
 from spikeloom_convert.samples import check
 from torch import nn
@@ -88,7 +90,53 @@ def test_images_are_flattened_for_a_model_that_makes_images_of_vectors() -> None
     assert (prepared.logits(images)[0] == prepare(model, flat, None, None).logits(flat)[0]).all()
 
 
+@pytest.mark.parametrize("last", [nn.Sigmoid(), nn.Softmax(1)])
+def test_classes_and_checks_are_of_what_stands_ahead_of_a_sigmoid_that_hides_it(last: nn.Module) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(400, 9), last).eval()
+    with torch.no_grad():
+        model[3].weight *= 2000
+        model[3].bias += 400
+    samples = check(IMAGES)
+    prepared = prepare(model, samples, None, None)
+    logits = model[:4](torch.from_numpy(IMAGES).float()).detach().double().numpy()
+    np.testing.assert_allclose(prepared.outputs(samples)[0], logits, rtol=1e-4)
+    assert (prepared.outputs(samples, ended=True)[0] == 1.0).any()
+    bias = prepared.network.layers[-1].bias
+    other = replace(
+        prepared.network.layers[-1], bias=bias + 0.2 * np.abs(logits).max() * (np.arange(9) == 3)[:, None, None]
+    )
+    with pytest.raises(SpikeloomError, match="must give the outputs its layers say"):
+        checked(
+            replace(prepared, network=replace(prepared.network, layers=(*prepared.network.layers[:-1], other))), samples
+        )
+
+
+@pytest.mark.parametrize(
+    "shape", [lambda x: x.squeeze(1), lambda x: x.view(-1), lambda x: x[:, 0], lambda x: x.flatten()]
+)
+def test_one_answer_a_sample_may_lose_its_axis_ahead_of_a_sigmoid(
+    shape: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    model = written(lambda s, x: torch.sigmoid(shape(s.f(F.relu(s.c(x)).flatten(1)))), c=conv(), f=linear(400, 1))
+    network = prepare(seeded(model), check(IMAGES), None, None).network
+    assert [layer.shape for layer in network.layers] == [(4, 10, 10), (1, 1, 1)]
+    with pytest.raises(SpikeloomError, match="Labels: must be left out where a model has one output"):
+        convert(seeded(model), IMAGES, labels=np.arange(6) % 2)
+
+
 REFUSED = {
+    "dropout that stays, of moved axes": (
+        written(lambda s, x: s.f(F.dropout(F.relu(s.c(x)).permute(0, 2, 3, 1), 0.5).flatten(1)), c=conv(),
+                f=linear(400)),
+        "Model 'Net' (call of dropout): is active in evaluation too; pass training=self.training, or use nn.Dropout"),
+    "one more row of another kind": (
+        headed(lambda s, x: F.relu(s.d(F.relu(s.c(x)))), d=conv(4, 4, 2, padding="same", padding_mode="circular")),
+        "Layer 'd' (Conv2d): padding_mode must be 'zeros', not 'circular'"),
+    "axes moved for a kernel": (
+        headed(lambda s, x: F.relu(s.d(F.relu(s.c(x)).transpose(2, 3))), d=conv(4, 4)),
+        "Layer 'd' (Conv2d): must take the axes of (4, 10, 10) in their own order, not moved to (4, 10, 10); put them "
+        "back first, or flatten them for a Linear; samples are stored as (N, C, H, W) or (N, C, L)"),
     "gelu": (headed(lambda s, x: F.gelu(s.c(x))), f"Model 'Net' (call of gelu): is not supported; use {ACTIVATION}"),
     "where": (headed(lambda s, x: torch.where(s.c(x) > 0, s.c(x), 0)),
               f"Model 'Net' (call of gt): is not supported; use {ACTIVATION}"),
@@ -147,9 +195,9 @@ REFUSED = {
                            "Layer 'p' (ZeroPad2d): must add rows and columns, not cut them: (-1, -1, -1, -1); use "
                            "slices in the samples"),
     "axes in another order": (written(lambda s, x: s.d(F.relu(s.c(x)).permute(0, 2, 3, 1)), c=conv(), d=conv(10)),
-                              "Layer 'd' (Conv2d): must take axes in the order of (4, 10, 10), not (10, 10, 4); put "
-                              "them back first, or flatten them for a Linear; samples are stored as (N, C, H, W) or "
-                              "(N, C, L)"),
+                              "Layer 'd' (Conv2d): must take the axes of (4, 10, 10) in their own order, not moved to "
+                              "(10, 10, 4); put them back first, or flatten them for a Linear; samples are stored as "
+                              "(N, C, H, W) or (N, C, L)"),
     "channels for samples": (written(lambda s, x: s.f(F.relu(s.c(x)).permute(1, 0, 2, 3).flatten(1)), c=conv(3, 2),
                                      f=linear(200)),
                              "Model 'Net' (call of permute): must keep samples apart, not turn (2, 2, 10, 10) into "
@@ -168,6 +216,13 @@ def test_what_has_no_counterpart_is_refused_by_its_place_with_the_nearest_that_w
 
 
 FOLDS = {
+    "rows shuffled as channels": (
+        written(lambda s, x: s.f(F.channel_shuffle(F.relu(s.c(x)).squeeze(1), 2).flatten(1)), c=conv(3, 1),
+                f=linear(100)),
+        "Model 'Net' (call of channel_shuffle): must take as many channels as the layer before it gives, 1, not 10"),
+    "softmax of images": (
+        written(lambda s, x: torch.softmax(s.c(x), 1), c=conv()),
+        "Model 'Net' (call of softmax): must take outputs (N, F), not (4, 10, 10); flatten them"),
     "sigmoid": (headed(lambda s, x: torch.sigmoid(s.c(x))),
                 f"Model 'Net' (call of sigmoid): must be the last layer, not ahead of Model 'Net' (call of mean); "
                 f"use {ACTIVATION}"),

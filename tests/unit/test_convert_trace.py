@@ -105,8 +105,8 @@ CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     ),
     "permute": (
         lambda x: x.permute(0, 2, 3, 1),
-        "must give axes in the order of (4, 6, 6), not (6, 6, 4); put them back first, or flatten them for a Linear; "
-        "samples are stored as (N, C, H, W) or (N, C, L)",
+        "must give the axes of (4, 6, 6) in their own order, not moved to (6, 6, 4); put them back first, or flatten "
+        "them for a Linear; samples are stored as (N, C, H, W) or (N, C, L)",
     ),
     "view": (lambda x: x.view(1, -1), "must keep samples apart, not turn (2, 4, 6, 6) into (1, 288)"),
 }  # fmt: skip

@@ -298,12 +298,11 @@ def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list
 
 
 def _softmax(module: Any, site: Site) -> list[Operation]:
-    if module.dim not in (None, 1, -len(site.before)):
-        raise site.refuse(f"dim must be 1, the outputs, not {module.dim}; use dim=1, or leave a last one out")
-    if math.prod(site.before[1:]) > 1 or (module.dim is None and len(site.before) == 2):
-        raise site.refuse(f"must take outputs (N, F), not samples of shape {site.before}; flatten them, and use dim=1")
+    dim = module.dim if module.dim is not None or len(site.before) != 2 else 0  # as PyTorch has it
+    if dim not in (None, 1, -len(site.before)):
+        raise site.refuse(f"dim must be 1, the outputs, not {dim}; use dim=1, or leave a last one out")
     function = torch.log_softmax if isinstance(module, nn.LogSoftmax) else torch.softmax
-    return [Ending(*_at(site), partial(function, dim=1))]
+    return [Ending(*_at(site), partial(function, dim=1), joint=True)]
 
 
 def _sigmoid(module: nn.Module, site: Site) -> list[Operation]:

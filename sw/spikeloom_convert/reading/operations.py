@@ -142,9 +142,13 @@ class Flatten(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Ending(Operation):
-    """A function of the outputs that keeps their order, so it may only end a network; `function` of (N, F) gives it."""
+    """A function of the outputs that keeps their order, so it may only end a network; `function` of (N, F) gives it.
+
+    `joint`: it takes all outputs of a sample together.
+    """
 
     function: Callable[[torch.Tensor], torch.Tensor]
+    joint: bool = False
 
 
 @dataclass(frozen=True, eq=False)
