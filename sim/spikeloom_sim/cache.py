@@ -4,14 +4,16 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spikeloom import ToolError
 from spikeloom_hw import toolchain
 
 KEPT = 48
+ABANDONED = 24 * 3600  # seconds after which nobody is at a workspace any more, or wants its log
 
 
 def digest(*texts: str) -> str:
@@ -73,7 +75,12 @@ def workspace(kind: str, name: str) -> Iterator[Path]:
 
 
 def _prune(root: Path) -> None:
-    """Remove what was used longest ago."""
-    ages = sorted((path.stat().st_mtime, path) for path in root.iterdir() if path.is_dir())
-    for _, path in ages[:-KEPT]:
+    """Remove what was used longest ago, and workspaces that were left behind; not those that others are still at."""
+    found = []
+    for path in root.iterdir():
+        with suppress(FileNotFoundError):  # somebody else has removed it just now
+            found.append((path.stat().st_mtime, path))
+    whole = sorted(item for item in found if "." not in item[1].name)
+    left = [(age, path) for age, path in found if "." in path.name and age < time.time() - ABANDONED]
+    for _, path in (*whole[:-KEPT], *left):
         shutil.rmtree(path, ignore_errors=True)
