@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
-from spikeloom.geometry import Conv2d, Diagonal, Pair, Shape
+from spikeloom.geometry import Conv2d, Pair, Shape
 from spikeloom.windows import SINGLE
 
-from ..float_network import INPUT, FloatConnection, FloatLayer, FloatNetwork, population_name
+from ..float_network import INPUT, FloatLayer, FloatNetwork, population_name
 from ..reading.hints import ACTIVATION
 from ..reading.operations import (
     Add,
@@ -42,6 +40,7 @@ from .shaping import (
     joined,
     mapped,
     maximum,
+    merged,
     selected,
     subsampled,
     surrounded,
@@ -55,7 +54,6 @@ from .signals import (
     as_sum,
     convolution,
     dense,
-    diagonal_as_convolution,
     pointwise,
     scaled,
     source_signal,
@@ -327,21 +325,7 @@ class Folder:
             return replace(value, blocks=tuple(averaged(operation, block, factor) for block in value.blocks))
         if value.shape[1:] != (1, 1):
             self.notes.append(f"{operation.where} merged into {value.where}: no activation between them")
-        terms = []
-        for term in value.terms:
-            geometry, weights = term.geometry, term.weights
-            if value.shape[1:] != (1, 1):
-                if isinstance(geometry, Diagonal):
-                    geometry, weights = diagonal_as_convolution(geometry, weights, value.shape[0])
-                assert isinstance(geometry, Conv2d)  # the image of a dense layer has one place
-                weights = _pooled_kernel(weights, geometry.stride, window)
-                geometry = _pooled_geometry(geometry, window)
-            terms.append(FloatConnection(term.source, geometry, weights * factor))
-        bias = value.bias
-        if bias.shape[1:] != (1, 1):
-            bias = F.avg_pool2d(torch.from_numpy(bias)[None], window)[0].numpy()
-        shape = (value.shape[0], value.shape[1] // window[0], value.shape[2] // window[1])
-        return replace(value, terms=tuple(terms), bias=bias * factor, shape=shape)
+        return merged(operation, value)
 
     def _add(self, operation: Add, values: Sequence[Value]) -> Sum:
         first, *others = (as_sum(operation, value) for value in values)
@@ -384,19 +368,3 @@ def composes(operation: Linear | Convolution, value: Sum) -> bool:
     if isinstance(operation, Linear):
         return value.shape[1:] == (1, 1)
     return operation.weights.shape[2:] == (1, 1) and operation.padding == (0, 0) and operation.groups == 1
-
-
-def _pooled_geometry(geometry: Conv2d, window: Pair) -> Conv2d:
-    """Convolution that equals `geometry` followed by averaging over windows: kernel K + (p-1)s, stride s*p."""
-    (ky, kx), (sy, sx), (py, px) = geometry.kernel, geometry.stride, window
-    return replace(geometry, kernel=(ky + (py - 1) * sy, kx + (px - 1) * sx), stride=(sy * py, sx * px))
-
-
-def _pooled_kernel(weights: np.ndarray, stride: Pair, window: Pair) -> np.ndarray:
-    """Sum of the shifted kernels over their number, [O, C/groups, kh + (py-1)sy, kw + (px-1)sx]."""
-    *channels, kh, kw = weights.shape
-    merged = np.zeros((*channels, kh + (window[0] - 1) * stride[0], kw + (window[1] - 1) * stride[1]))
-    for y in range(window[0]):
-        for x in range(window[1]):
-            merged[..., y * stride[0] : y * stride[0] + kh, x * stride[1] : x * stride[1] + kw] += weights
-    return merged / (window[0] * window[1])

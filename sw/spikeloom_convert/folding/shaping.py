@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Shape
 from spikeloom.windows import SINGLE, Windows
 
+from ..float_network import FloatConnection
 from ..reading.operations import (
     AveragePool,
     Flatten,
@@ -20,7 +23,7 @@ from ..reading.operations import (
     Subsample,
     image,
 )
-from .signals import Block, Signal, Sum, Value, added, as_sum, placed, zeros
+from .signals import Block, Signal, Sum, Value, added, as_sum, diagonal_as_convolution, placed, zeros
 
 AFTER = "put a ReLU between them"
 
@@ -94,6 +97,42 @@ def averaged(operation: AveragePool, block: Block, factor: float) -> Block:
         return replace(block, mean=(block.mean[0] * window[0], block.mean[1] * window[1]))
     size = block.windows.size
     return replace(block, windows=Windows.tiles((size[0] * window[0], size[1] * window[1])))
+
+
+def merged(operation: AveragePool, value: Sum) -> Sum:
+    """The mean over windows of a sum, in one layer with it."""
+    window, factor = operation.window, operation.factor
+    terms = []
+    for term in value.terms:
+        geometry, weights = term.geometry, term.weights
+        if value.shape[1:] != (1, 1):
+            if isinstance(geometry, Diagonal):
+                geometry, weights = diagonal_as_convolution(geometry, weights, value.shape[0])
+            assert isinstance(geometry, Conv2d)  # the image of a dense layer has one place
+            weights = _pooled_kernel(weights, geometry.stride, window)
+            geometry = _pooled_geometry(geometry, window)
+        terms.append(FloatConnection(term.source, geometry, weights * factor))
+    bias = value.bias
+    if bias.shape[1:] != (1, 1):
+        bias = F.avg_pool2d(torch.from_numpy(bias)[None], window)[0].numpy()
+    shape = (value.shape[0], value.shape[1] // window[0], value.shape[2] // window[1])
+    return replace(value, terms=tuple(terms), bias=bias * factor, shape=shape)
+
+
+def _pooled_geometry(geometry: Conv2d, window: Pair) -> Conv2d:
+    """Convolution that equals `geometry` followed by averaging over windows: kernel K + (p-1)s, stride s*p."""
+    (ky, kx), (sy, sx), (py, px) = geometry.kernel, geometry.stride, window
+    return replace(geometry, kernel=(ky + (py - 1) * sy, kx + (px - 1) * sx), stride=(sy * py, sx * px))
+
+
+def _pooled_kernel(weights: np.ndarray, stride: Pair, window: Pair) -> np.ndarray:
+    """Sum of the shifted kernels over their number, [O, C/groups, kh + (py-1)sy, kw + (px-1)sx]."""
+    *channels, kh, kw = weights.shape
+    spread = np.zeros((*channels, kh + (window[0] - 1) * stride[0], kw + (window[1] - 1) * stride[1]))
+    for y in range(window[0]):
+        for x in range(window[1]):
+            spread[..., y * stride[0] : y * stride[0] + kh, x * stride[1] : x * stride[1] + kw] += weights
+    return spread / (window[0] * window[1])
 
 
 def maximum(operation: MaxPool, value: Value) -> Value:
