@@ -65,6 +65,8 @@ def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = No
         x = x.reshape(*x.shape, 1, 1) if shape is None or shape[1:] == (1, 1) else _fold(name, x, shape)
     elif x.ndim == 3:  # grey images where those are expected, else sequences
         x = x[:, None] if shape == (1, *x.shape[1:]) else x[:, :, None, :]
+    elif x.ndim == 4 and x.shape[1] == 1 and shape == (x.shape[2], 1, x.shape[3]):  # sequences of their rows
+        x = x.swapaxes(1, 2)
     if x.ndim != 4 or (shape is not None and x.shape[1:] != shape):
         expected = "(N, C, H, W), (N, C, L) or (N, F)" if shape is None else f"(N, {', '.join(map(str, shape))})"
         raise InvalidData(f"Data for '{name}': must have shape {expected}, not {got}")

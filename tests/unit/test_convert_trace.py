@@ -23,7 +23,6 @@ LAYERS = {
     "MaxPool2d, indices": (nn.MaxPool2d(2, return_indices=True), "return_indices must be off"),
     "FractionalMaxPool2d": (nn.FractionalMaxPool2d(2, 3), "is not supported; use MaxPool2d"),
     "GELU": (nn.GELU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
-    "LeakyReLU": (nn.LeakyReLU(), "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     "GroupNorm": (nn.GroupNorm(1, 4), "is not supported; use BatchNorm1d or BatchNorm2d as modules"),
     "ConvTranspose2d": (nn.ConvTranspose2d(4, 4, 3), "is not supported; use Conv2d"),
     "Hardtanh": (nn.Hardtanh(), "must clip to 0..a, not -1.0..1.0; use Hardtanh(0, a) or ReLU"),

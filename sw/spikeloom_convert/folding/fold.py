@@ -19,6 +19,7 @@ from ..reading.operations import (
     Ending,
     Flatten,
     Gather,
+    Leak,
     Linear,
     MaxPool,
     Operation,
@@ -33,8 +34,11 @@ from ..reading.operations import (
 from ..response import RELU, Rectified, Response
 from .shaping import (
     AFTER,
+    LEAKY,
+    affine,
     as_given,
     averaged,
+    constantless,
     flattened,
     gathered,
     joined,
@@ -46,18 +50,11 @@ from .shaping import (
     surrounded,
     symmetric,
 )
-from .signals import (
-    Signal,
-    Sum,
-    Value,
-    added,
-    as_sum,
-    convolution,
-    dense,
-    pointwise,
-    scaled,
-    source_signal,
-)
+from .signals import added, as_sum, convolution, dense, mixed, pointwise, scaled, source_signal
+from .values import Mixture, Signal, Sum, Value, Whole
+
+# of a sum they give the sum of what they give of its parts
+LINEAR = Linear | Convolution | Affine | AveragePool | Subsample | Select | Gather | PadSides | PadChannels | Flatten
 
 
 def fold(
@@ -129,60 +126,74 @@ class Folder:
         inputs = [self.values[source] for source in operation.inputs or ()]
         for value in inputs:
             if isinstance(value, Sum) and value.largest != SINGLE and not isinstance(operation, Affine | Rectify):
-                raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {AFTER}")
-            if isinstance(value, Signal) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
+                use = LEAKY if isinstance(operation, Leak) else AFTER
+                raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {use}")
+            if isinstance(value, Mixture) and isinstance(operation, MaxPool):
+                raise UnsupportedLayer(f"{operation.where}: must not follow {value.where}; {LEAKY}")
+            if not isinstance(value, Sum) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
                 raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
+        if isinstance(inputs[0], Mixture) and isinstance(operation, LINEAR):
+            once = [operation, *[constantless(operation)] * (len(inputs[0].signals) - 1)]
+            parts = [self._given(number, own, [item]) for own, item in zip(once, inputs[0].signals, strict=True)]
+            self.values[number] = mixed(inputs[0].where, parts)
+        elif isinstance(operation, Concatenate):
+            self.values[number] = joined(operation, inputs, 0, 0)
+        else:
+            whole = [as_sum(operation, value) if isinstance(value, Mixture) else value for value in inputs]
+            self.values[number] = self._given(number, operation, whole)
+
+    def _given(self, number: int, operation: Operation, inputs: list[Whole]) -> Value:
+        """What an operation gives."""
         ordered = isinstance(operation, Flatten) and operation.order is not None
         if ordered or isinstance(operation, Linear | Convolution | PadSides | Select | Gather):
-            inputs[0] = self._activated(operation, inputs[0], (operation.inputs or (-1,))[0])
+            inputs = [self._activated(operation, inputs[0], (operation.inputs or (-1,))[0])]
         if isinstance(operation, Convolution | AveragePool | MaxPool | Subsample | PadSides):
             operation = as_given(operation, inputs[0])
         match operation:
             case Linear():
-                result: Value = self._linear(operation, inputs[0])
+                return self._linear(operation, inputs[0])
             case Convolution():
-                result = self._convolution(operation, inputs[0])
+                return self._convolution(operation, inputs[0])
             case Affine():
-                result = self._affine(operation, inputs[0])
+                return affine(operation, inputs[0])
             case Rectify():
-                result = self._rectify(number, operation, inputs[0])
+                return self._rectify(number, operation, inputs[0])
+            case Leak():
+                return self._leaky(number, operation, inputs[0])
             case AveragePool():
-                result = self._average(operation, inputs[0])
+                return self._average(operation, inputs[0])
             case MaxPool():
-                result = maximum(operation, inputs[0])
+                return maximum(operation, inputs[0])
             case Subsample():
-                result = subsampled(operation, inputs[0])
+                return subsampled(operation, inputs[0])
             case Select():
-                result = selected(operation, inputs[0])
+                return selected(operation, inputs[0])
             case Gather():
-                result = gathered(operation, inputs[0])
+                return gathered(operation, inputs[0])
             case PadSides():
-                result = surrounded(operation, inputs[0])
+                return surrounded(operation, inputs[0])
             case PadChannels():
-                result = joined(operation, [inputs[0]], operation.ahead, operation.behind)
-            case Concatenate():
-                result = joined(operation, inputs, 0, 0)
+                return joined(operation, [inputs[0]], operation.ahead, operation.behind)
             case Add():
-                result = self._add(operation, inputs)
+                return self._add(operation, inputs)
             case Flatten():
-                result = flattened(operation, inputs[0])
+                return flattened(operation, inputs[0])
             case Ending():
-                result = self._ended(number, operation, inputs[0])
+                return self._ended(number, operation, inputs[0])
             case _:
                 raise UnsupportedLayer(f"{operation.where}: is not known")
-        self.values[number] = result
 
     def finish(self, name: str, input_shape: Shape, outputs: Mapping[str, int]) -> FloatNetwork:
         """The whole network, what gives the outputs being its readouts."""
         readouts = []
         for key, number in outputs.items():
             value = self.values[number]
-            if isinstance(value, Signal) or value.largest != SINGLE:
+            if not isinstance(value, Sum) or value.largest != SINGLE:
                 weighted = (Linear, Convolution)
                 if number < 0 or not any(isinstance(self.operations[needed], weighted) for needed in self.needed):
                     raise UnsupportedLayer(f"Model '{name}': must hold at least one Linear or Conv2d layer")
                 value = self._read(self.operations[number], value)
-            if isinstance(value, Signal) or value.largest != SINGLE:
+            if not isinstance(value, Sum) or value.largest != SINGLE:
                 raise UnsupportedLayer(
                     f"{self.operations[number].where}: must not end the network, the outputs are a weighted layer's "
                     f"potentials; remove what follows the last Linear or Conv2d, or add one"
@@ -194,9 +205,10 @@ class Folder:
 
     def _read(self, operation: Operation, value: Value) -> Value:
         """Activations, or means of them, that are an output: a readout hears them, each by a synapse of its own."""
-        if isinstance(value, Sum) or (value.flat and value.size != (1, 1)):
+        signals = value.signals if isinstance(value, Mixture) else (value,) if isinstance(value, Signal) else ()
+        if not signals or (signals[0].flat and signals[0].size != (1, 1)):
             return value
-        if not all(block.source in self.closed.values() for block in value.blocks):
+        if not all(block.source in self.closed.values() for block in signals[0].blocks):
             return value
         self.notes.append(f"{operation.where} has a readout of its own: the outputs are activations")
         return as_sum(operation, value)
@@ -210,7 +222,7 @@ class Folder:
         self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, response))
         return plain
 
-    def _activated(self, operation: Operation, value: Value, number: int) -> Value:
+    def _activated(self, operation: Operation, value: Whole, number: int) -> Whole:
         """A sum that is never negative, as of activations, as a population of its own where it has to be one."""
         if not isinstance(value, Sum) or value.largest != SINGLE:
             return value
@@ -222,10 +234,10 @@ class Folder:
         self.notes.append(f"{value.where} has a population of its own: {operation.where} follows without a ReLU")
         name = self.closed[number] = self._population(value, RELU)
         self.ranges[name] = RELU.range
-        self.values[number] = source_signal(name, value.shape)
-        return self.values[number]
+        self.values[number] = signal = source_signal(name, value.shape)
+        return signal
 
-    def _linear(self, operation: Linear, value: Value) -> Sum:
+    def _linear(self, operation: Linear, value: Whole) -> Sum:
         if isinstance(value, Signal):
             return dense(operation, value, operation.weights, operation.bias)
         if not composes(operation, value):
@@ -237,7 +249,7 @@ class Folder:
         self.notes.append(f"{operation.where} composed with {value.where}: no activation between them")
         return pointwise(operation, value, weights, stride)
 
-    def _convolution(self, operation: Convolution, value: Value) -> Sum:
+    def _convolution(self, operation: Convolution, value: Whole) -> Sum:
         weights, padding = operation.weights, operation.padding
         if isinstance(value, Sum):
             if not composes(operation, value):
@@ -252,28 +264,7 @@ class Folder:
         value = replace(value, flat=False, pad=(0, 0, 0, 0))
         return convolution(operation, value, geometry, weights, operation.bias, image(operation.after))
 
-    def _affine(self, operation: Affine, value: Value) -> Value:
-        scale, shift = operation.scale, operation.shift
-        features = isinstance(value, Signal) and value.flat
-        count = len(value.scale) if isinstance(value, Signal) else value.image[0]
-        if count != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
-            scale, shift = (np.full(count, values[0]) for values in (scale, shift))  # reshaped in between
-        if len(scale) not in (count, count if isinstance(value, Signal) else int(np.prod(value.shape))):
-            what = "features" if features else "channels"
-            raise UnsupportedLayer(f"{operation.where}: must take the {count} {what} before it, not {len(scale)}")
-        if isinstance(value, Signal):
-            return mapped(value, scale, shift)
-        by_channel = [values.reshape(value.shape[0], -1) for values in (scale, shift)]
-        if any((values != values[:, :1]).any() for values in by_channel):
-            raise UnsupportedLayer(
-                f"{operation.where}: must treat all places of a channel alike after {value.where}; "
-                f"use BatchNorm2d before Flatten"
-            )
-        if value.largest != SINGLE and (by_channel[0] < 0).any():
-            raise UnsupportedLayer(f"{operation.where}: factors must not be negative behind a maximum; {AFTER}")
-        return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
-
-    def _rectify(self, number: int, operation: Rectify, value: Value) -> Signal:
+    def _rectify(self, number: int, operation: Rectify, value: Whole) -> Signal:
         response = operation.response
         if isinstance(value, Signal):
             lowest, highest = self._reach(value)
@@ -290,6 +281,27 @@ class Folder:
         signal = source_signal(name, value.shape)
         kind = "max" if largest != SINGLE else "average"
         return Signal((replace(signal.blocks[0], windows=largest, pool_kind=kind),))
+
+    def _leaky(self, number: int, operation: Leak, value: Whole) -> Signal | Mixture:
+        """relu(u) - factor * relu(-u): two populations, and what hears the one hears the other."""
+        if isinstance(value, Signal) and self._reach(value)[0] >= 0:
+            return value
+        value = as_sum(operation, value)
+        factors, channels, nothing = operation.factors, value.shape[0], np.zeros(value.shape[0])
+        if len(factors) != channels and (factors == factors[0]).all():
+            factors = np.full(channels, factors[0])  # reshaped in between
+        if len(factors) != channels:
+            raise UnsupportedLayer(
+                f"{operation.where}: must take the {channels} channels before it, not {len(factors)}"
+            )
+        parts = []
+        for sign, path in ((1.0, value.path), (-1.0, f"{value.path}.negative")):
+            part = scaled(value, np.full(channels, sign), nothing)
+            name = self._population(replace(part, path=path), RELU)
+            self.ranges[name] = RELU.range
+            parts.append(source_signal(name, value.shape))
+        self.closed[number] = self.layers[-2].name
+        return Mixture((parts[0], mapped(parts[1], -factors, nothing)), operation.where)
 
     def _reach(self, signal: Signal) -> tuple[float, float]:
         """Least and largest value of a signal, which may be infinite."""
@@ -317,7 +329,7 @@ class Folder:
         self.ranges[self.layers[-1].name] = operation.response.range
         return True
 
-    def _average(self, operation: AveragePool, value: Value) -> Value:
+    def _average(self, operation: AveragePool, value: Whole) -> Whole:
         window, factor = operation.window, operation.factor
         if window == (1, 1) and factor == 1.0:
             return value
@@ -327,7 +339,7 @@ class Folder:
             self.notes.append(f"{operation.where} merged into {value.where}: no activation between them")
         return merged(operation, value)
 
-    def _add(self, operation: Add, values: Sequence[Value]) -> Sum:
+    def _add(self, operation: Add, values: Sequence[Whole]) -> Sum:
         first, *others = (as_sum(operation, value) for value in values)
         for second in others:
             first = self._pair(operation, first, second)
@@ -346,7 +358,7 @@ class Folder:
     def _rank(self, value: Sum) -> int:
         return max((number for number in self.needed if self.operations[number].where == value.where), default=-1)
 
-    def _ended(self, number: int, operation: Ending, value: Value) -> Value:
+    def _ended(self, number: int, operation: Ending, value: Whole) -> Whole:
         if (after := self._behind(number)) is not None:
             raise UnsupportedLayer(
                 f"{operation.where}: must be the last layer, not ahead of {after.where}; use {ACTIVATION}"

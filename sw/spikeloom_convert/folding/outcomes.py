@@ -14,6 +14,7 @@ from ..reading.operations import (
     Ending,
     Flatten,
     Gather,
+    Leak,
     Linear,
     MaxPool,
     Operation,
@@ -25,7 +26,7 @@ from ..reading.operations import (
     image,
 )
 from .fold import Folder
-from .signals import Sum
+from .values import Sum
 
 Outcome = tuple[str, str]  # status, what it became
 # what a step without weights is on the connections that hear it, and in a sum that is not activated yet
@@ -81,6 +82,9 @@ class Outcomes:
             return self._weighted(number)
         if isinstance(operation, Rectify):
             return self._rectified(number)
+        if isinstance(operation, Leak) and (name := self.folder.closed.get(number)) is not None:
+            names = list(self.layers)
+            return "ok", f"thresholds of populations {named([name, names[names.index(name) + 1]])}"
         if any(self.layers[name].where == operation.where for name in [self.folder.closed.get(number)] if name):
             return self._population(number)
         same = value is self.folder.values.get((operation.inputs or (-1,))[0])

@@ -12,9 +12,12 @@ from spikeloom.windows import SINGLE, Windows
 
 from ..float_network import FloatConnection
 from ..reading.operations import (
+    Affine,
     AveragePool,
+    Convolution,
     Flatten,
     Gather,
+    Linear,
     MaxPool,
     Operation,
     PadSides,
@@ -23,12 +26,14 @@ from ..reading.operations import (
     Subsample,
     image,
 )
-from .signals import Block, Signal, Sum, Value, added, as_sum, diagonal_as_convolution, placed, zeros
+from .signals import added, as_sum, diagonal_as_convolution, mixed, placed, scaled, zeros
+from .values import Block, Mixture, Signal, Sum, Value, Whole
 
 AFTER = "put a ReLU between them"
+LEAKY = "use ReLU in place of the leaky one, or average pooling"  # the least of the negative side would win
 
 
-def as_given(operation: Operation, value: Value) -> Operation:
+def as_given(operation: Operation, value: Whole) -> Operation:
     """An operation on images that are as the layer before gives them; a reduction over all places takes any form.
 
     Raises
@@ -49,6 +54,36 @@ def as_given(operation: Operation, value: Value) -> Operation:
     )
 
 
+def affine(operation: Affine, value: Whole) -> Whole:
+    """scale * value + shift, by channel or feature."""
+    scale, shift = operation.scale, operation.shift
+    features = isinstance(value, Signal) and value.flat
+    count = len(value.scale) if isinstance(value, Signal) else value.image[0]
+    if count != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
+        scale, shift = (np.full(count, values[0]) for values in (scale, shift))  # reshaped in between
+    if len(scale) not in (count, count if isinstance(value, Signal) else int(np.prod(value.shape))):
+        what = "features" if features else "channels"
+        raise UnsupportedLayer(f"{operation.where}: must take the {count} {what} before it, not {len(scale)}")
+    if isinstance(value, Signal):
+        return mapped(value, scale, shift)
+    by_channel = [values.reshape(value.shape[0], -1) for values in (scale, shift)]
+    if any((values != values[:, :1]).any() for values in by_channel):
+        raise UnsupportedLayer(
+            f"{operation.where}: must treat all places of a channel alike after {value.where}; "
+            f"use BatchNorm2d before Flatten"
+        )
+    if value.largest != SINGLE and (by_channel[0] < 0).any():
+        raise UnsupportedLayer(f"{operation.where}: factors must not be negative behind a maximum; {AFTER}")
+    return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
+
+
+def constantless(operation: Operation) -> Operation:
+    """An operation without the bias or shift it adds."""
+    if isinstance(operation, Linear | Convolution):
+        return replace(operation, bias=np.zeros_like(operation.bias))
+    return replace(operation, shift=np.zeros_like(operation.shift)) if isinstance(operation, Affine) else operation
+
+
 def mapped(value: Signal, scale: np.ndarray, shift: np.ndarray) -> Signal:
     """scale * value + shift, float64 [C], or by feature where it is flattened."""
     if value.order is not None:
@@ -63,7 +98,7 @@ def mapped(value: Signal, scale: np.ndarray, shift: np.ndarray) -> Signal:
     return replace(value, blocks=tuple(blocks))
 
 
-def surrounded(operation: PadSides, value: Value) -> Signal:
+def surrounded(operation: PadSides, value: Whole) -> Signal:
     """A value with rows and columns of zeros around it, for the next convolution."""
     if isinstance(value, Sum):
         raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
@@ -135,7 +170,7 @@ def _pooled_kernel(weights: np.ndarray, stride: Pair, window: Pair) -> np.ndarra
     return spread / (window[0] * window[1])
 
 
-def maximum(operation: MaxPool, value: Value) -> Value:
+def maximum(operation: MaxPool, value: Whole) -> Whole:
     """The maximum over windows of a value."""
     if operation.windows == SINGLE:
         return value
@@ -170,7 +205,7 @@ def _within(operation: MaxPool, first: Windows, shape: Shape) -> Windows:
     return both
 
 
-def subsampled(operation: Subsample, value: Value) -> Value:
+def subsampled(operation: Subsample, value: Whole) -> Whole:
     """Every so many-th row and column of a value."""
     (sy, sx), size = operation.stride, image(operation.after)[1:]
     if isinstance(value, Signal):
@@ -193,7 +228,7 @@ def subsampled(operation: Subsample, value: Value) -> Value:
     return replace(value, terms=tuple(terms), bias=bias, shape=(value.shape[0], *size))
 
 
-def selected(operation: Select, value: Value) -> Signal:
+def selected(operation: Select, value: Whole) -> Signal:
     """Some channels of activations."""
     if isinstance(value, Sum):
         raise UnsupportedLayer(f"{operation.where}: must not take channels of {value.where} before its activation")
@@ -220,7 +255,7 @@ def selected(operation: Select, value: Value) -> Signal:
     return Signal(tuple(blocks))
 
 
-def gathered(operation: Gather, value: Value) -> Signal:
+def gathered(operation: Gather, value: Whole) -> Signal:
     """Channels of activations by number."""
     at = operation.where, operation.path, operation.before, operation.after
     parts = (selected(Select(*at, number, number + 1), value) for number in operation.channels)
@@ -230,6 +265,9 @@ def gathered(operation: Gather, value: Value) -> Signal:
 def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: int) -> Value:
     """Values one after the other, between channels of zeros."""
     size = image(operation.after)[1:]
+    if any(isinstance(value, Mixture) for value in values) and not any(isinstance(value, Sum) for value in values):
+        sides = zip(*(_sides(value) for value in values), strict=True)
+        return mixed(operation.where, [joined(operation, side, ahead, behind) for side in sides])
     if any(isinstance(value, Signal) and value.flat and value.size != (1, 1) for value in values):
         flat = all(isinstance(value, Signal) and value.flat for value in values) and not ahead + behind
         if not flat:
@@ -249,6 +287,16 @@ def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: in
     return total
 
 
+def _sides(value: Value) -> tuple[Signal, Signal]:
+    """Both signals of a mixture; of a single signal the second one is zero."""
+    if isinstance(value, Mixture):
+        first, second = value.signals
+        return first, second
+    assert isinstance(value, Signal)
+    nothing = np.zeros(len(value.scale))
+    return value, mapped(value, nothing, nothing)
+
+
 def _features(values: Sequence[Signal]) -> Signal:
     """Features one after the other."""
     blocks = tuple(block for value in values for block in value.blocks)
@@ -261,7 +309,7 @@ def _features(values: Sequence[Signal]) -> Signal:
     return Signal(blocks, True, order=order)
 
 
-def flattened(operation: Flatten, value: Value) -> Value:
+def flattened(operation: Flatten, value: Whole) -> Whole:
     """A value as features."""
     order, places = operation.order, value.image[1] * value.image[2]
     if order is not None and isinstance(value, Sum):

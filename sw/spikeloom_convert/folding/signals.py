@@ -1,152 +1,19 @@
-"""What a value inside a model is made of: activations of populations on their way, or weighted sums of them."""
+"""Weighted sums of signals: what a weighted layer, an addition or a composition makes of the values before it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
-from spikeloom.windows import SINGLE, Windows
+from spikeloom.windows import SINGLE
 
 from ..float_network import FloatConnection
 from ..reading.operations import Convolution, Linear, Operation, dilated
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Some channels of a source on their way to the next weighted layer: pooled, then scale * x + shift.
-
-    Parameters
-    ----------
-    source, shape : name and (C, H, W) of the source; source None: channels of zeros.
-    first, stop : its channels.
-    stride : rows and columns that are kept, instead of pooling.
-    windows, pool_kind : of the pooling on the connection, see `spikeloom.windows`.
-    mean : averaging window behind a maximum, which goes into the weights.
-    scale, shift : float64 [c], or [c*h*w] once flattened.
-    """
-
-    source: str | None
-    shape: Shape
-    first: int
-    stop: int
-    scale: np.ndarray
-    shift: np.ndarray
-    stride: Pair = (1, 1)
-    windows: Windows = SINGLE
-    pool_kind: str = "average"
-    mean: Pair = (1, 1)
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return self.stop - self.first
-
-    @property
-    def size(self) -> Pair:
-        """(height, width) behind pooling and subsampling."""
-        high, wide = (-(-(self.pooled[i] // self.mean[i]) // self.stride[i]) for i in range(2))
-        return high, wide
-
-    @property
-    def pooled(self) -> Pair:
-        """(height, width) behind the pooling on the connection."""
-        return self.windows.outputs(*self.shape[1:])
-
-    @property
-    def pooling(self) -> dict[str, Any]:
-        """The pooling on the connection, as options of its geometry."""
-        return self.windows.options(self.pool_kind)
-
-    @property
-    def whole(self) -> bool:
-        """All channels of a source."""
-        return self.source is not None and (self.first, self.stop) == (0, self.shape[0])
-
-    @property
-    def direct(self) -> bool:
-        """Neither pooled nor subsampled."""
-        return self.windows == SINGLE and self.mean == self.stride == (1, 1)
-
-    @property
-    def plain(self) -> bool:
-        """The source itself."""
-        return self.whole and self.direct and bool((self.scale == 1).all()) and not self.shift.any()
-
-
-@dataclass(frozen=True, eq=False)
-class Signal:
-    """Activations ahead of the next weighted layer: blocks of channels, in order.
-
-    Parameters
-    ----------
-    blocks : one behind the other.
-    flat : flattened, so that scale and shift are those of features.
-    pad : rows and columns of zeros above, below, on the left and on the right, for the next convolution.
-    order : int64 address of each feature, where they are not flattened in address order.
-    """
-
-    blocks: tuple[Block, ...]
-    flat: bool = False
-    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
-    order: np.ndarray | None = None
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return sum(block.channels for block in self.blocks)
-
-    @property
-    def size(self) -> Pair:
-        """(height, width) of the image."""
-        return self.blocks[0].size
-
-    @property
-    def image(self) -> Shape:
-        """(C, H, W) with the zeros around it."""
-        above, below, left, right = self.pad
-        return self.channels, self.size[0] + above + below, self.size[1] + left + right
-
-    @property
-    def scale(self) -> np.ndarray:
-        """Scales of all blocks."""
-        return np.concatenate([block.scale for block in self.blocks])
-
-    @property
-    def shift(self) -> np.ndarray:
-        """Shifts of all blocks."""
-        return np.concatenate([block.shift for block in self.blocks])
-
-
-@dataclass(frozen=True, eq=False)
-class Sum:
-    """A weighted sum that is still open: connections and a bias, float64 [O, 1, 1] or [O, H, W].
-
-    Parameters
-    ----------
-    terms, bias, shape : of the population it becomes.
-    where, path, kind : of the operation it is named after.
-    largest : windows of a maximum that is taken behind the activation.
-    """
-
-    terms: tuple[FloatConnection, ...]
-    bias: np.ndarray
-    shape: Shape
-    where: str
-    path: str
-    kind: str
-    largest: Windows = SINGLE
-
-    @property
-    def image(self) -> Shape:
-        """(C, H, W) behind the maximum."""
-        return self.shape[0], *self.largest.outputs(*self.shape[1:])
-
-
-Value = Signal | Sum
+from .values import Block, Mixture, Signal, Sum, Value
 
 
 def source_signal(name: str, shape: Shape) -> Signal:
@@ -269,6 +136,8 @@ def as_sum(operation: Operation, value: Value) -> Sum:
     """A value as a weighted sum: activations by identity connections."""
     if isinstance(value, Sum):
         return value
+    if isinstance(value, Mixture):
+        return reduce(added, (as_sum(operation, signal) for signal in value.signals))
     if value.flat and value.size != (1, 1):
         raise UnsupportedLayer(
             f"{operation.where}: must be before Flatten; add and activate images, not their features"
@@ -315,6 +184,14 @@ def scaled(value: Sum, scale: np.ndarray, shift: np.ndarray) -> Sum:
 def added(first: Sum, second: Sum) -> Sum:
     """The sum of two sums; equal geometries from one source become one connection."""
     return replace(first, terms=united((*first.terms, *second.terms)), bias=first.bias + second.bias)
+
+
+def mixed(where: str, values: Sequence[Value]) -> Value:
+    """The sum of values, which are signals all, or weighted sums all."""
+    signals = tuple(value for value in values if isinstance(value, Signal))
+    if signals:
+        return Mixture(signals, where)
+    return reduce(added, (value for value in values if isinstance(value, Sum)))
 
 
 def united(terms: Sequence[FloatConnection]) -> tuple[FloatConnection, ...]:

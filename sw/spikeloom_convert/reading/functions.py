@@ -10,7 +10,7 @@ from torch import nn
 
 from ..response import Rectified
 from .functional import WEIGHTED
-from .layers import Site, pad_sides, read_module
+from .layers import Site, leak, pad_sides, read_module
 from .operations import (
     Add,
     Affine,
@@ -143,6 +143,10 @@ def _max_pool2d(
     return nn.MaxPool2d(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode, **rest)
 
 
+def _rrelu(lower: float = 0.125, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> nn.Module:
+    return nn.RReLU(lower, upper).train(training)
+
+
 def _threshold(threshold: float, value: float, inplace: bool = False) -> nn.Module:
     return nn.Threshold(threshold, value)
 
@@ -166,6 +170,8 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "hardtanh": nn.Hardtanh,
+    "leaky_relu": nn.LeakyReLU,
+    "rrelu": _rrelu,
     "avg_pool1d": nn.AvgPool1d,
     "avg_pool2d": nn.AvgPool2d,
     "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d,
@@ -234,6 +240,10 @@ def _clamp(min: float | None = None, max: float | None = None, *, site: Site) ->
         raise site.refuse(f"must clip to 0..a, not {min}..{max}; use Hardtanh(0, a) or ReLU")
     clip = Rectified(None if max is None else float(max))
     return [Rectify(site.where, site.path, site.before, site.after, clip)]
+
+
+def _prelu(weight: torch.Tensor, *, site: Site) -> list[Operation]:
+    return [leak(weight, site)]
 
 
 def _mean(dim: Any = None, keepdim: bool = False, *, site: Site, dtype: object = None) -> list[Operation]:
@@ -358,6 +368,7 @@ def _pad(pad: Any, mode: str = "constant", value: float | None = None, *, site: 
 
 CALLS: dict[str, Callable[..., list[Operation]]] = {
     **dict.fromkeys(("clamp", "clamp_min", "clip"), _clamp),
+    **dict.fromkeys(("prelu", "_prelu_kernel"), _prelu),
     "mean": _mean,
     "sum": _sum,
     "amax": _amax,

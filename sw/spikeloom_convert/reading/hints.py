@@ -29,7 +29,7 @@ HINTS = (
     (("multihead", "transformer", "scaled_dot_product", "embedding"), "Linear and Conv2d"),
     (("roll", "flip"), "a 1x1 Conv2d"),
     (("gt", "lt", "ge", "le", "eq", "ne", "where", "masked"), ACTIVATION),
-    (("tanh", "gelu", "silu", "elu", "celu", "selu", "leaky", "prelu", "rrelu", "glu", "softplus", "softsign",
+    (("tanh", "gelu", "silu", "elu", "celu", "selu", "glu", "softplus", "softsign",
       "softshrink", "hardshrink", "tanhshrink", "softmin", "mish", "hardswish", "hardsigmoid", "hardtanh", "threshold",
       "abs", "pow", "exp", "log", "sqrt", "square", "sin", "cos"), ACTIVATION),
 )  # fmt: skip

@@ -25,6 +25,7 @@ from .operations import (
     Ending,
     Flatten,
     Gather,
+    Leak,
     Linear,
     MaxPool,
     Operation,
@@ -140,6 +141,25 @@ def _hardtanh(module: nn.Hardtanh, site: Site) -> list[Operation]:  # ReLU6 is o
     if module.min_val != 0 or module.max_val <= 0:
         raise site.refuse(f"must clip to 0..a, not {module.min_val}..{module.max_val}; use Hardtanh(0, a) or ReLU")
     return [Rectify(*_at(site), Rectified(float(module.max_val)))]
+
+
+def _leaky(module: nn.LeakyReLU, site: Site) -> list[Operation]:
+    return [Leak(*_at(site), np.full(site.before[0], module.negative_slope))]
+
+
+def _random_leaky(module: nn.RReLU, site: Site) -> list[Operation]:
+    if module.training:
+        raise site.refuse("is random in evaluation too; pass training=self.training, or use nn.RReLU")
+    return [Leak(*_at(site), np.full(site.before[0], (module.lower + module.upper) / 2))]
+
+
+def _parametric(module: nn.PReLU, site: Site) -> list[Operation]:
+    return [leak(module.weight, site)]
+
+
+def leak(weight: torch.Tensor, site: Site) -> Leak:
+    """The leaky ReLU of one factor for all channels, or one a channel."""
+    return Leak(*_at(site), np.broadcast_to(_array(weight).ravel(), site.before[:1]).copy())
 
 
 def _trainable(module: Trainable, site: Site) -> list[Operation]:
@@ -337,6 +357,9 @@ READERS: dict[type, Callable[[Any, Site], list[Operation]]] = {
     nn.ReLU: _relu,
     nn.Threshold: _threshold,
     nn.Hardtanh: _hardtanh,
+    nn.LeakyReLU: _leaky,
+    nn.PReLU: _parametric,
+    nn.RReLU: _random_leaky,
     Trainable: _trainable,
     ThresholdRNN: _recurrent,
     MeanOverTime: _average_steps,

@@ -67,6 +67,13 @@ class Rectify(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class Leak(Operation):
+    """A leaky ReLU: x above 0, factor * x below, float64 [C] or [F]."""
+
+    factors: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class AveragePool(Operation):
     """Mean over windows with stride equal to the window, rests dropped, times `factor` (1 but for divisor_override)."""
 

@@ -193,14 +193,15 @@ class Reader(fx.Interpreter):
         return np.ascontiguousarray(found[0].numpy())
 
     def _folded(self, n: fx.Node, site: Site) -> bool:
-        """Whether samples are folded into images before anything else is done with them."""
+        """Whether samples become images, or grey images sequences of rows, before anything else is done with them."""
         before, after = site.before, site.after
-        if self.operations or len(after) not in (2, 3) or len(before) >= len(after):
+        rows = len(before) == 3 and before[0] == 1 and after == before[1:]
+        if self.operations or len(after) not in (2, 3) or not (rows or len(before) < len(after)):
             return False
         if int(np.prod(before)) != int(np.prod(after)) or (len(before) == 2 and after[0] != 1):
             return False
-        added = self._kind(n) == "getitem" and adds_axes(n.args[1])
-        if not added and self._kind(n) not in ("view", "reshape", "unflatten", "unsqueeze", "Unflatten"):
+        added = self._kind(n) == "getitem" and (rows or adds_axes(n.args[1]))
+        if not added and self._kind(n) not in ("view", "reshape", "unflatten", "unsqueeze", "Unflatten", "squeeze"):
             return False
         self.input_shape = image(after)
         return True
