@@ -1,5 +1,7 @@
 """From samples to trains: the one rule that turns pixels or floats into the codes of an input population."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .errors import InvalidData
@@ -55,6 +57,11 @@ def samples_of(source: Input, x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), source.sequence, *source.shape)
 
 
+def sides(shape: Sequence[int]) -> list[int]:
+    """Sizes of the axes that hold more than one place: where these are alike, so is the order of the values."""
+    return [size for size in shape if size != 1]
+
+
 def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = None) -> np.ndarray:
     """View x as samples [N, C, H, W] and check type, shape and finiteness; InvalidData where it is not so."""
     x = np.asarray(x.detach() if hasattr(x, "detach") else x)  # a tensor that wants a gradient, too
@@ -65,8 +72,8 @@ def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = No
         x = x.reshape(*x.shape, 1, 1) if shape is None or shape[1:] == (1, 1) else _fold(name, x, shape)
     elif x.ndim == 3:  # grey images where those are expected, else sequences
         x = x[:, None] if shape == (1, *x.shape[1:]) else x[:, :, None, :]
-    elif x.ndim == 4 and x.shape[1] == 1 and shape == (x.shape[2], 1, x.shape[3]):  # sequences of their rows
-        x = x.swapaxes(1, 2)
+    elif x.ndim == 4 and shape is not None and sides(x.shape[1:]) == sides(shape):  # grey images or their rows
+        x = x.reshape(len(x), *shape)
     if x.ndim != 4 or (shape is not None and x.shape[1:] != shape):
         expected = "(N, C, H, W), (N, C, L) or (N, F)" if shape is None else f"(N, {', '.join(map(str, shape))})"
         raise InvalidData(f"Data for '{name}': must have shape {expected}, not {got}")

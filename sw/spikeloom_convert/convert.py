@@ -61,8 +61,8 @@ def convert(
 
     Parameters
     ----------
-    model : Linear, Conv1d, Conv2d, BatchNorm, ReLU, ReLU6, Hardtanh(0, a), average and max pooling and the like, with
-        residual additions, concatenations of channels and one or several outputs.
+    model : Linear, Conv1d, Conv2d, BatchNorm, ReLU, ReLU6, Hardtanh(0, a), LeakyReLU, PReLU, average and max pooling
+        and the like, with residual additions, concatenations of channels and one or several outputs.
     calibration : samples (N, C, H, W), (N, C, L) or (N, F); of a recurrent network (N, T, F), or grey images whose rows
         are time steps; uint8, which the model sees as x/255, or float. A quarter, at most 1000, is held back to choose
         between thresholds and to measure; at most 1500 others are fitted on.

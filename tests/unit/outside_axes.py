@@ -1,5 +1,6 @@
 """Models as other people write them that move axes: flattened in another order, or with axes added by an index."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,6 +22,11 @@ def pitch(s: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 AXES_SHAPES: dict[str, tuple[int, ...]] = {"pitch of a window": (40,), "grey images, indexed": (12, 10)}
+GREY_SHAPES: dict[str, tuple[int, ...]] = {
+    "the channel last": (12, 10, 1), "the channel last, viewed": (12, 10, 1), "a sequence of rows": (1, 12, 10),
+    "a sequence of rows, indexed": (1, 12, 10), "a sequence of rows, the channel last": (12, 10, 1),
+}  # fmt: skip
+
 AXES: dict[str, Maker] = {
     "flatten of rows": flattened(lambda x: x.permute(0, 2, 1, 3).reshape(-1, 100)),
     "flatten of places": flattened(lambda x: x.permute(0, 2, 3, 1).contiguous().view(x.shape[0], -1)),
@@ -66,3 +72,18 @@ AXES: dict[str, Maker] = {
         m=lambda: nn.BatchNorm2d(4), f=linear(20),
     ),
 }  # fmt: skip
+
+
+def _rows(arrange: Callable[[torch.Tensor], torch.Tensor]) -> Maker:
+    return written(
+        lambda s, x: s.f(F.relu(s.c(arrange(x))).mean(2)), c=lambda: nn.Conv1d(12, 4, 3, padding=1), f=linear()
+    )
+
+
+GREY: dict[str, Maker] = {
+    "the channel last": headed(lambda s, x: F.relu(s.c(x.permute(0, 3, 1, 2))), c=conv(1)),
+    "the channel last, viewed": headed(lambda s, x: F.relu(s.c(x.view(-1, 1, 12, 10))), c=conv(1)),
+    "a sequence of rows": _rows(lambda x: x.squeeze(1)),
+    "a sequence of rows, indexed": _rows(lambda x: x[:, 0]),
+    "a sequence of rows, the channel last": _rows(lambda x: x[..., 0]),
+}

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from convert_models import seeded
 from folding import names, same
-from outside_axes import AXES, AXES_SHAPES
+from outside_axes import AXES, AXES_SHAPES, GREY, GREY_SHAPES
 from outside_models import SHAPES, STYLES, conv, headed, linear, small, written
 from spikeloom import golden
 from spikeloom.errors import InvalidData, InvalidNetwork, SpikeloomError, UnsupportedLayer
@@ -29,6 +29,20 @@ DATA = "forward must be a fixed chain of layers, not depend on its data"
 @pytest.mark.parametrize("style", [*STYLES, *AXES])
 def test_a_model_from_outside_folds_into_its_own_outputs(style: str) -> None:
     same((STYLES | AXES)[style], *(SHAPES | AXES_SHAPES).get(style, (3, 12, 12)))
+
+
+@pytest.mark.parametrize("style", GREY)
+def test_grey_samples_may_have_their_channel_where_the_model_has_it(style: str) -> None:
+    x, made = np.random.default_rng(0).random((40, *GREY_SHAPES[style])), seeded(GREY[style])
+    same(made.double(), *GREY_SHAPES[style])
+    network = convert(made, x, timesteps=8, weight_bits=8, mean=0.5)
+    with torch.no_grad():
+        expected = made(torch.from_numpy(x) - 0.5).numpy()
+    potentials = golden.evaluate(network, x) * network.readouts[0].scale
+    assert ((potentials - expected) ** 2).mean() < 1e-3 * expected.var()
+    assert np.array_equal(
+        golden.evaluate(network, x.reshape(40, *network.inputs[0].shape)), golden.evaluate(network, x)
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -10,7 +10,7 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Conv2d, Diagonal, Shape
 from spikeloom.windows import SINGLE, Windows
 
-from ..float_network import FloatConnection
+from ..float_network import INPUT, FloatConnection
 from ..reading.operations import (
     Affine,
     AveragePool,
@@ -49,8 +49,10 @@ def as_given(operation: Operation, value: Whole) -> Operation:
         return replace(operation, window=value.image[1:])
     if alike and isinstance(operation, MaxPool) and operation.windows == Windows.tiles(expected[1:]):
         return replace(operation, windows=Windows.tiles(value.image[1:]))
+    samples = isinstance(value, Signal) and value.blocks[0].source == INPUT
     raise UnsupportedLayer(
-        f"{operation.where}: must get the axes of the layer before it, {value.image}, not reshaped to {expected}"
+        f"{operation.where}: must get the axes of the {'samples' if samples else 'layer before it'}, {value.image}, "
+        f"not reshaped to {expected}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from spikeloom.encoding import sides
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.windows import Windows
 from torch import nn
@@ -255,9 +256,6 @@ def _adaptive_pool(module: nn.Module, site: Site) -> list[Operation]:
 
 
 def _reshape(module: object, site: Site) -> list[Operation]:
-    def sides(shape: Shape) -> list[int]:
-        return [size for size in shape if size != 1]
-
     if sides(site.after) == sides(site.before):
         return []
     if len(site.before) == 3 and site.after == (site.before[0], site.before[1] * site.before[2]):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from spikeloom.encoding import sides
 from spikeloom.errors import UnsupportedLayer
 from torch import fx
 
@@ -180,6 +181,8 @@ class Reader(fx.Interpreter):
         found = arranged(replace(site, before=shape), addresses)
         if found is None:
             self.moved[n] = shape, addresses
+        elif not found and not self.operations and len(site.after) in (2, 3):  # grey images, their channel moved
+            self.input_shape = image(site.after)
         return found or []
 
     def _rearranged(self, n: fx.Node, site: Site, source: fx.Node, addresses: np.ndarray) -> np.ndarray:
@@ -193,9 +196,9 @@ class Reader(fx.Interpreter):
         return np.ascontiguousarray(found[0].numpy())
 
     def _folded(self, n: fx.Node, site: Site) -> bool:
-        """Whether samples become images, or grey images sequences of rows, before anything else is done with them."""
+        """Whether samples become images, or grey images sequences of rows, before anything else is done."""
         before, after = site.before, site.after
-        rows = len(before) == 3 and before[0] == 1 and after == before[1:]
+        rows = len(before) == 3 and before != after and sides(before) == sides(after)
         if self.operations or len(after) not in (2, 3) or not (rows or len(before) < len(after)):
             return False
         if int(np.prod(before)) != int(np.prod(after)) or (len(before) == 2 and after[0] != 1):
