@@ -53,7 +53,7 @@ class Capture:
             for name, record in getattr(self, kind).items():
                 arrays |= {f"{kind}/{name}/words": record.words, f"{kind}/{name}/cycles": record.cycles}
         arrays |= {f"states/{name}": counts for name, counts in self.states.items()}
-        np.savez(path, **arrays)  # type: ignore[arg-type]
+        np.savez(path, **arrays)  # type: ignore[arg-type]  # numpy: names are any
 
     @classmethod
     def load(cls, path: Path) -> "Capture":

@@ -65,7 +65,7 @@ class ThresholdRNN(nn.Module):
     def response(self) -> Remaining:
         """What it does in evaluation."""
         plain = not isinstance(self.activation, ThresholdReLU) or bool(self.activation.plain)
-        return Remaining(None if plain else float(self.activation.bound), self.tau)  # type: ignore[arg-type]
+        return Remaining(None if plain else float(self.activation.bound), self.tau)  # type: ignore[arg-type]  # torch: a module or a tensor
 
     def extra_repr(self) -> str:
         """Its parameters, for people."""

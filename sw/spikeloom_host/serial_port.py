@@ -9,7 +9,7 @@ from dataclasses import dataclass
 try:
     import termios
 except ImportError:  # Windows, where pyserial does without
-    termios = None  # type: ignore[assignment]
+    termios = None  # type: ignore[assignment]  # not on Windows
 
 import serial
 from serial.tools import list_ports

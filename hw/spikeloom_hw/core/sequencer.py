@@ -106,4 +106,4 @@ class Sequencer(wiring.Component):
 
 def field(word: object, name: str) -> Value:
     """A field of a word by name."""
-    return word[name]  # type: ignore[index]
+    return word[name]  # type: ignore[index]  # amaranth: views are indexed by name

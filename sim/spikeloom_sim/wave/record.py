@@ -94,4 +94,4 @@ def _values(words: np.ndarray, starts: np.ndarray, width: int) -> np.ndarray:
     pieces = [words[starts + piece].astype(np.uint64) for piece in range(pieces_of(width))]
     if width <= 64:
         return pieces[0] if len(pieces) == 1 else pieces[0] | pieces[1] << np.uint64(32)
-    return sum(piece.astype(object) << 32 * n for n, piece in enumerate(pieces))  # type: ignore[return-value]
+    return sum(piece.astype(object) << 32 * n for n, piece in enumerate(pieces))  # type: ignore[return-value]  # numpy: of objects

@@ -22,7 +22,7 @@ from .queueing import LEADS, replay_cycles, stream_cycles
 PORT_CYCLES, PHASE_CYCLES, CHAIN_CYCLES = 12, 35, 52
 IDLE_CYCLES = 23  # the same where the generator sends nothing, so that nothing comes
 ROW_CYCLES, CELL_ROW_CYCLES = 6, 9  # until a row that the generator asks for is there; from several cells
-EVENTS_OF_A_TRAIN = 2.2  # that is not silent
+EVENTS_OF_A_TRAIN = 2.2  # that is not silent, at most
 GATHER_CYCLES = 6  # of a row of codes, besides its words
 WORD_CYCLES = 2  # of a word of codes that is sent as events again, besides its slots and the places it is read from
 REPLAY_CYCLES = 10  # from the last event that streams in to the first of these, measured
@@ -107,7 +107,7 @@ def _together(
     if sender is None or not names or not phase.front:
         return (0.0,)
     before = sender.layers[visit.layer - 1]  # the last one of the core before
-    depth = QUEUE_DEPTH * min(EVENTS_OF_A_TRAIN, sent_digits(network, before.population))
+    depth = QUEUE_DEPTH * events_of_a_train(network, before.population)
     drain = phase.drain if sender is core else 0
     return stream_cycles(
         network,
@@ -162,9 +162,9 @@ def accumulated(
             found = replace(found, stream=count * each + announced * max(2 - each, 0), front=count + announced)
         else:
             read = read_cycles(network, connection, store_width, slot)
-            together = min(EVENTS_OF_A_TRAIN, sent_digits(network, connection.source))
+            depth = QUEUE_DEPTH * events_of_a_train(network, connection.source)
             pace = read / math.prod(heard(network, connection)[1:])
-            paced = replay_cycles(network, connection.name, layer, (count, count * each), pace, QUEUE_DEPTH * together)
+            paced = replay_cycles(network, connection.name, layer, (count, count * each), pace, depth)
             found = replace(found, replay=found.replay + max(count * each, count, read + REPLAY_CYCLES, paced))
     return found
 
@@ -179,9 +179,14 @@ def read_cycles(network: Network, connection: Connection, store_width: int, slot
 def silent_words(network: Network, name: str, store_width: int) -> float:
     """Expected words of a stored train whose first two neurons are silent: each is announced."""
     channels, height, width = network.source(name).shape
-    together = min(EVENTS_OF_A_TRAIN, sent_digits(network, name))
-    firing = min(sent_events(network, name) / math.prod((channels, height, width)) / together, 1.0)
+    trains = sent_events(network, name) / events_of_a_train(network, name)
+    firing = min(trains / math.prod((channels, height, width)), 1.0)
     return height * width * -(-channels // store_width) * (1 - firing) ** 2
+
+
+def events_of_a_train(network: Network, name: str) -> float:
+    """Events of a neuron that is not silent, in the train that a population sends."""
+    return min(EVENTS_OF_A_TRAIN, sent_digits(network, name))
 
 
 def cycles(network: Network, core: CorePlan) -> float:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from ..network import Network
 from ..program.levels import core_visits
 from ..program.program import QUEUE_DEPTH, CorePlan
-from ..program.visits import sent_digits
-from .cost import CHAIN_CYCLES, EVENTS_OF_A_TRAIN, PHASE_CYCLES, PORT_CYCLES, Phase, phases
+from .cost import CHAIN_CYCLES, PHASE_CYCLES, PORT_CYCLES, Phase, events_of_a_train, phases
 from .resources import SLOTS
 
 INBOX_STEP = 512  # events: a block RAM or two
@@ -24,7 +23,7 @@ class _Part:
     phases : of a sample.
     receives, sends : whether each of them takes a train from the core before, and hands one to the core behind.
     inbox : events that may wait before the core.
-    together : events of a neuron that is not silent, in the train that it takes.
+    burst : events of a neuron that is not silent, in the train that it takes.
     ends : when phases ended, of all samples one after the other.
     offers : phases that send, and when they began.
     takes : when phases that receive began.
@@ -35,7 +34,7 @@ class _Part:
     receives: tuple[bool, ...]
     sends: tuple[bool, ...]
     inbox: int
-    together: float
+    burst: float
     ends: list[float] = field(default_factory=list)
     offers: list[tuple[Phase, float]] = field(default_factory=list)
     takes: list[float] = field(default_factory=list)
@@ -72,8 +71,8 @@ class _Part:
     def _sent(self, behind: "_Part", train: int, this: Phase) -> float | None:
         """When a train has left in `this` phase: all that cannot wait is taken; None: that is not known yet."""
         start, phase = self.offers[train][1], behind.taking[train % len(behind.taking)]
-        words = max(phase.front / behind.together, 1.0)
-        waiting = behind.inbox / behind.together
+        words = max(phase.front / behind.burst, 1.0)
+        waiting = behind.inbox / behind.burst
         if not this.replay:  # what is read back waits in the same queue, behind all of the train
             waiting += QUEUE_DEPTH + SLOTS
         left = train + 1 - waiting / words  # trains that must be taken
@@ -129,8 +128,8 @@ def _part(network: Network, core: CorePlan, sender: CorePlan | None) -> _Part:
     receives = tuple(not item.layer and any(step.kind == "stream" for step in item.steps) for item in visits)
     before = (visits[-1], *visits[:-1])
     sends = tuple(item.layer == last and item.sends for item in before)
-    together = min(EVENTS_OF_A_TRAIN, sent_digits(network, core.source))
-    return _Part(phases(network, core, sender), receives, sends, core.inbox, together)
+    burst = events_of_a_train(network, core.source)
+    return _Part(phases(network, core, sender), receives, sends, core.inbox, burst)
 
 
 def sending(phase: Phase, inbox: int) -> float:

@@ -200,7 +200,7 @@ def _save(path: Path, answers: "Answers") -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".spikeloom.")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # numpy: names are any
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

@@ -22,7 +22,8 @@ def render(docs: Path) -> str:
     """The page; `docs` does not matter."""
     group = typer.main.get_command(app)
     context = group.make_context("spikeloom", [], resilient_parsing=True)
-    commands = {name: group.get_command(context, name) for name in group.list_commands(context)}  # type: ignore[attr-defined]
+    listed = group.list_commands(context)  # type: ignore[attr-defined]  # typer gives a group
+    commands = {name: group.get_command(context, name) for name in listed}  # type: ignore[attr-defined]  # likewise
     rows = [[f"[`{name}`](#{name})", command.get_short_help_str(200)] for name, command in commands.items()]
     parts = [HEAD, "\n".join(table("command | what", rows)), ""]
     for name, command in commands.items():
