@@ -194,5 +194,17 @@ def test_damaged_files_are_refused(kind: str, here: Path) -> None:
     else:
         path.write_bytes(b"" if kind == "nothing" else b"import os\n" * 100)
     message = refusal(path)
-    assert message.startswith("Weights 'w.pt': must be a whole safetensors file or a state dict saved by torch.save (")
-    assert "\n" not in message
+    assert message == (
+        "Weights 'w.pt': must be a whole safetensors file or a state dict saved by torch.save, not damaged or of another "
+        "kind; copy it anew, or save model.state_dict()"
+    )
+
+
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_torchscript_is_no_file_of_weights_and_torch_never_opens_it(how: str, here: Path) -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    made = torch.jit.script(model) if how == "script" else torch.jit.trace(model, torch.zeros(1, 2))
+    made.save("w.pt")
+    assert refusal(Path("w.pt")) == (
+        "Weights 'w.pt': must be a state dict, not TorchScript; save model.state_dict() instead"
+    )

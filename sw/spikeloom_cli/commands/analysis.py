@@ -115,6 +115,12 @@ def layer_tables(found: "Analysis") -> tuple[tuple[Cells, ...], ...]:
 def verdict(found: "Analysis") -> str:
     """The worst layer as a sentence, with what it alone does."""
     effect = next(item for item in found.layers if item.name == found.worst_layer).effects["alone_rounded"]
+    most = f"{found.worst_layer} moves the outputs most"
+    if found.accuracy_ann is not None and found.accuracy_snn is not None and found.accuracy_snn >= found.accuracy_ann:
+        more = round((found.accuracy_snn - found.accuracy_ann) * found.samples)
+        return f"nowhere, nothing is lost ({more} right ones more than the model); {most}"
+    if effect.changed == 0 and found.within_noise is None:
+        return f"nowhere, {found.worst_layer} alone changes no answer"
     text = f"{found.worst_layer}: alone it changes {_changes(effect, found.samples)}"
     if found.within_noise is None:
         return f"{text}; there are no labels"

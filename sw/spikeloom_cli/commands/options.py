@@ -62,7 +62,7 @@ def require_writable(path: Path, what: str, option: str = "-o") -> None:
         os.unlink(temporary)
     except OSError as error:
         raise SpikeloomError(
-            f"{who}: folder '{path.parent}' must be writable, not {error.strerror}; choose another with {option}"
+            f"{who}: folder '{path.parent}' must be writable ({error.strerror}); choose another with {option}"
         ) from None
 
 

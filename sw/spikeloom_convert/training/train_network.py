@@ -14,7 +14,7 @@ from ..models.load import load_model
 from ..models.networks import NETWORKS
 from ..models.origin import Origin
 from ..reading.trace import FORWARD_ERRORS, first_line
-from .classifier import Progress
+from .classifier import Progress, one_output, shown
 from .recipe import OWN_OPTIMISER, Recipe, method_of
 from .residual import residual
 from .trainer import TrainedNetwork, Trainer
@@ -156,7 +156,4 @@ def _outputs(model: nn.Module, x: np.ndarray) -> torch.Tensor:
     """Outputs of a model in evaluation."""
     model.eval()
     with torch.no_grad():
-        outputs = model(torch.from_numpy(x / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32)))
-    if not isinstance(outputs, torch.Tensor):
-        raise InvalidNetwork(f"Model '{type(model).__name__}': must have one output to be trained, a tensor")
-    return outputs
+        return one_output(model, shown(torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.float32))))
