@@ -166,8 +166,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     with pytest.raises(ToolError) as error:
         simulate(design.folder, np.zeros((2, 2, 4, 4), np.uint8), simulator="cxxrtl")
     assert str(error.value) == (
-        f"Cache '{tmp_path}/file/cxxrtl': must be writable (Not a directory); "
-        "set SPIKELOOM_CACHE to a folder that is"
+        f"Cache '{tmp_path}/file/cxxrtl': must be writable (Not a directory); set SPIKELOOM_CACHE to a folder that is"
     )
 
 

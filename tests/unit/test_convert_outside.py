@@ -186,6 +186,13 @@ REFUSED = {
                         "(3, 24, 24)"),
     "flipped places": (headed(lambda s, x: F.relu(s.c(x.flip(2)))),
                        "Model 'Net' (call of flip): is not supported; use a 1x1 Conv2d"),
+    "the larger of two": (headed(lambda s, x: torch.max(F.relu(s.c(x)), F.relu(-s.c(x)))),
+                          "Model 'Net' (call of max): is not supported; use a + relu(b - a), which is the same"),
+    "the smaller of two": (headed(lambda s, x: F.relu(s.c(x)).minimum(F.relu(-s.c(x)))),
+                           "Model 'Net' (call of minimum): is not supported; use a - relu(a - b), which is the same"),
+    "places as channels": (headed(lambda s, x: F.relu(s.c(F.pixel_unshuffle(x, 2)))),
+                           "Model 'Net' (call of pixel_unshuffle): is not supported; use Conv2d whose stride is the "
+                           "factor"),
     "classes": (written(lambda s, x: s.m(x).argmax(1), m=small),
                 "Model 'Net' (call of argmax): is not supported; use the outputs it is taken of, which keep the order"),
     "another call": (headed(lambda s, x: s.c(x if torch.is_tensor(x) else torch.stack(x))),
@@ -227,6 +234,15 @@ def test_what_has_no_counterpart_is_refused_by_its_place_with_the_nearest_that_w
     with pytest.raises(UnsupportedLayer) as error:
         trace(make(), IMAGES)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_larger_and_the_smaller_of_two_fold_as_they_are_said_to(sign: int) -> None:
+    def forward(s, x: torch.Tensor) -> torch.Tensor:  # type: ignore[no-untyped-def]
+        a, b = F.relu(s.c(x)), F.relu(s.d(x))
+        return s.f((a + sign * F.relu(sign * (b - a))).flatten(1))
+
+    same(written(forward, c=conv(), d=conv(), f=linear(400))(), 3, 12, 12)
 
 
 FOLDS = {
