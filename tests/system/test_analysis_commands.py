@@ -72,12 +72,12 @@ def test_layers_of_data_without_labels_have_no_accuracy(spikeloom: Command, conv
 @pytest.mark.parametrize(
     ("ann", "snn", "lost", "changed", "said"),
     [
-        (0.9, 0.8, 4, 5, "conv1: alone it changes 5 of 50 answers, 4 right ones fewer; within noise, as all layers are, "
-         "but it moves the outputs most"),
+        (0.9, 0.8, 4, 5, "conv1: alone it changes 5 of 50 answers, 4 right ones fewer; within noise, as all layers "
+         "are, but it moves the outputs most"),
         (0.9, 0.9, 0, 0, "nowhere, nothing is lost (0 right ones more than the model); conv1 moves the outputs most"),
         (0.9, 0.94, 1, 1, "nowhere, nothing is lost (2 right ones more than the model); conv1 moves the outputs most"),
         (None, None, None, 3, "conv1: alone it changes 3 of 50 answers; there are no labels"),
-        (None, None, None, 0, "nowhere, no layer alone changes an answer; conv1 moves the outputs most"),
+        (None, None, None, 0, "nowhere, no layer alone changes an answer; there are no labels"),
     ],
 )  # fmt: skip
 def test_where_nothing_is_lost_no_layer_is_blamed(

@@ -309,18 +309,6 @@ REFUSED: dict[str, tuple[dict[str, Any], type[SpikeloomError], str]] = {
         "Calibration: samples must have the shape that model 'Sequential' takes, not (1, 5, 5) "
         "(mat1 and mat2 shapes cannot be multiplied (2x25 and 36x12))",
     ),
-    "no channel": (
-        {"model": nn.Sequential(nn.Conv2d(1, 2, 3)), "calibration": X[:, 0]},
-        InvalidData,
-        "Calibration: samples must have the shape that model 'Sequential' takes, not (6, 6); give images as "
-        "(N, 1, H, W), x[:, None]",
-    ),
-    "channels last": (
-        {"model": nn.Sequential(nn.Conv2d(1, 2, 3)), "calibration": X.transpose(0, 2, 3, 1)},
-        InvalidData,
-        "Calibration: samples must have the shape that model 'Sequential' takes, not (6, 6, 1); give images as "
-        "(N, C, H, W), numpy.moveaxis(x, 3, 1)",
-    ),
     "too few labels": (
         {"labels": Y[:5]},
         InvalidData,

@@ -207,8 +207,8 @@ def test_damaged_files_are_refused(kind: str, here: Path) -> None:
         path.write_bytes(b"" if kind == "nothing" else b"import os\n" * 100)
     message = refusal(path)
     assert message == (
-        "Weights 'w.pt': must be a whole safetensors file or a state dict saved by torch.save, not damaged or of another "
-        "kind; copy it anew, or save model.state_dict()"
+        "Weights 'w.pt': must be a whole safetensors file or a state dict saved by torch.save, not damaged or of "
+        "another kind; copy it anew, or save model.state_dict()"
     )
 
 

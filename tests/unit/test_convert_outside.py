@@ -189,8 +189,9 @@ REFUSED = {
     "the larger of two": (headed(lambda s, x: torch.max(F.relu(s.c(x)), F.relu(-s.c(x)))),
                           "Model 'Net' (call of max): is not supported; use a + relu(b - a), which is the same"),
     "the smaller of two": (headed(lambda s, x: F.relu(s.c(x)).minimum(F.relu(-s.c(x)))),
-                           "Model 'Net' (call of minimum): is not supported; use a - relu(a - b), which is the same"),
-    "places as channels": (headed(lambda s, x: F.relu(s.c(F.pixel_unshuffle(x, 2)))),
+                           "Model 'Net' (call of minimum): is not supported; use relu(a - relu(a - b)), which is the "
+                           "same behind ReLUs"),
+    "places as channels": (headed(lambda s, x: F.relu(s.c(F.pixel_unshuffle(x, 2))), c=conv(12)),
                            "Model 'Net' (call of pixel_unshuffle): is not supported; use Conv2d whose stride is the "
                            "factor"),
     "classes": (written(lambda s, x: s.m(x).argmax(1), m=small),
@@ -236,13 +237,21 @@ def test_what_has_no_counterpart_is_refused_by_its_place_with_the_nearest_that_w
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_the_larger_and_the_smaller_of_two_fold_as_they_are_said_to(sign: int) -> None:
-    def forward(s, x: torch.Tensor) -> torch.Tensor:  # type: ignore[no-untyped-def]
-        a, b = F.relu(s.c(x)), F.relu(s.d(x))
-        return s.f((a + sign * F.relu(sign * (b - a))).flatten(1))
+HINTED = {
+    "the larger": (torch.max, lambda a, b: a + F.relu(b - a)),
+    "the smaller": (torch.min, lambda a, b: F.relu(a - F.relu(a - b))),
+}
 
-    same(written(forward, c=conv(), d=conv(), f=linear(400))(), 3, 12, 12)
+
+@pytest.mark.parametrize("which", HINTED)
+def test_what_is_to_be_used_for_the_larger_and_the_smaller_of_two_is_the_same_and_folds(which: str) -> None:
+    wanted, instead = HINTED[which]
+    a, b = torch.rand(2, 100).double()
+    assert torch.allclose(instead(a, b), wanted(a, b), atol=1e-15)
+    make = written(
+        lambda s, x: s.f(instead(F.relu(s.c(x)), F.relu(s.d(x))).flatten(1)), c=conv(), d=conv(), f=linear(400)
+    )
+    same(make, 3, 12, 12)
 
 
 FOLDS = {

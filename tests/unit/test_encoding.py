@@ -73,9 +73,9 @@ def test_pixels_as_floats_of_0_to_255_are_refused_and_values_a_little_outside_ar
         "uint8, and clip outliers"
     )
     sequence = Input("input", (1, 1, 1), 8, scale=1.0, sequence=24)
-    for given, x in ((source(8), pixels), (sequence, pixels.reshape(1, 24))):
+    for taken, x in ((source(8), pixels), (sequence, pixels.reshape(1, 24))):
         with pytest.raises(InvalidData) as error:
-            encode(given, x)
+            encode(taken, x)
         assert str(error.value) == expected
     assert encode(source(8), np.array([[-1.5], [1.1], [2.0]])).ravel().tolist() == [0, 255, 255]
     assert encode(source(8, high=255.0), pixels[:3]).ravel().tolist() == [0, 128, 255]

@@ -341,22 +341,6 @@ def test_data_that_does_not_go_with_the_network_is_refused(x: np.ndarray, y: np.
     assert str(error.value) == said
 
 
-class Auxiliary(nn.Sequential):
-    """Gives a second output while it trains, as GoogLeNet does."""
-
-    def forward(self, x: torch.Tensor) -> object:
-        return (super().forward(x), x) if self.training else super().forward(x)
-
-
-def test_a_model_of_several_outputs_in_training_is_refused() -> None:
-    with pytest.raises(InvalidNetwork) as error:
-        train_network(Auxiliary(nn.Flatten(), nn.Linear(64, 10)), pixels(40, 1, 8, 8), np.arange(40) % 10)
-    assert str(error.value) == (
-        "Model 'Auxiliary': must have one output to be trained, a tensor, not tuple in training mode; "
-        "return the logits alone"
-    )
-
-
 def test_models_from_outside_are_trained_and_told_to_be_loaded_by_their_factory(tmp_path: Path) -> None:
     output = tmp_path / "net.safetensors"
     result = trained("spikeloom_convert.models:digits_cnn", output=output)

@@ -119,7 +119,7 @@ def verdict(found: "Analysis") -> str:
         return f"nowhere, nothing is lost ({more} right ones more than the model); {most}"
     alone = [item.effects["alone_rounded"].changed for item in found.layers if item.effects]
     if found.within_noise is None and not any(alone):
-        return f"nowhere, no layer alone changes an answer; {most}"
+        return "nowhere, no layer alone changes an answer; there are no labels"
     text = f"{found.worst_layer}: alone it changes {_changes(effect, found.samples)}"
     if found.within_noise is None:
         return f"{text}; there are no labels"

@@ -99,7 +99,8 @@ class Origin:
             raise InvalidNetwork(f"{who}: cannot be read: {error.strerror}") from None
         except SafetensorError:
             raise InvalidNetwork(
-                f"{who}: must be a whole safetensors file, not damaged or of another kind; copy it anew or train it again"
+                f"{who}: must be a whole safetensors file, not damaged or of another kind; "
+                f"copy it anew or train it again"
             ) from None
         if text is None:
             raise InvalidNetwork(

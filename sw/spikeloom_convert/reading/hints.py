@@ -36,7 +36,7 @@ HINTS = (
 )  # fmt: skip
 # by the name of a function of two activations
 OF_TWO = dict.fromkeys(("max", "maximum", "fmax"), "a + relu(b - a), which is the same") | dict.fromkeys(
-    ("min", "minimum", "fmin"), "a - relu(a - b), which is the same"
+    ("min", "minimum", "fmin"), "relu(a - relu(a - b)), which is the same behind ReLUs"
 )
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d, MaxPool2d, Flatten, "

@@ -140,7 +140,8 @@ def _unusable(model: nn.Module, shape: tuple[int, ...], error: Exception) -> Inv
             f"Model '{name}': forward must take the samples alone, all else by default ({first_line(error)})"
         )
     return InvalidData(
-        f"Calibration: samples must have the shape that model '{name}' takes, not {shape}{misshapen(model, shape, error)}"
+        f"Calibration: samples must have the shape that model '{name}' takes, not {shape}"
+        f"{misshapen(model, shape, error)}"
     )
 
 

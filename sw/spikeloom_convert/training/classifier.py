@@ -136,7 +136,8 @@ def one_output(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
         return outputs
     found = f"{type(outputs).__name__}{' in training mode' if model.training else ''}"
     raise InvalidNetwork(
-        f"Model '{type(model).__name__}': must have one output to be trained, a tensor, not {found}; return the logits alone"
+        f"Model '{type(model).__name__}': must have one output to be trained, a tensor, not {found}; "
+        f"return the logits alone"
     )
 
 
