@@ -26,7 +26,7 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
     Raises
     ------
     InvalidData
-        Wrong shape or type, NaN or infinity; floats far above the 0..1 that pixels were calibrated in.
+        Wrong shape or type, NaN or infinity; floats mostly far above the 0..1 that pixels were calibrated in.
     """
     x = samples_of(source, x)
     levels = 1 << source.timesteps
@@ -50,10 +50,10 @@ def samples_of(source: Input, x: np.ndarray) -> np.ndarray:
     """View x as samples of an input, [N, C, H, W], or [N, sequence, C, H, W] of a sequence; InvalidData as `encode`."""
     x = _shaped(source, x)
     pixels = not source.signed and (source.low, source.high) == (0.0, 1.0)
-    if pixels and x.dtype != np.uint8 and x.size and (most := float(x.max())) > _FAR:
+    if pixels and x.dtype != np.uint8 and 2 * np.count_nonzero(x > _FAR) > np.count_nonzero(x > 0):  # no outliers
         raise InvalidData(
-            f"Data for '{source.name}': must be floats in [0, 1], as in calibration, not up to {most:g}; "
-            f"divide pixels by 255 or give uint8, and clip outliers"
+            f"Data for '{source.name}': must be floats in [0, 1], as in calibration, not up to "
+            f"{float(x.max()):g}; divide pixels by 255 or give uint8"
         )
     return x
 
