@@ -61,7 +61,7 @@ def shims() -> Path:
             _write_script(folder / name, f"#!/bin/sh\n# Written by spikeloom_hw.toolchain.\n{body}\n")
     except OSError as error:
         raise ToolError(
-            f"Cache '{folder}': must be writable, not {error.strerror}; set SPIKELOOM_CACHE to a folder that is"
+            f"Cache '{folder}': must be writable ({error.strerror}); set SPIKELOOM_CACHE to a folder that is"
         ) from None
     return folder
 

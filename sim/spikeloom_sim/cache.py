@@ -67,7 +67,7 @@ def workspace(kind: str, name: str) -> Iterator[Path]:
         raise
     except OSError as error:
         raise ToolError(
-            f"Cache '{root}': must be writable, not {error.strerror}; set SPIKELOOM_CACHE to a folder that is"
+            f"Cache '{root}': must be writable ({error.strerror}); set SPIKELOOM_CACHE to a folder that is"
         ) from None
     finally:
         if work and not failed:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from spikeloom import SpikeloomError
+from spikeloom.datasets import require_classes
 from spikeloom.encoding import samples_of
 
 from . import cocotb_run
@@ -125,6 +126,8 @@ def simulate(
         raise SpikeloomError("Data: must have at least one sample, not none")
     if y is not None and len(y) != len(x):
         raise SpikeloomError(f"Data: must have one label a sample, not {len(y)} for {len(x)}")
+    if y is not None:
+        require_classes(y, design.network.source(design.network.readouts[0].population).shape)
     compiled = simulator == "cxxrtl"
     timed = len(x) if compiled or not stalls else min(len(x), TIMED_SAMPLES)
     stalled = 0 if not stalls else min(len(x), STALLED_SAMPLES) if compiled else len(x)

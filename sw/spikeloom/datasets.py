@@ -16,6 +16,7 @@ import numpy as np
 
 from .encoding import as_samples
 from .errors import InvalidData
+from .geometry import Shape
 
 SPLITS = ("train", "validation", "test")
 NAMES = ("digits", "mnist", "fashion-mnist", "cifar10")
@@ -62,7 +63,8 @@ class Data:
         if samples is None:
             return self
         if not 1 <= samples <= len(self):
-            raise InvalidData(f"Data '{self.name}': samples must be 1..{len(self)}, not {samples}")
+            most = f"1..{len(self)}" if len(self) > 1 else "1, as it holds 1 sample"
+            raise InvalidData(f"Data '{self.name}': samples must be {most}, not {samples}")
         return Data(self.name, self.x[:samples], None if self.y is None else self.y[:samples])
 
 
@@ -162,6 +164,17 @@ def checked(name: str, x: np.ndarray, y: np.ndarray | None) -> Data:
             f"Data '{name}': y must be classes from 0 up, not {int(y.min())} ({int((y < 0).sum())} labels)"
         )
     return Data(name, x, y.astype(np.int64))
+
+
+def require_classes(y: np.ndarray, outputs: Shape) -> None:
+    """InvalidData where one of some labels is no output of a network, whose first one has a shape (C, H, W)."""
+    count = int(np.prod(outputs))
+    if y.min() >= 0 and y.max() < count:
+        return
+    found = f"not {y.min()}..{y.max()}"
+    if count == 1:
+        raise InvalidData(f"Labels: must be left out where a model has one output, which is no class, {found}")
+    raise InvalidData(f"Labels: must lie in 0..{count - 1}, the model's outputs, {found}")
 
 
 def _cifar10(name: str, folder: Path, split: str) -> Data:

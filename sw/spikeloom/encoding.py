@@ -8,6 +8,8 @@ from .errors import InvalidData
 from .network import Input
 from .neuron import train_weights
 
+_FAR = 2.0  # a float beyond it is no pixel of 0..1 that overshoots a little
+
 
 def encode(source: Input, x: np.ndarray) -> np.ndarray:
     """Codes of samples [N, C, H, W] in 0..2^T-1, uint8 where T <= 8 and uint16 above; [N, sequence, C, H, W] of one.
@@ -24,7 +26,7 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
     Raises
     ------
     InvalidData
-        Wrong shape or type, NaN or infinity.
+        Wrong shape or type, NaN or infinity; floats mostly far above the 0..1 that pixels were calibrated in.
     """
     x = samples_of(source, x)
     levels = 1 << source.timesteps
@@ -45,7 +47,18 @@ def encode(source: Input, x: np.ndarray) -> np.ndarray:
 
 
 def samples_of(source: Input, x: np.ndarray) -> np.ndarray:
-    """View x as samples of an input, [N, C, H, W], or [N, sequence, C, H, W] of a sequence; as `as_samples`."""
+    """View x as samples of an input, [N, C, H, W], or [N, sequence, C, H, W] of a sequence; InvalidData as `encode`."""
+    x = _shaped(source, x)
+    pixels = not source.signed and (source.low, source.high) == (0.0, 1.0)
+    if pixels and x.dtype != np.uint8 and 2 * np.count_nonzero(x > _FAR) > np.count_nonzero(x > 0):  # no outliers
+        raise InvalidData(
+            f"Data for '{source.name}': must be floats in [0, 1], as in calibration, not up to "
+            f"{float(x.max()):g}; divide pixels by 255 or give uint8"
+        )
+    return x
+
+
+def _shaped(source: Input, x: np.ndarray) -> np.ndarray:
     if not source.sequence:
         return as_samples(source.name, x, source.shape)
     x, values = np.asarray(x.detach() if hasattr(x, "detach") else x), int(np.prod(source.shape))

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from .datasets import require_classes
 from .encoding import samples_of
 from .errors import InvalidData
 from .golden import forward
@@ -72,7 +73,7 @@ def measure(
     Raises
     ------
     InvalidData
-        No samples, or labels that do not match them.
+        No samples, or labels that do not match them or the outputs.
     NotBuilt
         As `spikeloom.golden.run`.
     """
@@ -83,6 +84,8 @@ def measure(
         raise InvalidData("Data: must have at least one sample, not none")
     if labels is not None and (labels.shape != (len(x),) or labels.dtype.kind not in "iu"):
         raise InvalidData(f"Labels: must be {len(x)} integers, one a sample, not {labels.dtype} {labels.shape}")
+    if labels is not None:
+        require_classes(labels, network.source(network.readouts[0].population).shape)
     firing = [item for item in network.populations if isinstance(item.neuron, Neuron)]
     trains = {name: network.train(name)[0] for name in (source.name, *(item.name for item in firing))}
     spikes = dict.fromkeys(trains, 0.0)

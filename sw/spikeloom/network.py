@@ -253,14 +253,14 @@ class Network:
         """Write the network as a .loom file; the file appears whole or not at all."""
         from .storage import save
 
-        save(self, Path(path))
+        save(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Network":
         """Read a .loom file without running any code from it; InvalidNetwork where it is not one of ours."""
         from .storage import load
 
-        return load(Path(path))
+        return load(path)
 
 
 def _unbuilt(neuron: Neuron | Silent) -> list[str]:

@@ -41,7 +41,7 @@ _NEURONS = {"firing": Neuron, "silent": Silent}
 _MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
-def save(network: Network, path: Path) -> None:
+def save(network: Network, path: str | Path) -> None:
     """Write a network; the file appears whole or not at all.
 
     Raises
@@ -63,8 +63,9 @@ def text_and_arrays(network: Network) -> tuple[str, dict[str, np.ndarray]]:
     return canonical(sealed(document)), arrays
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: str | Path, content: bytes) -> None:
     """Write a file so that it appears whole or not at all; SpikeloomError naming the path where that fails."""
+    path = Path(path)
     temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # replacing a device would destroy it
@@ -96,7 +97,7 @@ def canonical(document: Any) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def load(path: Path) -> Network:
+def load(path: str | Path) -> Network:
     """Read a network.
 
     Raises
@@ -104,7 +105,7 @@ def load(path: Path) -> Network:
     InvalidNetwork
         Not a .loom file, truncated, of another version, altered, or against the contract.
     """
-    text, arrays = _read(path)
+    text, arrays = _read(Path(path))
     try:
         return network_of(text, arrays)
     except InvalidNetwork as error:

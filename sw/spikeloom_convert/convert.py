@@ -8,6 +8,7 @@ from typing import TypeGuard
 import numpy as np
 import torch
 from spikeloom.checks import MAX_SYNCHRONOUS_TIMESTEPS, MAX_TIMESTEPS
+from spikeloom.datasets import require_classes
 from spikeloom.errors import InvalidData, InvalidNetwork, listed, shown
 from spikeloom.geometry import Conv2d
 from spikeloom.network import Input, Network
@@ -161,7 +162,8 @@ def convert(
                 rule_of = f"fine-tuned for {chosen.fine_tune} epochs on {len(every)} samples"
                 candidates.append(Candidate.measure(rule_of, made, reference))
             best = choose(candidates)
-        notes = input_notes(prepared.network, source, reference, best.error, value_range(samples))
+        told = input_notes(prepared.network, source, reference, best.error, value_range(samples))
+        notes = chosen.notes(prepared.network) + told
         network = with_relay(with_provenance(best, reference, method, asdict(chosen), len(fit), notes))
         return profiled(network, fit.x)
 
@@ -333,12 +335,8 @@ def _integer(value: object) -> TypeGuard[int]:
 
 def check_labels(samples: Samples, network: FloatNetwork) -> None:
     """InvalidData where a label is no output of the network."""
-    outputs = int(np.prod(network.shape(network.readouts[0])))
-    if samples.y is not None and not (samples.y.min() >= 0 and samples.y.max() < outputs):
-        found = f"not {samples.y.min()}..{samples.y.max()}"
-        if outputs == 1:
-            raise InvalidData(f"Labels: must be left out where a model has one output, which is no class, {found}")
-        raise InvalidData(f"Labels: must lie in 0..{outputs - 1}, the model's outputs, {found}")
+    if samples.y is not None:
+        require_classes(samples.y, network.shape(network.readouts[0]))
 
 
 def affordable(network: FloatNetwork) -> int:

@@ -222,8 +222,7 @@ def test_folder_that_cannot_be_written_is_one_line(build: Path) -> None:
     with pytest.raises(SpikeloomError) as caught:
         synth.synth(build)
     assert str(caught.value) == (
-        f"Build '{build}': must be writable, not Not a directory ({build / 'synth' / 'ice40-hx8k'}); "
-        "make room or copy it"
+        f"Build '{build}': must be writable (Not a directory: {build / 'synth' / 'ice40-hx8k'}); make room or copy it"
     )
 
 

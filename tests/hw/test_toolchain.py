@@ -57,7 +57,7 @@ def test_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: p
         toolchain.environment()
     folder = tmp_path / "file" / "bin"
     assert str(caught.value).startswith(f"Cache '{folder}")
-    assert str(caught.value).endswith("must be writable, not Not a directory; set SPIKELOOM_CACHE to a folder that is")
+    assert str(caught.value).endswith("must be writable (Not a directory); set SPIKELOOM_CACHE to a folder that is")
 
 
 def test_environment_hides_the_make_that_called_us_and_keeps_the_callers_caches(cache: Path) -> None:

@@ -120,6 +120,7 @@ def test_wrong_use_is_said_in_one_line(design: Design) -> None:
     cases: list[tuple[dict, str]] = [
         ({"simulator": "abacus"}, "Simulator 'abacus': must be one of verilator, icarus, cxxrtl"),
         ({"y": np.zeros(3, int)}, "Data: must have one label a sample, not 3 for 2"),
+        ({"y": np.array([0, 12])}, "Labels: must lie in 0..3, the model's outputs, not 0..12"),
         ({"x": x[:0]}, "Data: must have at least one sample, not none"),
         ({"x": x[:, :1]}, "Data for 'input': must have shape (N, 2, 4, 4), not (2, 1, 4, 4)"),
     ]
@@ -166,8 +167,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     with pytest.raises(ToolError) as error:
         simulate(design.folder, np.zeros((2, 2, 4, 4), np.uint8), simulator="cxxrtl")
     assert str(error.value) == (
-        f"Cache '{tmp_path}/file/cxxrtl': must be writable, not Not a directory; "
-        "set SPIKELOOM_CACHE to a folder that is"
+        f"Cache '{tmp_path}/file/cxxrtl': must be writable (Not a directory); set SPIKELOOM_CACHE to a folder that is"
     )
 
 

@@ -128,7 +128,7 @@ def test_layers_change_when_the_gates_do(folder: Path, wave: Waveform) -> None:
 
 
 def test_both_kinds_of_file_hold_the_same(folder: Path, wave: Waveform) -> None:
-    other = Waveform(folder / "wave.vcd")
+    other = Waveform(str(folder / "wave.vcd"))
     assert set(other.names) == set(wave.names)
     for name in wave.names:
         assert (other.width(name), other.signed(name)) == (wave.width(name), wave.signed(name))

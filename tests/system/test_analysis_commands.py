@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from spikeloom import Network, datasets
 from spikeloom_cli.app import respond
+from spikeloom_cli.commands.analysis import verdict
+from spikeloom_convert.analysis.attribution import Effect
+from spikeloom_convert.analysis.layers import Analysis, LayerReport
 
 from .conftest import Command
 
@@ -50,7 +53,8 @@ def test_run_compares_layers_and_names_the_worst(spikeloom: Command, converted: 
     assert document["plot"] == str(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
     text = spikeloom(*arguments[:-2]).stdout
-    assert f"accuracy goes in           {document['worst_layer']}: alone it changes " in text
+    goes = "nowhere" if document["accuracy_snn"] >= document["accuracy_ann"] else f"{document['worst_layer']}: alone"
+    assert f"accuracy goes in           {goes}" in text
     for head in ("error float", "integers to float", "clipped", "SOPs/sample", "float alone", "up to"):
         assert head in text
 
@@ -63,6 +67,25 @@ def test_layers_of_data_without_labels_have_no_accuracy(spikeloom: Command, conv
     assert (document["accuracy_ann"], document["within_noise"]) == (None, None)
     assert "; there are no labels\n" in spikeloom(*arguments).stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("ann", "snn", "lost", "changed", "said"),
+    [
+        (0.9, 0.8, 4, 5, "conv1: alone it changes 5 of 50 answers, 4 right ones fewer; within noise, as all layers "
+         "are, but it moves the outputs most"),
+        (0.9, 0.9, 0, 0, "nowhere, nothing is lost (0 right ones more than the model); conv1 moves the outputs most"),
+        (0.9, 0.94, 1, 1, "nowhere, nothing is lost (2 right ones more than the model); conv1 moves the outputs most"),
+        (None, None, None, 3, "conv1: alone it changes 3 of 50 answers; there are no labels"),
+        (None, None, None, 0, "nowhere, no layer alone changes an answer; there are no labels"),
+    ],
+)  # fmt: skip
+def test_where_nothing_is_lost_no_layer_is_blamed(
+    ann: float | None, snn: float | None, lost: int | None, changed: int, said: str
+) -> None:
+    effects = {"alone_rounded": Effect(ann, lost, changed, 0.1)}
+    layer = LayerReport("conv1", 8, None, None, None, None, None, None, 0.0, 0.0, effects)
+    assert verdict(Analysis(50, ann, snn, snn, (layer,), "conv1", None if ann is None else True)) == said
 
 
 def test_layers_of_a_recurrent_network_are_compared(spikeloom: Command, tmp_path: Path) -> None:

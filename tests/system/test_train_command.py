@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from spikeloom import datasets
+from torch import nn
 
 from .conftest import Command
 
@@ -44,6 +46,22 @@ def test_a_trained_network_is_measured_and_converted(spikeloom: Command, here: P
     assert converted["method"] == "qcfs"
     ran = spikeloom("run", "n.loom", "digits", "--json").document
     assert abs(ran["accuracy"] - document["accuracy_test_snn"]) < 0.03
+
+
+def test_a_conversion_of_random_weights_says_so(spikeloom: Command, here: Path) -> None:
+    (here / "chance.py").write_text(
+        "from torch import nn\ndef net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    torch.save(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).state_dict(), "w.pt")
+    convert = ("convert", "chance:net", "--calibration", "digits", "--samples", 60)
+    said = "  note: the weights of 'chance:net' are random; name the trained ones by --weights\n"
+    assert spikeloom(*convert).stderr.count(said) == 1
+    compared = spikeloom("run", "net.loom", "digits", "--samples", 20, "--layers", "--model", "chance:net")
+    assert compared.stderr.count(said) == 1
+    for own in ((*convert, "--weights", "w.pt"), ("convert", "spikeloom_convert.models:digits_cnn", *convert[2:])):
+        outcome = spikeloom(*own)
+        assert outcome.code == 0
+        assert "random" not in outcome.stderr
 
 
 def test_people_get_a_table(spikeloom: Command, here: Path) -> None:
@@ -130,10 +148,12 @@ def test_a_network_by_name_is_trained_as_it_is_listed_and_options_win(spikeloom:
         ("train net1 -o net.pt", "Output 'net.pt': must be a .safetensors file; give it that ending"),
         ("train net1 -o no/n.safetensors", "Output 'no/n.safetensors': folder 'no' must exist; make it first"),
         ("train my:net", "Data for 'my:net': must be named by --data; networks by name have their own"),
-        (
-            "train net9 --data digits",
-            "Network 'net9': must be one of digits_cnn, mnist_mlp, mnist_cnn, mnist_rnn, net1, net2, net3, net4, "
-            "net5, cifarnet, vgg, resnet20",
+        *(
+            (
+                f"train net9{data}",
+                "Network 'net9': must be one that `spikeloom networks` lists, or package.module:factory",
+            )
+            for data in ("", " --data digits")
         ),
         ("train digits_cnn --activation relu6", "Activation 'relu6': must be one of relu, trelu, strelu, atlrelu, "
          "steprelu, qcfs, noisy-quantized"),

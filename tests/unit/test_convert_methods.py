@@ -296,8 +296,19 @@ def test_a_method_that_does_not_take_an_activation_function_names_those_that_do(
         convert(model(SymmetricThresholdReLU), X, method="qcfs")
     assert str(error.value) == (
         "Layer 'first' (Conv2d): method 'qcfs' must have QCFS or NoisyQuantized or ReLU, ReLU6, Hardtanh(0, a), "
-        "ThresholdReLU behind it, not Symmetric; use method 'strelu'"
+        "ThresholdReLU behind it, not stReLU; use method 'strelu'"
     )
+
+
+@pytest.mark.parametrize("method", ["qcfs", "noisy-quantized"])
+def test_a_plain_relu_is_noted_where_a_method_wants_a_trained_threshold(method: str) -> None:
+    note = (
+        f"the network was not trained for method {method}, 2 of its 2 activations are ReLU: use method spikeconverter, "
+        "or train it with QCFS or NoisyQuantized"
+    )
+    assert note in convert(model(nn.ReLU), X, method=method).provenance.notes
+    for trained in (QCFS, ThresholdReLU):
+        assert not any("not trained" in item for item in convert(model(trained), X, method=method).provenance.notes)
 
 
 def test_every_method_says_what_it_is_called() -> None:

@@ -10,7 +10,7 @@ from convert_models import pixels
 from safetensors.torch import save_file
 from spikeloom.errors import InvalidNetwork
 from spikeloom_convert import convert, load_model
-from spikeloom_convert.models import digits_cnn, mlp, mnist_cnn, mnist_mlp
+from spikeloom_convert.models import digits_cnn, is_untrained, mlp, mnist_cnn, mnist_mlp
 from torch import nn
 from torch.nn.utils import parametrizations, prune, weight_norm
 
@@ -35,6 +35,18 @@ def test_factories_give_the_same_weights_every_time_and_leave_the_random_state()
     assert torch.equal(torch.rand(2), expected)
     assert torch.equal(first.fc1.weight, second.fc1.weight)
     assert not torch.equal(first.fc1.weight, other.fc1.weight)
+
+
+def test_weights_that_a_factory_draws_anew_are_untrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "drawn.py").write_text(
+        "import torch\nfrom torch import nn\ndef random(): return nn.Linear(2, 2)\n"
+        "def fixed():\n    torch.manual_seed(0)\n    return nn.Linear(2, 2)\n"
+        "def empty(): return nn.LazyLinear(2)\nmade = []\n"
+        "def once():\n    if made: raise RuntimeError\n    made.append(1)\n    return nn.Linear(2, 2)\n"
+    )
+    names = ("drawn:random", "drawn:fixed", "drawn:empty", "drawn:once", MLP, "net1", "net1:strelu")
+    assert [name for name in names if is_untrained(name, load_model(name))] == ["drawn:random", "net1", "net1:strelu"]
 
 
 def test_mlp_takes_any_sizes() -> None:
@@ -194,5 +206,18 @@ def test_damaged_files_are_refused(kind: str, here: Path) -> None:
     else:
         path.write_bytes(b"" if kind == "nothing" else b"import os\n" * 100)
     message = refusal(path)
-    assert message.startswith("Weights 'w.pt': must be a whole safetensors file or a state dict saved by torch.save (")
-    assert "\n" not in message
+    assert message == (
+        "Weights 'w.pt': must be a whole safetensors file or a state dict saved by torch.save, not damaged or of "
+        "another kind; copy it anew, or save model.state_dict()"
+    )
+
+
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_torchscript_is_no_file_of_weights_and_torch_never_opens_it(how: str, here: Path) -> None:
+    model = nn.Sequential(nn.Linear(2, 2))
+    with pytest.warns(DeprecationWarning, match=f"torch.jit.{how}"):
+        made = torch.jit.script(model) if how == "script" else torch.jit.trace(model, torch.zeros(1, 2))
+    made.save("w.pt")
+    assert refusal(Path("w.pt")) == (
+        "Weights 'w.pt': must be a state dict, not TorchScript; save model.state_dict() instead"
+    )

@@ -186,6 +186,14 @@ REFUSED = {
                         "(3, 24, 24)"),
     "flipped places": (headed(lambda s, x: F.relu(s.c(x.flip(2)))),
                        "Model 'Net' (call of flip): is not supported; use a 1x1 Conv2d"),
+    "the larger of two": (headed(lambda s, x: torch.max(F.relu(s.c(x)), F.relu(-s.c(x)))),
+                          "Model 'Net' (call of max): is not supported; use a + relu(b - a), which is the same"),
+    "the smaller of two": (headed(lambda s, x: F.relu(s.c(x)).minimum(F.relu(-s.c(x)))),
+                           "Model 'Net' (call of minimum): is not supported; use relu(a - relu(a - b)), which is the "
+                           "same behind ReLUs"),
+    "places as channels": (headed(lambda s, x: F.relu(s.c(F.pixel_unshuffle(x, 2))), c=conv(12)),
+                           "Model 'Net' (call of pixel_unshuffle): is not supported; use Conv2d whose stride is the "
+                           "factor"),
     "classes": (written(lambda s, x: s.m(x).argmax(1), m=small),
                 "Model 'Net' (call of argmax): is not supported; use the outputs it is taken of, which keep the order"),
     "another call": (headed(lambda s, x: s.c(x if torch.is_tensor(x) else torch.stack(x))),
@@ -227,6 +235,23 @@ def test_what_has_no_counterpart_is_refused_by_its_place_with_the_nearest_that_w
     with pytest.raises(UnsupportedLayer) as error:
         trace(make(), IMAGES)
     assert str(error.value) == message
+
+
+HINTED = {
+    "the larger": (torch.max, lambda a, b: a + F.relu(b - a)),
+    "the smaller": (torch.min, lambda a, b: F.relu(a - F.relu(a - b))),
+}
+
+
+@pytest.mark.parametrize("which", HINTED)
+def test_what_is_to_be_used_for_the_larger_and_the_smaller_of_two_is_the_same_and_folds(which: str) -> None:
+    wanted, instead = HINTED[which]
+    a, b = torch.rand(2, 100).double()
+    assert torch.allclose(instead(a, b), wanted(a, b), atol=1e-15)
+    make = written(
+        lambda s, x: s.f(instead(F.relu(s.c(x)), F.relu(s.d(x))).flatten(1)), c=conv(), d=conv(), f=linear(400)
+    )
+    same(make, 3, 12, 12)
 
 
 FOLDS = {

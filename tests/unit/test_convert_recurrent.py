@@ -200,7 +200,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[SpikeloomError], str]] = {
         lambda: convert(model(), sequences(), method="strelu"),
         UnsupportedLayer,
         "Layer '0' (ThresholdRNN): method 'strelu' must have SymmetricThresholdReLU or AsymmetricThresholdLeakyReLU or "
-        "ThresholdReLU, ReLU6, Hardtanh(0, a), ReLU behind it, not Remaining; use method 'optimal-conversion'",
+        "ThresholdReLU, ReLU6, Hardtanh(0, a), ReLU behind it, not ThresholdRNN; use method 'optimal-conversion'",
     ),
     "another T": (
         lambda: converted(model(), timesteps=4),

@@ -209,6 +209,24 @@ def test_samples_of_another_shape_are_refused_with_both_sides() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("channels", "shape", "use"),
+    [
+        (1, (8, 8), "(N, 1, H, W), x[:, None]"),
+        (1, (8, 8, 1), "(N, C, H, W), numpy.moveaxis(x, 3, 1)"),
+        (3, (8, 8, 3), "(N, C, H, W), numpy.moveaxis(x, 3, 1)"),
+    ],
+)
+def test_images_without_their_channel_or_with_it_last_are_refused_with_what_moves_it(
+    channels: int, shape: tuple[int, ...], use: str
+) -> None:
+    with pytest.raises(InvalidData) as error:
+        trace(nn.Sequential(nn.Conv2d(channels, 2, 3)), pixels(2, *shape) / 255.0)
+    assert str(error.value) == (
+        f"Calibration: samples must have the shape that model 'Sequential' takes, not {shape}; give images as {use}"
+    )
+
+
 def test_weights_that_are_no_numbers_are_refused_by_name() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.BatchNorm1d(3))
     with torch.no_grad():

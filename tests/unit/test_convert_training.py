@@ -8,8 +8,8 @@ import pytest
 import torch
 from convert_models import pixels
 from spikeloom import datasets, golden
-from spikeloom.errors import InvalidData
-from spikeloom_convert import Training, convert, train
+from spikeloom.errors import InvalidData, InvalidNetwork
+from spikeloom_convert import Training, convert, train, train_network
 from spikeloom_convert.models import digits_cnn, mlp
 from spikeloom_convert.samples import augmented
 from spikeloom_convert.training.classifier import run_epoch, shown
@@ -137,3 +137,19 @@ def test_augmented_images_are_shifted_or_mirrored_with_zeros_moving_in() -> None
     assert 150 < sum(mirrored for _, _, mirrored in seen) < 250
     torch.manual_seed(0)
     assert torch.equal(augmented(x), result)
+
+
+class Auxiliary(nn.Sequential):
+    """Gives a second output while it trains, as GoogLeNet does."""
+
+    def forward(self, x: torch.Tensor) -> object:
+        return (super().forward(x), x) if self.training else super().forward(x)
+
+
+def test_a_model_of_several_outputs_in_training_is_refused() -> None:
+    with pytest.raises(InvalidNetwork) as error:
+        train_network(Auxiliary(nn.Flatten(), nn.Linear(64, 10)), pixels(40, 1, 8, 8), np.arange(40) % 10)
+    assert str(error.value) == (
+        "Model 'Auxiliary': must have one output to be trained, a tensor, not tuple in training mode; "
+        "return the logits alone"
+    )

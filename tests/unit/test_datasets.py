@@ -164,6 +164,8 @@ def test_head_takes_the_first_samples_and_refuses_more_than_there_are() -> None:
     assert data.head(None) is data
     with pytest.raises(InvalidData, match=r"^Data 'd': samples must be 1\.\.3, not 4$"):
         data.head(4)
+    with pytest.raises(InvalidData, match=r"^Data 'd': samples must be 1, as it holds 1 sample, not 60$"):
+        data.head(1).head(60)
 
 
 def test_labels_are_refused_where_there_are_none() -> None:

@@ -63,7 +63,25 @@ def test_floats_far_beyond_the_range_are_clipped_without_a_warning() -> None:
     largest = np.finfo(np.float64).max
     x = np.array([[-largest], [largest]])
     assert encode(source(16, low=-largest / 4, high=largest / 4), x).ravel().tolist() == [0, 65535]
-    assert encode(source(16), x).ravel().tolist() == [0, 65535]
+    assert encode(source(16, low=-1.0), x).ravel().tolist() == [0, 65535]
+
+
+def test_pixels_as_floats_of_0_to_255_are_refused_and_values_a_little_outside_are_clipped() -> None:
+    pixels = np.array([[0.0, 128.0, 255.0]] * 8).reshape(-1, 1)
+    expected = (
+        "Data for 'input': must be floats in [0, 1], as in calibration, not up to 255; divide pixels by 255 or give "
+        "uint8"
+    )
+    sequence = Input("input", (1, 1, 1), 8, scale=1.0, sequence=24)
+    for taken, x in ((source(8), pixels), (sequence, pixels.reshape(1, 24))):
+        with pytest.raises(InvalidData) as error:
+            encode(taken, x)
+        assert str(error.value) == expected
+    assert encode(source(8), np.array([[-1.5], [1.1], [2.0]])).ravel().tolist() == [0, 255, 255]
+    assert encode(source(8, high=255.0), pixels[:3]).ravel().tolist() == [0, 128, 255]
+    assert encode(source(8), np.array([[0.25], [0.5], [50.0]])).ravel().tolist() == [64, 128, 255]  # an outlier
+    wide = Input("input", (1, 1, 1), 8, scale=1.0, low=-1.0, high=1.0, signed=True)
+    assert encode(wide, np.array([[255.0]])).item() == 255
 
 
 def test_images_without_a_channel_are_grey_ones_where_the_input_is_grey() -> None:

@@ -1,11 +1,12 @@
 """Measures against brute force: every synaptic operation counted one by one."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from random_networks import RandomNetwork, random_network, random_samples
-from spikeloom import Conv2d, Dense, InvalidData, Network, golden
+from spikeloom import Conv2d, Dense, InvalidData, Network, Silent, golden
 from spikeloom.encoding import codes_of
 from spikeloom.measure import measure, sops
 
@@ -95,7 +96,10 @@ def test_ties_go_to_the_lowest_class() -> None:
     x = np.zeros((2, 1, 1, 1), np.uint8)  # potentials are the offsets alone
     lowest = int(network.populations[0].neuron.initial[0].argmax())
     assert measure(network, x, np.array([lowest, lowest])).accuracy == 1.0
-    equal = RandomNetwork(np.random.default_rng(5), (1, 1, 1), 1).readout(1)
+    readout = network.populations[0]
+    assert isinstance(readout.neuron, Silent)
+    none = replace(readout.neuron, initial=np.zeros_like(readout.neuron.initial))
+    equal = replace(network, populations=(replace(readout, neuron=none),))
     assert measure(equal, x, np.array([0, 1])).accuracy == 0.5
 
 
@@ -116,8 +120,10 @@ def test_spikes_are_counted_not_weighed(growth: float) -> None:
         (3, np.zeros(4, np.int64), "Labels: must be 3 integers, one a sample, not int64 (4,)"),
         (3, np.eye(3, dtype=np.int64), "Labels: must be 3 integers, one a sample, not int64 (3, 3)"),
         (3, np.zeros(3), "Labels: must be 3 integers, one a sample, not float64 (3,)"),
+        (3, np.array([0, 12, 2]), "Labels: must lie in 0..2, the model's outputs, not 0..12"),
+        (3, np.array([0, -1, 2]), "Labels: must lie in 0..2, the model's outputs, not -1..2"),
     ],
-    ids=["no samples", "too many labels", "one-hot labels", "float labels"],
+    ids=["no samples", "too many labels", "one-hot labels", "float labels", "no such output", "negative"],
 )
 def test_data_that_cannot_be_measured_is_refused(samples: int, labels: np.ndarray | None, expected: str) -> None:
     network = RandomNetwork(np.random.default_rng(7), (1, 2, 2)).readout(3)

@@ -142,7 +142,7 @@ def synth(
         (folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
     except OSError as error:
         raise SpikeloomError(
-            f"Build '{build.folder}': must be writable, not {error.strerror} ({error.filename}); make room or copy it"
+            f"Build '{build.folder}': must be writable ({error.strerror}: {error.filename}); make room or copy it"
         ) from None
     return result
 

@@ -95,4 +95,4 @@ def _point(link: Path, path: str) -> None:
             os.symlink(path, new := Path(folder) / "port")
             os.replace(new, link)
     except OSError as error:
-        raise SpikeloomError(f"{who}: must be writable, not {error.strerror}; choose another with --link") from None
+        raise SpikeloomError(f"{who}: must be writable ({error.strerror}); choose another with --link") from None

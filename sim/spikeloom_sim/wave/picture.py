@@ -17,7 +17,7 @@ STAGES = {"accumulates": "#fde68a", "generates": "#fdba74", "sends": "#fecaca"}
 LEAST_PART = 0.12  # of the width, for a text to have room in a band
 
 
-def draw_waveform(path: Path, *, layers: Sequence[str] = (), neurons: int = 4) -> "Figure":
+def draw_waveform(path: str | Path, *, layers: Sequence[str] = (), neurons: int = 4) -> "Figure":
     """Picture of a waveform: for each layer a strip of its stages, and its potentials above its spikes.
 
     Parameters

@@ -22,9 +22,10 @@ class Waveform:
         The file is not there, or no waveform.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
         import pywellen
 
+        path = Path(path)
         if not path.is_file():
             raise SpikeloomError(f"Waveform '{path}': must be a file; write one with spikeloom simulate --trace")
         try:

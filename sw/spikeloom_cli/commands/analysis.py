@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..output import Answer, Cells, named_rows, percent, working
-from .options import require_writable
+from .options import require_writable, trained_model
 
 if TYPE_CHECKING:
     from spikeloom.energy import Energy
@@ -70,9 +70,7 @@ def comparison(
         raise InvalidData("Option '--layers': must be given with --model, not alone; name the model of the network")
     if plot is not None:
         require_writable(plot, "a .png file")
-    from spikeloom_convert.models import load_model
-
-    return Comparison(load_model(model, weights), mean, std, plot)
+    return Comparison(trained_model(model, weights), mean, std, plot)
 
 
 def layer_tables(found: "Analysis") -> tuple[tuple[Cells, ...], ...]:
@@ -115,6 +113,13 @@ def layer_tables(found: "Analysis") -> tuple[tuple[Cells, ...], ...]:
 def verdict(found: "Analysis") -> str:
     """The worst layer as a sentence, with what it alone does."""
     effect = next(item for item in found.layers if item.name == found.worst_layer).effects["alone_rounded"]
+    most = f"{found.worst_layer} moves the outputs most"
+    if found.accuracy_ann is not None and found.accuracy_snn is not None and found.accuracy_snn >= found.accuracy_ann:
+        more = round((found.accuracy_snn - found.accuracy_ann) * found.samples)
+        return f"nowhere, nothing is lost ({more} right ones more than the model); {most}"
+    alone = [item.effects["alone_rounded"].changed for item in found.layers if item.effects]
+    if found.within_noise is None and not any(alone):
+        return "nowhere, no layer alone changes an answer; there are no labels"
     text = f"{found.worst_layer}: alone it changes {_changes(effect, found.samples)}"
     if found.within_noise is None:
         return f"{text}; there are no labels"

@@ -18,6 +18,7 @@ from .options import (
     method_options,
     numbers,
     require_writable,
+    trained_model,
 )
 
 if TYPE_CHECKING:
@@ -112,9 +113,8 @@ def convert(
         network.save(output)
         return converted(network, output)
     from spikeloom_convert import convert as convert_model
-    from spikeloom_convert.models import load_model
 
-    trained = load_model(model, weights)
+    trained = trained_model(model, weights)
     with working(f"converting on {len(data)} samples") as progress:
         network = convert_model(
             trained,

@@ -2,11 +2,19 @@
 
 import os
 import tempfile
+import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ..output import note
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_PATIENCE_SECONDS = 5.0  # that a model may take to be made, to be made once more
 
 # `app.respond` looks for it and prints the answer accordingly
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
@@ -41,6 +49,18 @@ class Wrapper(StrEnum):
     AXI = "axi"
 
 
+def trained_model(name: str, weights: Path | None) -> "nn.Module":
+    """The model of a name, as `spikeloom_convert.models.load_model`; notes where its weights are not trained."""
+    from spikeloom_convert.models import is_untrained, load_model
+
+    started = time.monotonic()
+    model = load_model(name, weights)
+    quick = time.monotonic() - started < _PATIENCE_SECONDS
+    if weights is None and quick and is_untrained(name, model):
+        note(f"  note: the weights of '{name}' are random; name the trained ones by --weights")
+    return model
+
+
 def require_writable(path: Path, what: str, option: str = "-o") -> None:
     """Refuse an output file that could not be written, before the work for it is done; `option` is what names it.
 
@@ -62,7 +82,7 @@ def require_writable(path: Path, what: str, option: str = "-o") -> None:
         os.unlink(temporary)
     except OSError as error:
         raise SpikeloomError(
-            f"{who}: folder '{path.parent}' must be writable, not {error.strerror}; choose another with {option}"
+            f"{who}: folder '{path.parent}' must be writable ({error.strerror}); choose another with {option}"
         ) from None
 
 

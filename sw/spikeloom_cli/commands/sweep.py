@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..output import Answer, named_rows, percent, working
-from .options import DataDir, Json, Samples, Seed, method_options, numbers, require_writable
+from .options import DataDir, Json, Samples, Seed, method_options, numbers, require_writable, trained_model
 
 if TYPE_CHECKING:
     from spikeloom_convert.analysis.sweep import Sweep
@@ -73,9 +73,8 @@ def sweep(
     tested = datasets.load(test or calibration, "test", data_dir).head(samples)
     labels = tested.labels
     from spikeloom_convert.analysis.sweep import sweep as sweep_model
-    from spikeloom_convert.models import load_model
 
-    trained = load_model(model, weights)
+    trained = trained_model(model, weights)
     with working(f"sweeping over {len(lengths)} T") as progress:
         found = sweep_model(
             trained, train.x, tested.x, labels, timesteps=lengths, settings=settings | {"labels": train.y},

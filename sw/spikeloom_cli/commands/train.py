@@ -114,7 +114,7 @@ def train(
       spikeloom convert net2.safetensors --calibration mnist --method strelu --timesteps 8 -o net2.loom
     """
     from spikeloom import datasets
-    from spikeloom.errors import InvalidData, SpikeloomError
+    from spikeloom.errors import InvalidData, InvalidNetwork, SpikeloomError
 
     if output.suffix != ".safetensors":
         raise SpikeloomError(f"Output '{output}': must be a .safetensors file; give it that ending")
@@ -122,6 +122,10 @@ def train(
     from spikeloom_convert import NETWORKS, train_network
 
     name = network.partition(":")[0]
+    if name not in NETWORKS and ":" not in network:
+        raise InvalidNetwork(
+            f"Network '{network}': must be one that `spikeloom networks` lists, or package.module:factory"
+        )
     if data is None and name not in NETWORKS:
         raise InvalidData(f"Data for '{network}': must be named by --data; networks by name have their own")
     source = data or NETWORKS[name].data

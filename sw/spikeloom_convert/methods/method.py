@@ -10,10 +10,19 @@ from spikeloom.checks import MAX_SYNCHRONOUS_TIMESTEPS, MAX_TIMESTEPS
 from spikeloom.errors import InvalidNetwork, UnsupportedLayer, listed, shown
 
 from ..float_network import INPUT, FloatLayer, FloatNetwork
-from ..response import Response
+from ..response import Leaky, Rectified, Remaining, Response, Staircase, Stepped, Symmetric
 from ..spiking import FloatNeuron
 
 _KINDS: dict[type, str] = {bool: "true or false", int: "an integer", float: "a number"}
+# what people who train with a response know it as
+_CALLED: dict[type[Response], str] = {
+    Rectified: "ReLU",
+    Symmetric: "stReLU",
+    Leaky: "atLeakyReLU",
+    Stepped: "StepReLU",
+    Staircase: "QCFS",
+    Remaining: "ThresholdRNN",
+}
 _MOST = 1 << 53  # integers that a float holds
 
 
@@ -71,12 +80,16 @@ class Method:
         """UnsupportedLayer naming the first layer whose activation function the method cannot take."""
         for layer in network.layers:
             if layer.response is not None and not isinstance(layer.response, tuple(self.ACCEPTS)):
-                kind = type(layer.response).__name__
+                kind = _CALLED.get(type(layer.response), type(layer.response).__name__)
                 names = " or ".join(self.ACCEPTS.values())
                 raise UnsupportedLayer(
                     f"{layer.where}: method '{self.NAME}' must have {names} behind it, not {kind}; "
                     f"use {alternatives(layer.response)}"
                 )
+
+    def notes(self, network: FloatNetwork) -> tuple[str, ...]:
+        """What is to be known of the method with this network, for its provenance."""
+        return ()
 
 
 @dataclass(frozen=True)

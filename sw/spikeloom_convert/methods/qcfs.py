@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from ..float_network import FloatLayer
-from ..response import Rectified, Staircase
+from ..float_network import FloatLayer, FloatNetwork
+from ..response import RELU, Rectified, Staircase
 from ..spiking import FloatNeuron
 from .method import Synchronous
 from .optimal_conversion import threshold
@@ -33,6 +33,17 @@ class QCFSMethod(Synchronous):
         bound = layer.clip if layer.clip is not None else threshold(layer, activations, 100.0)
         theta = np.full(layer.shape[0], bound)
         return FloatNeuron(theta, theta, initial=theta / 2, multiple=2)
+
+    def notes(self, network: FloatNetwork) -> tuple[str, ...]:
+        """That plain ReLUs have no trained threshold."""
+        firing = [layer.response for layer in network.layers if layer.fires]
+        plain = firing.count(RELU)
+        if not plain:
+            return ()
+        return (
+            f"the network was not trained for method {self.NAME}, {plain} of its {len(firing)} activations are ReLU: "
+            f"use method spikeconverter, or train it with QCFS or NoisyQuantized",
+        )
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from spikeloom.errors import InvalidNetwork
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..reading.private import plain_model
 from ..reading.trace import first_line
@@ -44,6 +46,24 @@ def load_model(name: str, weights: str | Path | None = None) -> nn.Module:
         origin = Origin.named(name)
         model = _make(name) if origin is None else origin.make()
     return model.eval() if weights is None else _with_weights(model, name, weights)
+
+
+def is_untrained(name: str, model: nn.Module) -> bool:
+    """Whether `load_model` gave the model of a name weights by chance: a factory's, where it gives others next time."""
+    if Path(name).suffix == ".safetensors":
+        return False
+    if Origin.named(name) is not None:
+        return True
+    try:
+        other = _make(name).state_dict()
+    except InvalidNetwork:  # one that works once
+        return False
+    return any(
+        isinstance(value, torch.Tensor)
+        and not (value.is_meta or is_lazy(value))
+        and not (key in other and torch.equal(value, other[key]))
+        for key, value in model.state_dict().items()
+    )
 
 
 def load_trained(path: str | Path) -> nn.Module:

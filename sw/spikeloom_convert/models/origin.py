@@ -95,8 +95,13 @@ class Origin:
         try:
             with safe_open(path, framework="pt") as file:
                 text = (file.metadata() or {}).get(KEY)
-        except (SafetensorError, OSError) as error:
-            raise InvalidNetwork(f"{who}: must be a whole safetensors file ({error})") from None
+        except OSError as error:
+            raise InvalidNetwork(f"{who}: cannot be read: {error.strerror}") from None
+        except SafetensorError:
+            raise InvalidNetwork(
+                f"{who}: must be a whole safetensors file, not damaged or of another kind; "
+                f"copy it anew or train it again"
+            ) from None
         if text is None:
             raise InvalidNetwork(
                 f"{who}: must say which network it is of, as `spikeloom train` writes it; "

@@ -11,8 +11,6 @@ from safetensors import SafetensorError
 from spikeloom.errors import InvalidNetwork, listed
 from torch._weights_only_unpickler import UnpicklingError  # type: ignore[attr-defined]  # pickle itself is not for us
 
-from ..reading.trace import first_line
-
 State = Mapping[str, torch.Tensor]
 _CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params")
 _OLD = b"\x80\x02"  # how files of torch.save begin that are no archives, before PyTorch 1.6
@@ -29,6 +27,7 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
     who = f"Weights '{path}'"
     try:
         if zipfile.is_zipfile(path):
+            _refuse_script(path, who)
             state = torch.load(path, map_location="cpu", weights_only=True)
         else:
             content = Path(path).read_bytes()
@@ -40,9 +39,10 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
         raise InvalidNetwork(f"{who}: must hold tensors only, not objects; save model.state_dict()") from error
     except OSError as error:
         raise InvalidNetwork(f"{who}: cannot be read: {error.strerror}") from error
-    except (SafetensorError, RuntimeError, LookupError, ValueError, EOFError) as error:
+    except (SafetensorError, RuntimeError, LookupError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidNetwork(
-            f"{who}: must be a whole safetensors file or a state dict saved by torch.save ({first_line(error)})"
+            f"{who}: must be a whole safetensors file or a state dict saved by torch.save, not damaged or of another "
+            f"kind; copy it anew, or save model.state_dict()"
         ) from error
     for key in _CHECKPOINT_KEYS:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
@@ -50,6 +50,13 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InvalidNetwork(f"{who}: must map names to tensors; save model.state_dict()")
     return dict(state)
+
+
+def _refuse_script(path: str | Path, who: str) -> None:
+    """InvalidNetwork where an archive is TorchScript, which holds code: never opened by torch."""
+    with zipfile.ZipFile(path) as archive:
+        if any(name.rpartition("/")[2] == "constants.pkl" for name in archive.namelist()):
+            raise InvalidNetwork(f"{who}: must be a state dict, not TorchScript; save model.state_dict() instead")
 
 
 def fitting(wanted: State, given: State, who: str, model: str) -> dict[str, torch.Tensor]:

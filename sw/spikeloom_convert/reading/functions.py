@@ -10,6 +10,7 @@ from torch import nn
 
 from ..response import Rectified
 from .functional import WEIGHTED
+from .hints import OF_TWO
 from .layers import Site, leak, pad_sides, read_module
 from .operations import (
     Add,
@@ -94,6 +95,8 @@ def read_join(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: 
         if len(parts) == count:
             return [Concatenate(*at)]
         return [_padded(parts, site, count)]
+    if name in OF_TWO:
+        raise site.refuse(f"is not supported; use {OF_TWO[name]}")
     raise site.unsupported(name)
 
 

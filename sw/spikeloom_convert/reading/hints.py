@@ -11,7 +11,8 @@ HINTS = (
     (("argmax", "argmin", "topk", "sort", "argsort"), ORDER),
     (("normalize", "norm", "cosine", "cdist"), "the outputs ahead of it"),
     (("conv3d", "convtranspose", "conv_transpose", "lazyconv"), "Conv2d"),
-    (("upsampl", "interpolate", "pixelshuffle", "pixel_shuffle", "pixelunshuffle", "pixel_unshuffle", "fold", "unfold"),
+    (("pixelunshuffle", "pixel_unshuffle"), "Conv2d whose stride is the factor"),
+    (("upsampl", "interpolate", "pixelshuffle", "pixel_shuffle", "fold", "unfold"),
      "Conv2d at the size the layer before it gives"),
     (("avgpool3d", "avg_pool3d", "adaptiveavgpool3d", "adaptive_avg_pool3d"), "AvgPool2d"),
     (("layernorm", "layer_norm", "groupnorm", "group_norm", "instancenorm", "instance_norm", "localresponse",
@@ -33,6 +34,10 @@ HINTS = (
       "softshrink", "hardshrink", "tanhshrink", "softmin", "mish", "hardswish", "hardsigmoid", "hardtanh", "threshold",
       "abs", "pow", "exp", "log", "sqrt", "square", "sin", "cos"), ACTIVATION),
 )  # fmt: skip
+# by the name of a function of two activations
+OF_TWO = dict.fromkeys(("max", "maximum", "fmax"), "a + relu(b - a), which is the same") | dict.fromkeys(
+    ("min", "minimum", "fmin"), "relu(a - relu(a - b)), which is the same behind ReLUs"
+)
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d, MaxPool2d, Flatten, "
     "additions and torch.cat"

@@ -87,7 +87,7 @@ def trace(model: nn.Module, samples: np.ndarray, refused: list[UnsupportedLayer]
         try:
             result = twin(probe.clone())
         except FORWARD_ERRORS as error:
-            raise _unusable(name, samples, error) from error
+            raise _unusable(model, samples.shape[1:], error) from error
         if not by_name(result) or not all(isinstance(item, torch.Tensor) for item in by_name(result).values()):
             expected = "a tensor, or a tuple or a dict of tensors"
             raise UnsupportedLayer(f"Model '{name}': must return {expected}, not {type(result).__name__}")
@@ -128,8 +128,9 @@ def _untraceable(owner: str, error: Exception) -> UnsupportedLayer:
     )
 
 
-def _unusable(name: str, samples: np.ndarray, error: Exception) -> InvalidData | InvalidNetwork:
-    """The error for samples on which the forward pass fails."""
+def _unusable(model: nn.Module, shape: tuple[int, ...], error: Exception) -> InvalidData | InvalidNetwork:
+    """The error for samples of a shape on which the forward pass fails."""
+    name = type(model).__name__
     if isinstance(error, AttributeError | ImportError | NameError | OSError | RecursionError):
         return InvalidNetwork(
             f"Model '{name}': forward must run, but raises {type(error).__name__} ({first_line(error)})"
@@ -139,9 +140,19 @@ def _unusable(name: str, samples: np.ndarray, error: Exception) -> InvalidData |
             f"Model '{name}': forward must take the samples alone, all else by default ({first_line(error)})"
         )
     return InvalidData(
-        f"Calibration: samples must have the shape that model '{name}' takes, not {tuple(samples.shape[1:])} "
-        f"({first_line(error)})"
+        f"Calibration: samples must have the shape that model '{name}' takes, not {shape}"
+        f"{misshapen(model, shape, error)}"
     )
+
+
+def misshapen(model: nn.Module, shape: tuple[int, ...], error: Exception) -> str:
+    """How images whose channels are left out or come last are mended, or else what PyTorch says; ends an error."""
+    channels = next((item.in_channels for item in model.modules() if isinstance(item, nn.Conv2d)), None)
+    if channels == 1 and len(shape) == 2:
+        return "; give images as (N, 1, H, W), x[:, None]"
+    if len(shape) == 3 and shape[2] == channels != shape[0]:
+        return "; give images as (N, C, H, W), numpy.moveaxis(x, 3, 1)"
+    return f" ({first_line(error)})"
 
 
 def first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from spikeloom.errors import InvalidData
+from spikeloom.errors import InvalidData, InvalidNetwork
 from spikeloom.threads import single_threaded
 from torch import nn
 
@@ -120,13 +120,25 @@ def run_epoch(
             continue  # batch norm has no statistics of one sample
         samples = x[part] if augment is None else augment(x[part])
         optimiser.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(model(shown(samples)), y[part], label_smoothing=smoothing)
+        loss = nn.functional.cross_entropy(one_output(model, shown(samples)), y[part], label_smoothing=smoothing)
         loss.backward()
         optimiser.step()
         total, count = total + float(loss.detach()) * len(part), count + len(part)
         if advance is not None:
             advance()
     return total / count
+
+
+def one_output(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """What a model gives; InvalidNetwork where it is not one tensor, as some models give several while they train."""
+    outputs = model(x)
+    if isinstance(outputs, torch.Tensor):
+        return outputs
+    found = f"{type(outputs).__name__}{' in training mode' if model.training else ''}"
+    raise InvalidNetwork(
+        f"Model '{type(model).__name__}': must have one output to be trained, a tensor, not {found}; "
+        f"return the logits alone"
+    )
 
 
 def shown(x: torch.Tensor) -> torch.Tensor:

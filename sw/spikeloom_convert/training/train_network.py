@@ -13,8 +13,8 @@ from ..models.layered import seeded
 from ..models.load import load_model
 from ..models.networks import NETWORKS
 from ..models.origin import Origin
-from ..reading.trace import FORWARD_ERRORS, first_line
-from .classifier import Progress
+from ..reading.trace import FORWARD_ERRORS, misshapen
+from .classifier import Progress, one_output
 from .recipe import OWN_OPTIMISER, Recipe, method_of
 from .residual import residual
 from .trainer import TrainedNetwork, Trainer
@@ -144,7 +144,8 @@ def _check(model: nn.Module, x: np.ndarray, y: np.ndarray, recipe: Recipe) -> No
         outputs = _outputs(model, x[:2])
     except FORWARD_ERRORS as error:
         raise InvalidData(
-            f"Data for training: samples must have the shape the model takes, not {x.shape[1:]} ({first_line(error)})"
+            f"Data for training: samples must have the shape the model takes, not {x.shape[1:]}"
+            f"{misshapen(model, x.shape[1:], error)}"
         ) from None
     if outputs.ndim != 2 or not (y.min() >= 0 and y.max() < outputs.shape[1]):
         raise InvalidData(
@@ -156,7 +157,5 @@ def _outputs(model: nn.Module, x: np.ndarray) -> torch.Tensor:
     """Outputs of a model in evaluation."""
     model.eval()
     with torch.no_grad():
-        outputs = model(torch.from_numpy(x / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32)))
-    if not isinstance(outputs, torch.Tensor):
-        raise InvalidNetwork(f"Model '{type(model).__name__}': must have one output to be trained, a tensor")
-    return outputs
+        seen = x / np.float32(255) if x.dtype == np.uint8 else x.astype(np.float32)
+        return one_output(model, torch.from_numpy(seen))
