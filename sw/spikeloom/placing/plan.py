@@ -52,7 +52,7 @@ class Plan:
     Members
     -------
     interval : cycles between samples, see `spikeloom.placing.pace.interval`.
-    utilisation : part of all lanes' cycles that synaptic operations fill.
+    utilisation : lower bound over interval: what all lanes of the busiest core would take, an operation a cycle each.
     lut, ram : look-up tables and block RAMs of all cores, and of the link to the host on a board.
     lut_available, ram_available : of the board, None without one.
     family : of the device that the block RAMs are counted for.
@@ -78,13 +78,14 @@ def plan(program: Program, capacity: Capacity | None = None) -> Plan:
     """Estimate the cost of a program; without a board, block RAMs are those of an ECP5."""
     family = capacity.family if capacity else "ecp5"
     cores = tuple(_core(program, core, family) for core in program.cores)
-    layers = tuple(item for core in program.cores for item in _layers(program, core))
+    layers = [tuple(_layers(program, core)) for core in program.cores]
+    bound = max(sum(item.sops for item in own) / core.lanes for core, own in zip(program.cores, layers, strict=True))
     pace = interval(program.network, program.cores)
     return Plan(
-        layers=layers,
+        layers=tuple(item for own in layers for item in own),
         cores=cores,
         interval=pace,
-        utilisation=sum(layer.sops for layer in layers) / (pace * program.lanes),
+        utilisation=bound / pace,
         lut=sum(core.lut for core in cores) + (capacity.link_lut if capacity else 0),
         ram=all_blocks(program, capacity) if capacity else sum(core.ram for core in cores),
         family=family,
