@@ -68,9 +68,7 @@ def sequence(features: Forward, **members: Callable[[], Any]) -> Maker:
 
 def stepped(step: Callable[[torch.Tensor], torch.Tensor], features: int = 4) -> Maker:
     """A causal layer of which one step, or a few, are classified."""
-    return written(
-        lambda s, x: s.f(step(F.relu(s.c(x)[:, :, :-2])).flatten(1)), c=row(padding=2), f=linear(features)
-    )
+    return written(lambda s, x: s.f(step(F.relu(s.c(x)[:, :, :-2])).flatten(1)), c=row(padding=2), f=linear(features))
 
 
 # on sequences of 3 channels and 13 steps
@@ -93,17 +91,23 @@ SEQUENCES: dict[str, Maker] = {
     "cropped and padded at once": sequence(lambda s, x: F.relu(s.d(F.pad(x, (2, -2)))), d=row()),
     "cropped by a module": sequence(lambda s, x: F.relu(s.p(s.c(x))), p=lambda: nn.ConstantPad1d((-1, -2), 0.0)),
     "a stride": sequence(lambda s, x: F.relu(s.c(x)[:, :, 1:-1]), c=row(stride=2, padding=2)),
-    "a stride that leaves a rest": sequence(lambda s, x: F.relu(s.c(x)[:, :, :-1]), c=row(kernel=2, stride=3, padding=1)),
+    "a stride that leaves a rest": sequence(
+        lambda s, x: F.relu(s.c(x)[:, :, :-1]), c=row(kernel=2, stride=3, padding=1)
+    ),
     "a step": sequence(lambda s, x: F.relu(s.c(x)[:, :, 1:-2:2])),
     "a step and a stride": sequence(lambda s, x: F.relu(s.c(x)[:, :, 1::3]), c=row(stride=2, padding=2)),
     "an even kernel": sequence(lambda s, x: F.relu(s.c(x)[:, :, :-3]), c=row(kernel=4, padding=3)),
-    "an even kernel of the same size": sequence(lambda s, x: F.relu(s.c(x)[:, :, 2:-1]), c=row(kernel=4, padding="same")),
+    "an even kernel of the same size": sequence(
+        lambda s, x: F.relu(s.c(x)[:, :, 2:-1]), c=row(kernel=4, padding="same")
+    ),
     "a dilation": sequence(lambda s, x: F.relu(s.c(x)[:, :, :-6]), c=row(dilation=3, padding=6)),
     "groups": sequence(lambda s, x: F.relu(s.c(x)[:, :, :-2]), c=row(3, 6, groups=3, padding=2), f=linear(6)),
     "batch norm between": sequence(lambda s, x: F.relu(s.n(s.c(x)[:, :, :-2])), n=lambda: nn.BatchNorm1d(4)),
     "batch norm ahead": sequence(lambda s, x: F.relu(s.n(s.c(x))[:, :, :-2]), n=lambda: nn.BatchNorm1d(4)),
     "a shift ahead of the padding": sequence(lambda s, x: F.relu(s.c(x - 0.5)[:, :, 1:-2])),
-    "a shift ahead of the padding, one side": sequence(lambda s, x: F.relu(s.c(F.pad(x - 0.5, (1, 2)))[:, :, 1:]), c=row()),
+    "a shift ahead of the padding, one side": sequence(
+        lambda s, x: F.relu(s.c(F.pad(x - 0.5, (1, 2)))[:, :, 1:]), c=row()
+    ),
     "a sum": sequence(lambda s, x: F.relu((s.c(x) + s.d(x))[:, :, 1:-2]), d=row(kernel=1, padding=1)),
     "a sum with activations": sequence(
         lambda s, x: F.relu((s.d(a := F.relu(s.c(x))) + a)[:, :, 1:-2]), d=row(4, 4, padding=1)
@@ -221,16 +225,26 @@ IMAGES: dict[str, Maker] = {
     "a transposed image's border": headed(lambda s, x: F.relu(F.pad(s.c(x), (-1, -1, -2, 0)))),
     "a module that cuts": headed(lambda s, x: F.relu(s.c(s.p(x))), p=lambda: nn.ZeroPad2d(-1)),
     "a module that cuts and pads": headed(lambda s, x: F.relu(s.c(s.p(x))), p=lambda: nn.ZeroPad2d((-1, 2, 1, -3))),
-    "every second place from the second": headed(lambda s, x: F.relu(s.d(F.relu(s.c(x))[:, :, 1::2, ::3])), d=conv(4, 4)),
+    "every second place from the second": headed(
+        lambda s, x: F.relu(s.d(F.relu(s.c(x))[:, :, 1::2, ::3])), d=conv(4, 4)
+    ),
     "a U-Net's crop": headed(
         lambda s, x: F.relu(s.d(torch.cat([(a := F.relu(s.c(x)))[:, :, 2:-2, 2:-2], F.relu(s.e(a))], 1))),
         d=conv(8, 4), e=conv(4, 4, 5),
     ),
     "one row": written(lambda s, x: s.f(F.relu(s.c(x))[:, :, -1].flatten(1)), c=conv(), f=linear(40)),
     "one column": written(lambda s, x: s.f(F.relu(s.c(x))[:, :, :, 0].flatten(1)), c=conv(), f=linear(40)),
-    "one row as a sequence": written(lambda s, x: s.f(F.relu(s.d(F.relu(s.c(x))[:, :, 4])).mean(2)), c=conv(), d=row(4, 4), f=linear()),
+    "one row as a sequence": written(
+        lambda s, x: s.f(F.relu(s.d(F.relu(s.c(x))[:, :, 4])).mean(2)), c=conv(), d=row(4, 4), f=linear()
+    ),
     "one place": written(lambda s, x: s.f(F.relu(s.c(x))[:, :, 4, 5]), c=conv(), f=linear()),
-    "places ahead of a linear layer": written(lambda s, x: s.f(F.relu(s.c(x))[:, :, 1:5, 2:4].flatten(1)), c=conv(), f=linear(32)),
-    "places of averages": written(lambda s, x: s.f(F.avg_pool2d(F.relu(s.c(x)), 2)[:, :, 1:3, 2:].flatten(1)), c=conv(), f=linear(24)),
-    "averages of places": headed(lambda s, x: F.relu(s.d(F.avg_pool2d(F.relu(s.c(x))[:, :, 1:-1], (2, 1)))), d=conv(4, 4)),
+    "places ahead of a linear layer": written(
+        lambda s, x: s.f(F.relu(s.c(x))[:, :, 1:5, 2:4].flatten(1)), c=conv(), f=linear(32)
+    ),
+    "places of averages": written(
+        lambda s, x: s.f(F.avg_pool2d(F.relu(s.c(x)), 2)[:, :, 1:3, 2:].flatten(1)), c=conv(), f=linear(24)
+    ),
+    "averages of places": headed(
+        lambda s, x: F.relu(s.d(F.avg_pool2d(F.relu(s.c(x))[:, :, 1:-1], (2, 1)))), d=conv(4, 4)
+    ),
 }  # fmt: skip

@@ -308,12 +308,12 @@ def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list
     if not any((above, below, left, right)):
         return []
     found: list[Operation] = []
-    (height, width), flat = _image(site.before), len(site.before) == 2
+    (height, width), flat, cut = _image(site.before), len(site.before) == 2, (above, below, left, right)
     if min(above, below, left, right) < 0:
         rows = range(max(-above, 0), height + min(below, 0))
         columns = range(max(-left, 0), width + min(right, 0))
         if not rows or not columns:
-            raise site.refuse(f"must leave something of {site.before}")
+            raise site.refuse(f"must leave something of {site.before}, not crop all of it by {cut}")
         height, width = len(rows), len(columns)
         shape: Shape = (site.before[0], *(height, width)[flat:])
         found.append(Crop(*_at(replace(site, after=shape)), rows, columns))
