@@ -52,7 +52,8 @@ def test_a_temporal_block_is_three_populations_and_the_last_step_weights_of_the_
     network = same(tcn, 3, 13)
     assert [(layer.name, layer.shape) for layer in network.layers] == [
         ("network_0_conv1", (6, 1, 13)), ("network_0_conv2", (6, 1, 13)), ("network_0_downsample", (6, 1, 13)),
-        ("network_1_conv1", (6, 1, 13)), ("network_1_conv2", (6, 1, 13)), ("network_1", (6, 1, 13)), ("linear", (5, 1, 1)),
+        ("network_1_conv1", (6, 1, 13)), ("network_1_conv2", (6, 1, 13)), ("network_1", (6, 1, 13)),
+        ("linear", (5, 1, 1)),
     ]  # fmt: skip
     assert kernels(network)[0] == ((1, 5), (0, 2))
     assert not network.layers[0].incoming[0].weights[..., 3:].any()
@@ -203,3 +204,23 @@ def test_any_crops_between_layers_are_exact(seed: int) -> None:
         d=second,
     )  # fmt: skip
     same(nn.Sequential(nn.Identity(), seeded(make, seed)), 2, 43, 45, seed=seed)
+
+
+@pytest.mark.parametrize("style", ["early", "shifted", "averaged"])
+def test_activations_beside_others_that_are_all_of_one_weight_are_not_lost(style: str) -> None:
+    make = {
+        "early": written(
+            lambda s, x: s.f(F.relu(F.relu(s.d(a := F.relu(s.c(x))))[:, :, -1:] + a[:, :, -3:][:, :, 2:])[:, :, 0]),
+            c=row(padding=2), d=row(4, 4, padding=1), f=linear(),
+        ),
+        "shifted": sequence(lambda s, x: F.relu((a := F.relu(s.c(x)))[:, :, 2:] + F.relu(s.d(a))), d=row(4, 4)),
+        "averaged": sequence(
+            lambda s, x: F.relu(F.avg_pool1d(a := F.relu(s.c(x)), 3) + F.relu(s.d(a))), d=row(4, 4, 3, stride=3)
+        ),
+    }[style]  # fmt: skip
+    model = seeded(make)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(STEPS)).numpy()
+    network = convert(model, STEPS, timesteps=8, weight_bits=8)
+    potentials = golden.evaluate(network, STEPS) * network.readouts[0].scale
+    assert ((potentials - expected) ** 2).mean() < 1e-3 * expected.var()

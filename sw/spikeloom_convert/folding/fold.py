@@ -31,6 +31,7 @@ from ..reading.operations import (
     linked,
 )
 from ..response import RELU, Rectified, Response
+from .crops import cropped, without
 from .shaping import (
     AFTER,
     LEAKY,
@@ -39,7 +40,6 @@ from .shaping import (
     averaged,
     composes,
     constantless,
-    cropped,
     flattened,
     gathered,
     joined,
@@ -48,7 +48,6 @@ from .shaping import (
     merged,
     selected,
     surrounded,
-    without,
 )
 from .signals import added, as_sum, convolution, dense, mixed, pointwise, reach, scaled, source_signal
 from .values import Mixture, Signal, Sum, Value, Whole

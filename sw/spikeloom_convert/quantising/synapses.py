@@ -12,6 +12,7 @@ from .rounding import Columns, covariances, least_error, nearest, round_weights,
 DIAGONAL_BITS = 8
 _MOST_SHIFT = 15
 _AROUND = torch.logspace(-1.0, 0.6, 33, dtype=torch.float64, base=2)  # where several connections share a scale
+_NO_ERROR = 1e-6  # part of what a connection adds that is as good as nothing
 _CHUNK = 256  # samples that are propagated at a time
 _EXACT_FLOAT32 = 1 << 24
 
@@ -157,6 +158,8 @@ def fitted_to_diagonals(
     diagonals.sort(key=lambda number: -float(parts[number].weights.abs().median()))
     top = (1 << (DIAGONAL_BITS - 1)) - 1
     measured = [(part.weights, part.blocks, shifts[i]) for i, part in enumerate(parts) if part.diagonal is None]
+    # weights of one value, as of averages, are rounded without an error, to which any other would be endless
+    floor = _NO_ERROR * rounding_error(measured, scales, 0)
     for rank, number in enumerate(diagonals):
         reached = parts[number].reached()
         value = parts[number].weights.abs()
@@ -174,7 +177,7 @@ def fitted_to_diagonals(
                 exact = whole >= 1
                 moved[reached] = torch.where(exact, value / (whole.clamp(min=1) * 2**shift), scales[reached])
                 error = rounding_error(measured, moved, largest)[reached]
-                usual = rounding_error(measured, scales, largest)[reached].clamp(min=1e-30)
+                usual = torch.maximum(rounding_error(measured, scales, largest), floor)[reached].clamp(min=1e-30)
                 lost = (~exact & (value > 0)).double() * 1e3
                 cost = float(((error / usual).clamp(max=1e6) + lost).mean())
             else:

@@ -268,29 +268,6 @@ def _reshape(module: object, site: Site) -> list[Operation]:
     return [Flatten(*_at(site))]
 
 
-def groups(before: Shape, after: Shape) -> bool:
-    """Whether a reshape splits the channels of a sample into groups of several: (C, H, W) to (G, C/G, H, W)."""
-    return 1 < len(before) < len(after) and after[2:] == before[1:] and min(after[:2]) > 1
-
-
-def arranged(site: Site, addresses: np.ndarray) -> list[Operation] | None:
-    """Operations that arrange the values of a sample of shape `site.before` by address, int64 [*site.after].
-
-    None where that is no sample for a layer yet: channels in groups, or axes in another order.
-    """
-    order = addresses.ravel()
-    if (order == np.arange(order.size)).all():
-        return None if groups(site.before, site.after) else _reshape(None, site)
-    if len(site.after) == 1:
-        return [Flatten(*_at(site), order)]
-    channels, places = site.before[0], int(np.prod(site.before[1:]))
-    if site.after == site.before:
-        numbers = order.reshape(channels, places) // places
-        if (order.reshape(channels, places) == numbers[:, :1] * places + np.arange(places)).all():
-            return [Gather(*_at(site), tuple(numbers[:, 0].tolist()))]
-    return None
-
-
 def _channel_shuffle(module: nn.ChannelShuffle, site: Site) -> list[Operation]:
     order = np.arange(site.before[0]).reshape(module.groups, -1).T.ravel()
     return [Gather(*_at(site), tuple(order.tolist()))]
