@@ -12,9 +12,9 @@ from .rounding import Columns, covariances, least_error, nearest, round_weights,
 DIAGONAL_BITS = 8
 _MOST_SHIFT = 15
 _AROUND = torch.logspace(-1.0, 0.6, 33, dtype=torch.float64, base=2)  # where several connections share a scale
-_NO_ERROR = 1e-6  # part of what a connection adds that is as good as nothing
 _CHUNK = 256  # samples that are propagated at a time
 _EXACT_FLOAT32 = 1 << 24
+_NO_ERROR = 1e-6  # part of what a connection adds that is as good as nothing
 
 
 @dataclass(frozen=True, eq=False)
