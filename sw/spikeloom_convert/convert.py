@@ -27,8 +27,20 @@ from .quantising.fine_tune import BATCH, fine_tuned
 from .quantising.quantise import quantise
 from .quantising.quantise_layer import Settings
 from .quantising.quantise_spiking import Widths, quantise_spiking
-from .quantising.selection import Candidate, Reference, choose, input_notes, with_provenance
-from .samples import PIXEL_BITS, Samples, augmented, check, code_input, codes_of, heard, not_held, split, value_range
+from .quantising.selection import Candidate, Reference, choose, input_notes, nearest_input, with_provenance
+from .samples import (
+    PIXEL_BITS,
+    Samples,
+    augmented,
+    check,
+    code_input,
+    codes_of,
+    heard,
+    input_ranges,
+    not_held,
+    split,
+    value_range,
+)
 from .spiking import SpikingNetwork
 
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is being done
@@ -119,9 +131,11 @@ def convert(
         check_labels(samples, prepared.network)
         fit, held = split(samples, settings.seed, affordable(prepared.network))
         reference = Reference.of(prepared, held)
-        source = input_of(prepared.network, fit, value_range(samples), int(input_timesteps), code)
+        ranges = input_ranges(samples, int(input_timesteps))
+        sources = [input_of(prepared.network, fit, span, int(input_timesteps), code) for span in ranges]
+        source = nearest_input(prepared.network, sources, reference)
         codes = codes_of(fit, source)
-        seen = torch.from_numpy(fit.seen.reshape(codes.shape)).float()
+        seen = torch.from_numpy(fit.seen.reshape(codes.shape)).float().clamp_(source.low, source.high)
         layers = len(prepared.network.layers)
         if isinstance(chosen, Synchronous):
             advance = counter(progress, layers)
@@ -147,7 +161,7 @@ def convert(
                 rule_of = f"fine-tuned for {chosen.fine_tune} epochs on {len(every)} samples"
                 candidates.append(Candidate.measure(rule_of, made, reference))
             best = choose(candidates)
-        notes = input_notes(prepared.network, source, reference, best.error)
+        notes = input_notes(prepared.network, source, reference, best.error, value_range(samples))
         network = with_relay(with_provenance(best, reference, method, asdict(chosen), len(fit), notes))
         return profiled(network, fit.x)
 

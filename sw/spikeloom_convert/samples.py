@@ -15,6 +15,8 @@ from torch import nn
 from .reading.operations import Affine
 
 PIXEL_BITS = 8
+_MOST_VALUES = 1 << 18  # that an input's range is chosen from
+_TAILS = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # parts of the values that may lie beyond it, at each end
 FIT_SAMPLES, HELD_SAMPLES = 1500, 1000  # more are left unused
 _SHIFT = 4  # pixels that augmented images move by, at most
 LEAST_SPLIT = 8  # fewer samples are fitted and measured all together
@@ -121,6 +123,36 @@ def normalisation(
     return Affine(where, "", (channels,), (channels,), 1.0 / values["std"], -values["mean"] / values["std"])
 
 
+def input_ranges(samples: Samples, timesteps: int) -> list[tuple[float, float]]:
+    """Ranges [low, high] of input codes to choose from: that of all samples, or, of floats beyond 0..1, those of least
+    squared and of least absolute error.
+
+    A single spike of noise does not make all codes coarse then: what lies beyond the range is cut to its ends.
+    """
+    low, high = span = value_range(samples)
+    if span == (0.0, 1.0):
+        return [span]
+    values = np.sort(samples.x, axis=None).astype(np.float64)
+    values = values[np.linspace(0, len(values) - 1, min(len(values), _MOST_VALUES)).round().astype(np.int64)]
+    tails = (np.array([0.0, *_TAILS]) * (len(values) - 1)).round().astype(np.int64)
+    lows = [low] if low >= 0 else np.unique(values[tails])
+    highs = [high] if high <= 0 else np.unique(values[-1 - tails])
+    pairs = [(float(a), float(b)) for a in lows for b in highs if a < b]
+    errors = np.array([_coding_errors(values, pair, 1 << timesteps) for pair in pairs])
+    return list(dict.fromkeys(pairs[number] for number in errors.argmin(0)))
+
+
+def _coding_errors(values: np.ndarray, span: tuple[float, float], levels: int) -> tuple[float, float]:
+    """Mean squared and absolute error of what codes stand for by least squares."""
+    low, high = span
+    codes = np.clip(np.floor((values - low) * (levels / (high - low))), 0, levels - 1)
+    codes, spread = codes - codes.mean(), values - values.mean()
+    square = float(np.square(codes).mean())
+    scale = float((codes * spread).mean()) / square if square else 0.0
+    error = np.abs(spread - scale * codes)
+    return float(np.square(error).mean()), float(error.mean())
+
+
 def code_input(
     samples: Samples,
     shape: Shape,
@@ -138,7 +170,7 @@ def code_input(
     samples : to fit on.
     shape : (C, H, W).
     timesteps : bits of a code.
-    span : range of all samples, see `value_range`.
+    span : range of the codes, see `input_ranges`.
     origin : code 0 shall mean 0, as a zero that a convolution pads does: the fit goes through the origin.
     code : of the train, "plain" or "naf".
     sequence : time steps of a sample that is one.

@@ -69,6 +69,50 @@ def test_connections_of_different_size_are_shifted_to_one_unit() -> None:
         assert float(item.weights.abs().max()) <= 31
 
 
+@pytest.mark.parametrize("times", [1, 4, 16, 100])
+@pytest.mark.parametrize("shared", [False, True])
+def test_no_channel_is_clipped_where_one_connection_is_louder(times: float, shared: bool) -> None:
+    first, second = convolution("a", 4, 0.2), convolution("b", 3, 0.2)
+    first.weights[0] *= times
+    second.weights[1] *= times
+    both = layer(first, second)
+    parts = parts_of(both, trains(), 0)
+    scales, shifts = common_scales(parts, 5, 127, shared=shared)
+    made = rounded(parts, scales, shifts, 8)
+    wrong = sum(item.error(scales) for item in made)
+    silent = sum(item.error(scales) for item in rounded(parts, scales * 1e9, shifts, 8))  # all weights 0
+    bound = 1e-3 * silent if not shared else 1e-3 * silent.max()
+    assert bool((wrong < bound).all())
+
+
+def test_weights_of_inputs_that_never_vary_set_no_scale() -> None:
+    given = trains()
+    given["a"].codes[:, 2] = 0.0
+    quiet, loud = convolution("a", 4, 0.2), convolution("a", 4, 0.2)
+    loud.weights[:, 2] *= 300
+    found = []
+    for item in (quiet, loud):
+        part = parts_of(layer(item), given, 0)
+        found.append(common_scales(part, 5, 127, shared=False)[0])
+    assert bool((found[1] <= 1.5 * found[0]).all())
+    given["a"].codes[:] = 3.0  # where nothing varies, all weights count
+    (part,) = parts_of(layer(loud), given, 0)
+    assert float(part.weights.abs().amax()) > 100 * float(part.weights.abs().median())
+
+
+def test_a_batch_norm_behind_dead_neurons_costs_no_accuracy() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.BatchNorm1d(32), nn.Linear(32, 10))
+    model[1].bias.data[:3] = -100.0  # never active
+    model[3].running_var[:3] = 0.0
+    x = pixels(300, 1, 8, 8)
+    network = convert(model.eval(), x, timesteps=8, weight_bits=6)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(x).float() / 255).numpy()
+    got = golden.evaluate(network, x) * network.readouts[0].scale
+    assert np.square(got - expected).mean() < 1e-3 * expected.var(0).mean()
+
+
 def test_potentials_are_those_of_all_connections() -> None:
     both = layer(convolution("a", 4, 0.2), FloatConnection("b", Diagonal((1, 1), 1), np.ones(3)))
     connections = rounded(parts_of(both, trains(), 0), torch.full((5,), 0.01), [0, 3], 8)

@@ -26,7 +26,7 @@ from ..convert import (
 from ..folding.prepare import Norm
 from ..quantising.quantise_spiking import Widths, quantise_spiking
 from ..quantising.selection import Candidate, Reference, with_provenance
-from ..samples import Samples, check, codes_of, normalisation, split, value_range
+from ..samples import Samples, check, codes_of, input_ranges, normalisation, split, value_range
 from ..spiking import SpikingNetwork, averages
 from .file import read_nir
 from .importing import NirOptions, import_graph
@@ -108,7 +108,8 @@ def convert_nir(
         check_labels(samples, network)
         samples = Samples(as_samples("calibration", samples.x, network.input_shape), samples.y)
         fit, held = split(samples, int(seed), affordable(network))
-        source = input_of(network, fit, value_range(samples), int(input_timesteps or ANALOGUE_BITS), "plain")
+        source_bits = int(input_timesteps or ANALOGUE_BITS)
+        source = input_of(network, fit, input_ranges(samples, source_bits)[0], source_bits, "plain")
         widths = Widths(int(bits), int(seed))
         advance = counter(progress, len(network.layers))
         made = quantise_spiking(spiking, source, codes_of(fit, source), widths, name=name, advance=advance)

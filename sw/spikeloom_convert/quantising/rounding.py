@@ -15,11 +15,19 @@ _RATIOS = torch.linspace(0.4, 1.0, 25, dtype=torch.float64)
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Covariance of what meets some columns of some rows of the weight matrix: `rows`, `columns`, float64 [n, n]."""
+    """What meets some columns of some rows of the weight matrix.
+
+    Members
+    -------
+    rows, columns : which.
+    covariance : of their inputs, damped, float64 [n, n].
+    still : inputs that never varied, bool [n].
+    """
 
     rows: slice
     columns: slice
     covariance: torch.Tensor
+    still: torch.Tensor
 
 
 def covariances(geometry: Dense | Conv2d, rows: int, codes: torch.Tensor, seed: int) -> list[Columns]:
@@ -39,12 +47,28 @@ def covariances(geometry: Dense | Conv2d, rows: int, codes: torch.Tensor, seed: 
             part = inputs[group, :, start : start + BLOCK_COLUMNS]
             part = part - part.mean(0)
             covariance = (part.T @ part).double() / len(part)
+            still = covariance.diagonal() == 0
             damping = _DAMPING * float(covariance.diagonal().mean()) or 1.0
             covariance.diagonal().add_(damping)
-            found.append(
-                Columns(slice(group * rows, (group + 1) * rows), slice(start, start + part.shape[1]), covariance)
-            )
+            own = slice(group * rows, (group + 1) * rows), slice(start, start + part.shape[1])
+            found.append(Columns(*own, covariance, still))
     return found
+
+
+def drawn_in(weights: torch.Tensor, blocks: list[Columns], *, shared: bool) -> torch.Tensor:
+    """Weights [O, n], those of inputs that never varied no larger than the largest other of their row, or of all rows.
+
+    A batch norm behind a neuron that is always silent divides by next to nothing: such a weight would set the scale
+    of all others, and adds what a bias does. Where no input varied the weights stay as they are.
+    """
+    still = torch.zeros_like(weights, dtype=torch.bool)
+    for block in blocks:
+        still[block.rows, block.columns] = block.still
+    most = weights.abs().masked_fill(still, 0).amax(1)
+    if shared:
+        most = most.max().expand(len(most))
+    most = torch.where(most > 0, most, torch.inf)[:, None]
+    return torch.where(still, weights.clamp(-most, most), weights)
 
 
 def _inputs(geometry: Dense | Conv2d, codes: torch.Tensor, seed: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Choose between quantised candidates by what they do on samples that no threshold was fitted on."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 
@@ -20,6 +20,7 @@ from .calibrate import Rule
 ALIKE = 1.25  # logits so many times as far from the trained model's as the nearest ones are as good as they
 _HARDLY = 1e-3  # if they are no more than that further off: so little changes hardly any answer
 _NOTED = 5e-3  # such a distance, made by the input's few bits alone, is worth a note,
+_CUT = 1.5  # times the range of the codes that samples reach over before it is said
 _MUCH = 0.5  # where it is so much of the whole
 
 
@@ -116,21 +117,44 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
     return min((item for item in likely if item.error <= near), key=lambda item: (item.sops, item.error))
 
 
-def input_notes(network: FloatNetwork, source: Input, reference: Reference, error: float) -> tuple[str, ...]:
-    """What to do where most of a candidate's `error` is that samples are cut to the few bits of an input code."""
-    samples = reference.held
-    most = PIXEL_BITS if samples.x.dtype == np.uint8 else MAX_TIMESTEPS
-    if source.timesteps >= most or error < _NOTED:
-        return ()
-    logits = [item.double().numpy() for item in network.forward(heard(samples, source))]
-    own = float(np.mean([distance(*pair) for pair in zip(logits, reference.logits, strict=True)]))
-    if own < max(_NOTED, _MUCH * error):
-        return ()
-    bits = f"{source.timesteps} bit{'s' if source.timesteps > 1 else ''}"
-    return (
-        f"{min(own / error, 1.0):.0%} of the distance from the model's logits is the input's, cut to {bits}: "
-        f"more input_timesteps, up to {most}, bring it nearer",
-    )
+def nearest_input(network: FloatNetwork, sources: Sequence[Input], reference: Reference) -> Input:
+    """The input population whose codes let the float network come nearest to the model's logits, of most samples."""
+
+    def usual(source: Input) -> float:  # a sample with a spike of noise in it shall not decide
+        off = [np.square(logits - expected).mean(1) for logits, expected in _heard(network, source, reference)]
+        return float(np.mean([np.median(item) for item in off]))
+
+    return sources[0] if len(sources) == 1 else min(sources, key=usual)
+
+
+def _heard(network: FloatNetwork, source: Input, reference: Reference) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Logits of the float network that gets samples as input codes stand for them, and those of the model."""
+    logits = [item.double().numpy() for item in network.forward(heard(reference.held, source))]
+    return zip(logits, reference.logits, strict=True)
+
+
+def input_notes(
+    network: FloatNetwork, source: Input, reference: Reference, error: float, span: tuple[float, float]
+) -> tuple[str, ...]:
+    """What lies beyond the range of the codes; and what to do where most of a candidate's `error` is that of their few
+    bits. `span`: of all samples.
+    """
+    found = []
+    if span[1] - span[0] > _CUT * (source.high - source.low):
+        found.append(
+            f"samples are cut to {source.low:.4g}..{source.high:.4g}, the range of least error; they reach from "
+            f"{span[0]:.4g} to {span[1]:.4g}"
+        )
+    most = PIXEL_BITS if reference.held.x.dtype == np.uint8 else MAX_TIMESTEPS
+    if source.timesteps < most and error >= _NOTED:
+        own = float(np.mean([distance(*pair) for pair in _heard(network, source, reference)]))
+        if own >= max(_NOTED, _MUCH * error):
+            bits = f"{source.timesteps} bit{'s' if source.timesteps > 1 else ''}"
+            found.append(
+                f"{min(own / error, 1.0):.0%} of the distance from the model's logits is the input's, cut to {bits}: "
+                f"more input_timesteps, up to {most}, bring it nearer"
+            )
+    return tuple(found)
 
 
 def _told(fitted: int, held: int) -> str:

@@ -1,5 +1,6 @@
 """The connections of one layer on their way to integers: one unit of potential for all, a shift for each."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,11 +8,13 @@ import torch
 from spikeloom.geometry import Conv2d, Diagonal
 
 from ..float_network import FloatConnection, FloatLayer, connect
-from .rounding import Columns, covariances, least_error, nearest, round_weights, rounding_error, weight_scales
+from .rounding import Columns, covariances, drawn_in, least_error, nearest, round_weights, rounding_error, weight_scales
 
 DIAGONAL_BITS = 8
 _MOST_SHIFT = 15
-_AROUND = torch.logspace(-1.0, 0.6, 33, dtype=torch.float64, base=2)  # where several connections share a scale
+# where several connections share a scale: multiples of the finest that one of them needs
+_AROUND = 2 * torch.logspace(-1.0, 0.6, 33, dtype=torch.float64, base=2)
+_AROUND_LOG, _COARSER = 1.6, 0.1  # their end, and the steps of more, up to the coarsest that one needs, to the base 2
 _CHUNK = 256  # samples that are propagated at a time
 _EXACT_FLOAT32 = 1 << 24
 _NO_ERROR = 1e-6  # part of what a connection adds that is as good as nothing
@@ -102,7 +105,10 @@ def parts_of(layer: FloatLayer, trains: Mapping[str, Train], seed: int) -> list[
         train = trains[item.source]
         weights = absorbed_weights(item, train.steps)
         geometry = item.geometry
-        blocks = [] if isinstance(geometry, Diagonal) else covariances(geometry, len(weights), train.codes, seed)
+        blocks = []
+        if not isinstance(geometry, Diagonal):
+            blocks = covariances(geometry, len(weights), train.codes, seed)
+            weights = drawn_in(weights, blocks, shared=not layer.fires)
         found.append(Part(item, train, weights, blocks))
     return found
 
@@ -141,8 +147,11 @@ def common_scales(parts: Sequence[Part], outputs: int, largest: int, *, shared: 
     needs = torch.stack([scale / 2 ** shifts[number] for number, scale in zip(full, own, strict=True)])
     scale = torch.where(needs > 0, needs, torch.inf).amin(0)
     scale = torch.where(torch.isfinite(scale), scale, torch.zeros_like(scale))
+    furthest = (needs.amax(0) / scale).nan_to_num(1.0, posinf=1.0).log2().max()
+    beyond = max(0, math.ceil((float(furthest) - _AROUND_LOG) / _COARSER))
+    ratios = torch.cat([_AROUND, 2.0 ** (_AROUND_LOG + _COARSER * torch.arange(1, beyond + 1))])
     measured = [(parts[number].weights, parts[number].blocks, shifts[number]) for number in full]
-    return least_error(measured, scale, 2 * _AROUND, largest, shared=shared), shifts
+    return least_error(measured, scale, ratios, largest, shared=shared), shifts
 
 
 def fitted_to_diagonals(

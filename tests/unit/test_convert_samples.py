@@ -1,0 +1,58 @@
+"""Input codes: the range of floats that they stand for."""
+
+import numpy as np
+import pytest
+import torch
+from spikeloom import golden
+from spikeloom_convert import convert
+from spikeloom_convert.samples import Samples, input_ranges
+from torch import nn
+
+SIGNALS = np.random.default_rng(0).normal(size=(200, 2, 40)).astype(np.float32)
+
+
+def classifier() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv1d(2, 8, 5), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)).eval()
+
+
+def with_noise(value: float) -> np.ndarray:
+    x = SIGNALS.copy()
+    x[3, 1, 7] = value
+    return x
+
+
+@pytest.mark.parametrize("value", [30.0, -30.0, 1000.0])
+@pytest.mark.parametrize("timesteps", [4, 8])
+def test_one_spike_of_noise_does_not_make_the_input_coarse(value: float, timesteps: int) -> None:
+    model, errors = classifier(), []
+    with torch.no_grad():
+        expected = model(torch.from_numpy(SIGNALS)).numpy()
+    for x in (SIGNALS, with_noise(value)):
+        network = convert(model, x, timesteps=timesteps, weight_bits=8)
+        errors.append(np.square(golden.evaluate(network, SIGNALS) * network.readouts[0].scale - expected).mean())
+        cut = [note for note in network.provenance.notes if note.startswith("samples are cut to ")]
+        assert bool(cut) == (len(errors) == 2)
+    assert errors[1] < 2 * errors[0] + 0.02 * expected.var()
+    assert f"to {value:g}" in cut[0] if value > 0 else f"from {value:g} to" in cut[0]
+
+
+def test_the_range_is_that_of_all_samples_where_codes_are_fine_or_values_even() -> None:
+    even = np.linspace(-2, 3, 4000, dtype=np.float32).reshape(40, 100)
+    assert input_ranges(Samples(even, None), 8) == [(-2.0, 3.0)]
+    bright = np.abs(even)
+    for low, high in input_ranges(Samples(bright, None), 4):
+        assert (low, high) == pytest.approx((0.0, 3.0), abs=0.05)
+
+
+@pytest.mark.parametrize("x", [np.arange(200, dtype=np.uint8).reshape(20, 10), np.linspace(0, 1, 200).reshape(20, 10)])
+def test_pixels_keep_their_range(x: np.ndarray) -> None:
+    assert input_ranges(Samples(x, None), 2) == [(0.0, 1.0)]
+
+
+def test_of_many_silent_values_some_spikes_are_signal() -> None:
+    x = np.zeros((100, 200), np.float32)
+    x[:, ::50] = 5.0  # two in a hundred
+    x[:, 1::50] = -1.0
+    for low, high in input_ranges(Samples(x, None), 4):
+        assert (low, high) == (-1.0, 5.0)
