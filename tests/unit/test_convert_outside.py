@@ -213,9 +213,15 @@ REFUSED = {
                                    "use padding of the next layer"),
     "a module that pads otherwise": (headed(lambda s, x: F.relu(s.c(s.p(x))), p=lambda: nn.ConstantPad2d(1, 2.0)),
                                      "Layer 'p' (ConstantPad2d): must pad with zeros, not 2.0; use ZeroPad2d"),
-    "a module that cuts": (headed(lambda s, x: F.relu(s.c(s.p(x))), p=lambda: nn.ZeroPad2d(-1)),
-                           "Layer 'p' (ZeroPad2d): must add rows and columns, not cut them: (-1, -1, -1, -1); use "
-                           "slices in the samples"),
+    "a module that cuts all": (headed(lambda s, x: F.relu(s.c(s.p(x))), p=lambda: nn.ZeroPad2d((-12, 4, 0, 0))),
+                               "Layer 'p' (ZeroPad2d): must leave something of (3, 12, 12), not crop all of it by "
+                               "(0, 0, -12, 4)"),
+    "channels cut by padding": (headed(lambda s, x: F.relu(s.c(F.pad(x, (0, 0, 0, 0, -1, 1))))),
+                                "Model 'Net' (call of pad): must add zeros to channels, rows and columns, not "
+                                "(0, 0, 0, 0, -1, 1); use padding of the next layer"),
+    "rows by a list": (headed(lambda s, x: F.relu(s.c(x)[:, :, [0, 2, 5]])),
+                       "Model 'Net' (call of getitem): must be slices of channels without a step, and of rows and "
+                       "columns, x[:, a:b, c:d:s, e:f:t]"),
     "axes in another order": (written(lambda s, x: s.d(F.relu(s.c(x)).permute(0, 2, 3, 1)), c=conv(), d=conv(10)),
                               "Layer 'd' (Conv2d): must take the axes of (4, 10, 10) in their own order, not moved to "
                               "(10, 10, 4); put them back first, or flatten them for a Linear; samples are stored as "

@@ -83,8 +83,8 @@ CALLS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     "stack": (lambda x: torch.stack([x, x], 1), "is not supported; use torch.cat over the channels and slices"),
     "chunk": (lambda x: x.chunk(2, 2)[0], "must split the channels, dim=1"),
     "getitem": (
-        lambda x: x[:, :, 1::2],
-        "must be slices of channels and steps over rows and columns from the first, x[:, a:b, ::s, ::s]",
+        lambda x: x[:, ::2],
+        "must be slices of channels without a step, and of rows and columns, x[:, a:b, c:d:s, e:f:t]",
     ),
     "pad": (
         lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from spikeloom.errors import UnsupportedLayer
-from spikeloom.geometry import Conv2d, Pair, Shape
+from spikeloom.geometry import Pair, Shape
 from spikeloom.windows import SINGLE
 
 from ..float_network import INPUT, FloatLayer, FloatNetwork, population_name
@@ -16,6 +16,7 @@ from ..reading.operations import (
     AveragePool,
     Concatenate,
     Convolution,
+    Crop,
     Ending,
     Flatten,
     Gather,
@@ -27,17 +28,17 @@ from ..reading.operations import (
     PadSides,
     Rectify,
     Select,
-    Subsample,
-    image,
     linked,
 )
 from ..response import RELU, Rectified, Response
+from .crops import cropped, without
 from .shaping import (
     AFTER,
     LEAKY,
     affine,
     as_given,
     averaged,
+    composes,
     constantless,
     flattened,
     gathered,
@@ -46,15 +47,13 @@ from .shaping import (
     maximum,
     merged,
     selected,
-    subsampled,
     surrounded,
-    symmetric,
 )
-from .signals import added, as_sum, convolution, dense, mixed, pointwise, scaled, source_signal
+from .signals import added, as_sum, convolution, dense, mixed, pointwise, reach, scaled, source_signal
 from .values import Mixture, Signal, Sum, Value, Whole
 
 # of a sum they give the sum of what they give of its parts
-LINEAR = Linear | Convolution | Affine | AveragePool | Subsample | Select | Gather | PadSides | PadChannels | Flatten
+LINEAR = Linear | Convolution | Affine | AveragePool | Crop | Select | Gather | PadSides | PadChannels | Flatten
 
 
 def fold(
@@ -147,7 +146,7 @@ class Folder:
         ordered = isinstance(operation, Flatten) and operation.order is not None
         if ordered or isinstance(operation, Linear | Convolution | PadSides | Select | Gather):
             inputs = [self._activated(operation, inputs[0], (operation.inputs or (-1,))[0])]
-        if isinstance(operation, Convolution | AveragePool | MaxPool | Subsample | PadSides):
+        if isinstance(operation, Convolution | AveragePool | MaxPool | Crop | PadSides):
             operation = as_given(operation, inputs[0])
         match operation:
             case Linear():
@@ -164,8 +163,8 @@ class Folder:
                 return self._average(operation, inputs[0])
             case MaxPool():
                 return maximum(operation, inputs[0])
-            case Subsample():
-                return subsampled(operation, inputs[0])
+            case Crop():
+                return self._crop(number, operation, inputs[0])
             case Select():
                 return selected(operation, inputs[0])
             case Gather():
@@ -250,24 +249,20 @@ class Folder:
         return pointwise(operation, value, weights, stride)
 
     def _convolution(self, operation: Convolution, value: Whole) -> Sum:
-        weights, padding = operation.weights, operation.padding
         if isinstance(value, Sum):
             if not composes(operation, value):
                 raise UnsupportedLayer(
                     f"{operation.where}: must not follow {value.where} without an activation; {AFTER}"
                 )
-            return self._composed(operation, value, weights[:, :, 0, 0], operation.stride)
+            return self._composed(operation, value, operation.weights[:, :, 0, 0], operation.stride)
         if value.flat and value.size != (1, 1):
             raise UnsupportedLayer(f"{operation.where}: must be before Flatten")
-        weights, padding = symmetric(weights, padding, value.pad)
-        geometry = Conv2d((weights.shape[2], weights.shape[3]), operation.stride, padding, operation.groups)
-        value = replace(value, flat=False, pad=(0, 0, 0, 0))
-        return convolution(operation, value, geometry, weights, operation.bias, image(operation.after))
+        return convolution(operation, value)
 
     def _rectify(self, number: int, operation: Rectify, value: Whole) -> Signal:
         response = operation.response
         if isinstance(value, Signal):
-            lowest, highest = self._reach(value)
+            lowest, highest = reach(value, self.ranges)
             plain = isinstance(response, Rectified) and response.range[1] >= highest
             if plain and lowest >= 0:
                 return value  # the values are there already
@@ -284,7 +279,7 @@ class Folder:
 
     def _leaky(self, number: int, operation: Leak, value: Whole) -> Signal | Mixture:
         """relu(u) - factor * relu(-u): two populations, and what hears the one hears the other."""
-        if isinstance(value, Signal) and self._reach(value)[0] >= 0:
+        if isinstance(value, Signal) and reach(value, self.ranges)[0] >= 0:
             return value
         value = as_sum(operation, value)
         factors, channels, nothing = operation.factors, value.shape[0], np.zeros(value.shape[0])
@@ -303,16 +298,6 @@ class Folder:
         self.closed[number] = self.layers[-2].name
         return Mixture((parts[0], mapped(parts[1], -factors, nothing)), operation.where)
 
-    def _reach(self, signal: Signal) -> tuple[float, float]:
-        """Least and largest value of a signal, which may be infinite."""
-        ends = []
-        for block in signal.blocks:
-            low, high = (0.0, 0.0) if block.source is None else self.ranges[block.source]
-            used = block.scale != 0  # 0 * infinity is no number
-            ends += [block.scale[used] * end + block.shift[used] for end in (low, high)] + [block.shift[~used]]
-        every = np.concatenate(ends)
-        return float(every.min()), float(every.max())
-
     def _merged(self, operation: Rectify, signal: Signal) -> bool:
         """Whether a clip went into the only population it is for."""
         block, number = signal.blocks[0], (operation.inputs or (-1,))[0]
@@ -320,14 +305,41 @@ class Folder:
             return False
         if not isinstance(operation.response, Rectified) or not isinstance(self.layers[-1].response, Rectified):
             return False
-        # nothing else may have heard the unclipped values on the way from the population
-        while number >= 0 and self.uses[number] == 1 and not isinstance(self.operations[number], Rectify):
-            number = (self.operations[number].inputs or (-1,))[0]
-        if number < 0 or self.uses[number] != 1:
+        if not self._alone(number):  # who else has heard the unclipped values?
             return False
         self.layers[-1] = replace(self.layers[-1], response=operation.response)
         self.ranges[self.layers[-1].name] = operation.response.range
         return True
+
+    def _alone(self, number: int) -> bool:
+        """Whether nothing else hears the population that an operation's values come from, one way only."""
+        while number >= 0 and self.uses[number] == 1 and number not in self.closed:
+            number = (self.operations[number].inputs or (-1,))[0]
+        return number >= 0 and self.uses[number] == 1
+
+    def _crop(self, number: int, operation: Crop, value: Whole) -> Whole:
+        """Some places of a value; a population is without the others where zeros or windows follow at their border."""
+        block = value.blocks[0] if isinstance(value, Signal) else None
+        if block is None or not block.whole or not block.direct or len(block.scale) != block.shape[0]:
+            return cropped(operation, value)
+        at = next((at for at, layer in enumerate(self.layers) if layer.name == block.source), None)
+        if at is None or not self._alone((operation.inputs or (-1,))[0]) or not self._bordered(number):
+            return cropped(operation, value)
+        self.layers[at] = layer = without(operation, self.layers[at])
+        signal = source_signal(layer.name, layer.shape)
+        return replace(signal, blocks=(replace(signal.blocks[0], scale=block.scale, shift=block.shift),))
+
+    def _bordered(self, number: int) -> bool:
+        """Whether zeros are put around a value, or maxima taken of it, ahead of the next layer."""
+        for user in self._users(number):
+            operation = self.operations[user]
+            if isinstance(operation, PadSides | MaxPool) or (
+                isinstance(operation, Convolution) and any(operation.padding)
+            ):
+                return True
+            if not isinstance(operation, Convolution | Linear | Add | Rectify | Leak) and self._bordered(user):
+                return True
+        return False
 
     def _average(self, operation: AveragePool, value: Whole) -> Whole:
         window, factor = operation.window, operation.factor
@@ -370,13 +382,10 @@ class Folder:
 
     def _behind(self, number: int) -> Operation | None:
         """The next operation that is more than a Flatten."""
-        users = [user for user in sorted(self.needed) if number in (self.operations[user].inputs or ())]
-        found = (self._behind(at) if isinstance(self.operations[at], Flatten) else self.operations[at] for at in users)
+        users = [(user, self.operations[user]) for user in self._users(number)]
+        found = (self._behind(user) if isinstance(operation, Flatten) else operation for user, operation in users)
         return next((operation for operation in found if operation is not None), None)
 
-
-def composes(operation: Linear | Convolution, value: Sum) -> bool:
-    """Whether a layer takes every place of a sum by itself, so that both are one."""
-    if isinstance(operation, Linear):
-        return value.shape[1:] == (1, 1)
-    return operation.weights.shape[2:] == (1, 1) and operation.padding == (0, 0) and operation.groups == 1
+    def _users(self, number: int) -> list[int]:
+        """Operations that take what another one gives."""
+        return [user for user in sorted(self.needed) if number in (self.operations[user].inputs or ())]

@@ -11,6 +11,7 @@ from ..reading.operations import (
     AveragePool,
     Concatenate,
     Convolution,
+    Crop,
     Ending,
     Flatten,
     Gather,
@@ -22,7 +23,6 @@ from ..reading.operations import (
     PadSides,
     Rectify,
     Select,
-    Subsample,
     image,
 )
 from .fold import Folder
@@ -33,7 +33,7 @@ Outcome = tuple[str, str]  # status, what it became
 _ON_CONNECTIONS: dict[type[Operation], str] = {
     AveragePool: "average pooling",
     MaxPool: "max pooling",
-    Subsample: "stride",
+    Crop: "rows and columns",
     Select: "channels",
     Gather: "channels",
     PadChannels: "channels of zeros",

@@ -23,14 +23,16 @@ from ..reading.operations import (
     PadSides,
     Pair,
     Select,
-    Subsample,
     image,
 )
-from .signals import added, as_sum, diagonal_as_convolution, mixed, placed, scaled, zeros
+from .crops import under
+from .kernels import diagonal_as_convolution
+from .signals import added, as_sum, mixed, placed, scaled, zeros
 from .values import Block, Mixture, Signal, Sum, Value, Whole
 
 AFTER = "put a ReLU between them"
 LEAKY = "use ReLU in place of the leaky one, or average pooling"  # the least of the negative side would win
+_GAPS = "a slice that leaves rows or columns out between others"
 
 
 def as_given(operation: Operation, value: Whole) -> Operation:
@@ -79,6 +81,13 @@ def affine(operation: Affine, value: Whole) -> Whole:
     return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
 
 
+def composes(operation: Linear | Convolution, value: Sum) -> bool:
+    """Whether a layer takes every place of a sum by itself, so that both are one."""
+    if isinstance(operation, Linear):
+        return value.shape[1:] == (1, 1)
+    return operation.weights.shape[2:] == (1, 1) and operation.padding == (0, 0) and operation.groups == 1
+
+
 def constantless(operation: Operation) -> Operation:
     """An operation without the bias or shift it adds."""
     if isinstance(operation, Linear | Convolution):
@@ -109,31 +118,23 @@ def surrounded(operation: PadSides, value: Whole) -> Signal:
     return replace(value, pad=(above, below, left, right))
 
 
-def symmetric(weights: np.ndarray, padding: Pair, pad: tuple[int, int, int, int]) -> tuple[np.ndarray, Pair]:
-    """Kernels [O, C, kh, kw] and padding of a convolution that pads by itself what was padded before it, any way.
-
-    Where one side gets more than the other, both get it, and the kernel a rim of zeros that reaches no further.
-    """
-    rims, sides = [], []
-    for axis in range(2):
-        ahead, behind = (padding[axis] + pad[2 * axis + end] for end in range(2))
-        rims.append((max(behind - ahead, 0), max(ahead - behind, 0)))
-        sides.append(max(ahead, behind))
-    return np.pad(weights, ((0, 0), (0, 0), *rims)), (sides[0], sides[1])
-
-
 def averaged(operation: AveragePool, block: Block, factor: float) -> Block:
     """The mean over windows of a block, times a factor."""
     window = operation.window
     block = replace(block, scale=block.scale * factor, shift=block.shift * factor)
     if block.source is None:
         return replace(block, shape=(block.channels, *image(operation.after)[1:]))
-    if block.stride != (1, 1):
-        raise UnsupportedLayer(f"{operation.where}: must not follow a subsampling; {AFTER}")
-    if block.pool_kind == "max":
-        return replace(block, mean=(block.mean[0] * window[0], block.mean[1] * window[1]))
+    if window == (1, 1):
+        return block
+    rows, columns = block.places
+    if any(window[axis] > 1 and places.step != block.mean[axis] for axis, places in enumerate((rows, columns))):
+        raise UnsupportedLayer(f"{operation.where}: must not follow {_GAPS}; {AFTER}")
+    if block.pool_kind == "max" or block.cropped or block.mean != (1, 1):
+        rows = rows[: len(rows) // window[0] * window[0] : window[0]]
+        columns = columns[: len(columns) // window[1] * window[1] : window[1]]
+        return replace(block, kept=(rows, columns), mean=(block.mean[0] * window[0], block.mean[1] * window[1]))
     size = block.windows.size
-    return replace(block, windows=Windows.tiles((size[0] * window[0], size[1] * window[1])))
+    return replace(block, windows=Windows.tiles((size[0] * window[0], size[1] * window[1])), kept=None)
 
 
 def merged(operation: AveragePool, value: Sum) -> Sum:
@@ -184,15 +185,17 @@ def maximum(operation: MaxPool, value: Whole) -> Whole:
             blocks.append(replace(block, shape=(block.channels, *image(operation.after)[1:])))
             continue
         averaged = block.mean != (1, 1) or (block.windows != SINGLE and block.pool_kind != "max")
-        if averaged or block.stride != (1, 1):
-            before = "average pooling" if averaged else "a subsampling"
+        kept = under(operation.windows, block)
+        if averaged or kept is None:
+            before = "average pooling" if averaged else "a crop that its windows do not fit"
             raise UnsupportedLayer(f"{operation.where}: must not follow {before} without an activation between them")
         if negative := int((block.scale < 0).sum()):
             raise UnsupportedLayer(
                 f"{operation.where}: must take values whose batch norm has no negative factors, as {negative} of "
                 f"{len(block.scale)} are here; pool ahead of the batch norm"
             )
-        blocks.append(replace(block, windows=_within(operation, block.windows, block.shape), pool_kind="max"))
+        windows = _within(operation, block.windows, block.shape)
+        blocks.append(replace(block, windows=windows, pool_kind="max", kept=kept))
     return replace(value, blocks=tuple(blocks))
 
 
@@ -205,29 +208,6 @@ def _within(operation: MaxPool, first: Windows, shape: Shape) -> Windows:
             "put a layer between them"
         )
     return both
-
-
-def subsampled(operation: Subsample, value: Whole) -> Whole:
-    """Every so many-th row and column of a value."""
-    (sy, sx), size = operation.stride, image(operation.after)[1:]
-    if isinstance(value, Signal):
-        blocks = []
-        for block in value.blocks:
-            if block.source is None:
-                blocks.append(replace(block, shape=(block.channels, *size)))
-            elif block.windows != SINGLE or block.mean != (1, 1):
-                raise UnsupportedLayer(f"{operation.where}: must not follow pooling without an activation between them")
-            else:
-                blocks.append(replace(block, stride=(block.stride[0] * sy, block.stride[1] * sx)))
-        return replace(value, blocks=tuple(blocks))
-    terms = []
-    for term in value.terms:
-        if isinstance(term.geometry, Diagonal | Conv2d):
-            stride = (term.geometry.stride[0] * sy, term.geometry.stride[1] * sx)
-            term = replace(term, geometry=replace(term.geometry, stride=stride))
-        terms.append(term)
-    bias = value.bias if value.bias.shape[1:] == (1, 1) else value.bias[:, ::sy, ::sx]
-    return replace(value, terms=tuple(terms), bias=bias, shape=(value.shape[0], *size))
 
 
 def selected(operation: Select, value: Whole) -> Signal:

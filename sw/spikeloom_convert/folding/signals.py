@@ -1,6 +1,6 @@
 """Weighted sums of signals: what a weighted layer, an addition or a composition makes of the values before it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 
@@ -12,8 +12,15 @@ from spikeloom.geometry import Conv2d, Dense, Diagonal, Pair, Shape
 from spikeloom.windows import SINGLE
 
 from ..float_network import FloatConnection
-from ..reading.operations import Convolution, Linear, Operation, dilated
-from .values import Block, Mixture, Signal, Sum, Value
+from ..reading.operations import Convolution, Linear, Operation, image
+from .kernels import Sides, diagonal_as_convolution, spread, symmetric, ungrouped
+from .values import Block, Mixture, Signal, Sum, Value, regular
+
+_AVERAGED = "padding must be 0 behind an average over a maximum that leaves a rest, or is cropped"
+_CROPPED = (
+    "padding must be 0 where its images are cropped, as zeros would have to stand for the places left out; "
+    "crop the samples beforehand, or what the layer gives"
+)
 
 
 def source_signal(name: str, shape: Shape) -> Signal:
@@ -37,34 +44,33 @@ def dense(operation: Operation, signal: Signal, weights: np.ndarray, bias: np.nd
         scale, shift = (np.repeat(v, width // len(v)) for v in (block.scale, block.shift))
         bias = bias + part @ shift
         if block.source is not None:
-            image = (part * scale).reshape(len(part), block.channels, *block.size)
-            geometry = Dense(**block.pooling)
-            terms.append(FloatConnection(block.source, geometry, _dense_weights(block, image)))
+            part = (part * scale).reshape(len(part), block.channels, *block.size)
+            terms.append(FloatConnection(block.source, Dense(**block.pooling), _dense_weights(block, part)))
     shape = (len(weights), 1, 1)
     return Sum(united(terms), bias[:, None, None], shape, operation.where, operation.path, "fc")
 
 
-def _dense_weights(block: Block, image: np.ndarray) -> np.ndarray:
+def _dense_weights(block: Block, weights: np.ndarray) -> np.ndarray:
     """Weights [O, C*H*W] on the (pooled) source, of weights [O, c, h, w] on what a block leaves of it."""
-    full = np.zeros((len(image), block.shape[0], *block.pooled))
-    if block.mean != (1, 1):
-        image = image.repeat(block.mean[0], 2).repeat(block.mean[1], 3) / (block.mean[0] * block.mean[1])
-        full[:, block.first : block.stop, : image.shape[2], : image.shape[3]] = image
-    else:
-        full[:, block.first : block.stop, :: block.stride[0], :: block.stride[1]] = image
-    return full.reshape(len(image), -1)
+    full = np.zeros((len(weights), block.shape[0], *block.pooled))
+    rows, columns = block.places
+    part = full[:, block.first : block.stop, rows[0] :, columns[0] :]
+    own = spread(weights, (rows.step, columns.step), block.mean)
+    part[:, :, : own.shape[2], : own.shape[3]] = own
+    return full.reshape(len(weights), -1)
 
 
-def convolution(
-    operation: Operation, signal: Signal, geometry: Conv2d, weights: np.ndarray, bias: np.ndarray, shape: Shape
-) -> Sum:
-    """A convolution on a signal; `geometry` without pooling."""
-    offset = bias[:, None, None]
+def convolution(operation: Convolution, signal: Signal) -> Sum:
+    """A convolution on a signal."""
+    weights, groups = operation.weights, operation.groups
+    above, below, left, right = (zeros + operation.padding[side // 2] for side, zeros in enumerate(signal.pad))
+    pad = above, below, left, right
+    offset = operation.bias[:, None, None]
     if signal.shift.any():
-        offset = offset + _shift_map(signal, geometry, weights)
-    if geometry.groups > 1 and not (len(signal.blocks) == 1 and signal.blocks[0].whole):
-        weights, geometry = ungrouped(weights, geometry.groups), replace(geometry, groups=1)
-    per_group, groups = weights.shape[1], geometry.groups
+        offset = offset + _shift_map(operation, signal, pad)
+    if groups > 1 and not (len(signal.blocks) == 1 and signal.blocks[0].whole):
+        weights, groups = ungrouped(weights, groups), 1
+    per_group = weights.shape[1]
     # input channel of each [O, C/groups] weight
     channel = np.arange(per_group) + np.repeat(np.arange(groups), len(weights) // groups)[:, None] * per_group
     scale = np.concatenate([block.scale for block in signal.blocks])
@@ -79,57 +85,40 @@ def convolution(
             full = np.zeros((len(part), block.shape[0], *part.shape[2:]))
             full[:, block.first : block.stop] = part
             part = full
-        own, part = _thinned(operation, block, geometry, part)
-        terms.append(FloatConnection(block.source, replace(own, **block.pooling), part))
-    return Sum(united(terms), offset, shape, operation.where, operation.path, "conv")
+        terms.append(_heard(operation, block, part, operation.stride, pad, groups))
+    return Sum(united(terms), offset, image(operation.after), operation.where, operation.path, "conv")
 
 
-def _shift_map(signal: Signal, geometry: Conv2d, weights: np.ndarray) -> np.ndarray:
+def _shift_map(operation: Convolution, signal: Signal, pad: Sides) -> np.ndarray:
     """What the shifts of a signal add, float64 [O, 1, 1], or [O, H', W'] where zeros are padded, unshifted."""
-    padded = geometry.padding != (0, 0)
-    size = signal.size if padded else geometry.kernel
-    image = np.broadcast_to(signal.shift[:, None, None], (signal.channels, *size)).copy()
-    found = F.conv2d(
-        torch.from_numpy(image)[None],
-        torch.from_numpy(weights),
-        stride=geometry.stride,
-        padding=geometry.padding,
-        groups=geometry.groups,
-    )
+    above, below, left, right = pad
+    size = signal.size if any(pad) else operation.weights.shape[2:]
+    shifts = np.broadcast_to(signal.shift[:, None, None], (signal.channels, *size)).copy()
+    padded = F.pad(torch.from_numpy(shifts)[None], (left, right, above, below))
+    found = F.conv2d(padded, torch.from_numpy(operation.weights), stride=operation.stride, groups=operation.groups)
     return found[0].numpy()
 
 
-def _thinned(operation: Operation, block: Block, geometry: Conv2d, weights: np.ndarray) -> tuple[Conv2d, np.ndarray]:
-    """Geometry and weights on the (pooled) source where a block is subsampled, or averaged behind a maximum."""
-    step = block.stride if block.mean == (1, 1) else block.mean
-    if step == (1, 1):
-        return geometry, weights
-    (ky, kx), (sy, sx), (py, px) = geometry.kernel, geometry.stride, geometry.padding
-    stride, padding = (sy * step[0], sx * step[1]), (py * step[0], px * step[1])
-    if block.mean == (1, 1):
-        kernel = ((ky - 1) * step[0] + 1, (kx - 1) * step[1] + 1)
-        spread = dilated(weights, step)
-    else:
-        rest = any(size % every for size, every in zip(block.pooled, step, strict=True))
-        if rest and geometry.padding != (0, 0):
-            raise UnsupportedLayer(
-                f"{operation.where}: padding must be 0 behind an average over a maximum that leaves a rest, "
-                f"not {geometry.padding}"
-            )
-        kernel = (ky * step[0], kx * step[1])
-        spread = weights.repeat(step[0], 2).repeat(step[1], 3) / (step[0] * step[1])
-    return replace(geometry, kernel=kernel, stride=stride, padding=padding), spread
-
-
-def ungrouped(weights: np.ndarray, groups: int) -> np.ndarray:
-    """Weights [O, C, kh, kw] of a grouped convolution [O, C/groups, kh, kw], zeros between the groups."""
-    outputs, per_group = weights.shape[:2]
-    full = np.zeros((outputs, per_group * groups, *weights.shape[2:]))
-    rows = outputs // groups
-    for group in range(groups):
-        part = slice(group * rows, (group + 1) * rows)
-        full[part, group * per_group : (group + 1) * per_group] = weights[part]
-    return full
+def _heard(
+    operation: Operation, block: Block, weights: np.ndarray, stride: Pair, pad: Sides, groups: int
+) -> FloatConnection:
+    """The convolution on the (pooled) source that equals one on what is kept of it, with zeros around that."""
+    assert block.source is not None
+    step = block.places[0].step, block.places[1].step
+    sides, slack = [], []
+    for axis, places in enumerate(block.places):
+        size, window, every, (ahead, behind) = block.pooled[axis], block.mean[axis], step[axis], pad[2 * axis :][:2]
+        # zeros stand for places of the source, which are none only if they lie beyond its border
+        amid = ahead and places[0] - every + window > 0, behind and places[-1] + every < size
+        if any(amid):
+            raise UnsupportedLayer(f"{operation.where}: {_AVERAGED if block.mean != (1, 1) else _CROPPED}")
+        sides += [ahead * every - places[0], behind * every - (size - places[-1] - window)]
+        rest = (len(places) + ahead + behind - weights.shape[2 + axis]) % stride[axis]
+        slack.append((stride[axis] - rest) * every - 1)
+    above, below, left, right = sides
+    full, padding = symmetric(spread(weights, step, block.mean), (above, below, left, right), (slack[0], slack[1]))
+    kernel, steps = (full.shape[2], full.shape[3]), (stride[0] * step[0], stride[1] * step[1])
+    return FloatConnection(block.source, Conv2d(kernel, steps, padding, groups, **block.pooling), full)
 
 
 def as_sum(operation: Operation, value: Value) -> Sum:
@@ -145,26 +134,35 @@ def as_sum(operation: Operation, value: Value) -> Sum:
     terms, start, shape = [], 0, (value.channels, *value.size)
     for block in value.blocks:
         if block.source is not None:
-            terms.append(_identity(block, start, shape))
+            terms.append(_identity(operation, block, start, shape))
         start += block.channels
     return Sum(tuple(terms), value.shift[:, None, None], shape, operation.where, operation.path, "add")
 
 
-def _identity(block: Block, start: int, shape: Shape) -> FloatConnection:
+def _identity(operation: Operation, block: Block, start: int, shape: Shape) -> FloatConnection:
     """The connection that adds a block to the channels from `start` of a population of some shape."""
     assert block.source is not None
-    if block.whole and block.windows == SINGLE and block.mean == (1, 1):
-        return FloatConnection(block.source, Diagonal(block.stride, start), block.scale)
-    stride = (block.stride[0] * block.mean[0], block.stride[1] * block.mean[1])
-    geometry = Conv2d(block.mean, stride, **block.pooling)
-    area = block.mean[0] * block.mean[1]
-    if block.whole and shape[0] == block.channels:
-        weights = np.broadcast_to(block.scale[:, None, None, None] / area, (block.channels, 1, *block.mean)).copy()
-        return FloatConnection(block.source, replace(geometry, groups=block.channels), weights)
-    weights = np.zeros((shape[0], block.shape[0], *block.mean))
-    for channel in range(block.channels):
-        weights[start + channel, block.first + channel] = block.scale[channel] / area
-    return FloatConnection(block.source, geometry, weights)
+    steps = regular(block.places, block.pooled)
+    if steps and block.whole and block.windows == SINGLE and block.mean == (1, 1):
+        return FloatConnection(block.source, Diagonal(steps, start), block.scale)
+    groups = block.channels if block.whole and shape[0] == block.channels else 1
+    weights = block.scale[:, None, None, None]
+    if groups == 1:
+        weights = np.zeros((shape[0], block.shape[0], 1, 1))
+        channels = np.arange(block.channels)
+        weights[start + channels, block.first + channels, 0, 0] = block.scale
+    return _heard(operation, block, weights, (1, 1), (0, 0, 0, 0), groups)
+
+
+def reach(signal: Signal, ranges: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
+    """Least and largest value of a signal, which may be infinite, of those of its sources."""
+    ends = []
+    for block in signal.blocks:
+        low, high = (0.0, 0.0) if block.source is None else ranges[block.source]
+        used = block.scale != 0  # 0 * infinity is no number
+        ends += [block.scale[used] * end + block.shift[used] for end in (low, high)] + [block.shift[~used]]
+    every = np.concatenate(ends)
+    return float(every.min()), float(every.max())
 
 
 def scaled(value: Sum, scale: np.ndarray, shift: np.ndarray) -> Sum:
@@ -224,16 +222,6 @@ def placed(value: Sum, start: int, channels: int) -> Sum:
     bias = np.zeros((channels, *value.bias.shape[1:]))
     bias[start : start + rows] = value.bias
     return replace(value, terms=tuple(terms), bias=bias, shape=(channels, *value.shape[1:]))
-
-
-def diagonal_as_convolution(geometry: Diagonal, weights: np.ndarray, channels: int) -> tuple[Conv2d, np.ndarray]:
-    """The 1x1 convolution that a diagonal connection equals."""
-    count = len(weights)
-    if count == channels:
-        return Conv2d((1, 1), geometry.stride, groups=count), weights.reshape(-1, 1, 1, 1)
-    full = np.zeros((channels, count, 1, 1))
-    full[geometry.channel_offset + np.arange(count), np.arange(count), 0, 0] = weights
-    return Conv2d((1, 1), geometry.stride), full
 
 
 def pointwise(operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:

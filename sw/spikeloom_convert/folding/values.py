@@ -10,17 +10,23 @@ from spikeloom.windows import SINGLE, Windows
 from ..float_network import FloatConnection
 
 
+def regular(places: tuple[range, range], size: Pair) -> Pair | None:
+    """The stride that takes just these rows and columns of an image, beginning with the first; None: no stride does."""
+    stride = places[0].step, places[1].step
+    return stride if places == tuple(range(0, size[i], stride[i]) for i in range(2)) else None
+
+
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some channels of a source on their way to the next weighted layer: pooled, then scale * x + shift.
+    """Some channels of a source on their way to the next weighted layer: pooled, cropped, then scale * x + shift.
 
     Parameters
     ----------
     source, shape : name and (C, H, W) of the source; source None: channels of zeros.
     first, stop : its channels.
-    stride : rows and columns that are kept, instead of pooling.
     windows, pool_kind : of the pooling on the connection, see `spikeloom.windows`.
-    mean : averaging window behind a maximum, which goes into the weights.
+    kept : rows and columns that are kept of what it gives, None: all.
+    mean : window that is averaged from each of them on, which goes into the weights; it ends before the next one.
     scale, shift : float64 [c], or [c*h*w] once flattened.
     """
 
@@ -30,9 +36,9 @@ class Block:
     stop: int
     scale: np.ndarray
     shift: np.ndarray
-    stride: Pair = (1, 1)
     windows: Windows = SINGLE
     pool_kind: str = "average"
+    kept: tuple[range, range] | None = None
     mean: Pair = (1, 1)
 
     @property
@@ -42,9 +48,21 @@ class Block:
 
     @property
     def size(self) -> Pair:
-        """(height, width) behind pooling and subsampling."""
-        high, wide = (-(-(self.pooled[i] // self.mean[i]) // self.stride[i]) for i in range(2))
-        return high, wide
+        """(height, width) behind pooling and cropping."""
+        rows, columns = self.places
+        return len(rows), len(columns)
+
+    @property
+    def places(self) -> tuple[range, range]:
+        """Rows and columns that are kept of what the pooling gives."""
+        height, width = self.pooled
+        return self.kept or (range(height), range(width))
+
+    @property
+    def cropped(self) -> bool:
+        """Whether places are left out, other than those that are too few for a window of the mean."""
+        full = zip(self.pooled, self.mean, strict=True)
+        return self.places != tuple(range(0, size // window * window, window) for size, window in full)
 
     @property
     def pooled(self) -> Pair:
@@ -63,8 +81,8 @@ class Block:
 
     @property
     def direct(self) -> bool:
-        """Neither pooled nor subsampled."""
-        return self.windows == SINGLE and self.mean == self.stride == (1, 1)
+        """Neither pooled nor cropped."""
+        return self.windows == SINGLE and self.mean == (1, 1) and not self.cropped
 
     @property
     def plain(self) -> bool:

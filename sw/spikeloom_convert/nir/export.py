@@ -19,7 +19,7 @@ from spikeloom.network import Connection, Network, Population
 from spikeloom.neuron import Neuron, Silent, growth_shift
 from spikeloom.storage import text_and_arrays, write_whole
 
-from ..folding.signals import diagonal_as_convolution, ungrouped
+from ..folding.kernels import diagonal_as_convolution, ungrouped
 from .importing import DEFAULT_DT
 
 NETWORK = "spikeloom"  # the metadata that hold what NIR cannot

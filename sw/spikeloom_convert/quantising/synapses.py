@@ -17,6 +17,7 @@ _AROUND = 2 * torch.logspace(-1.0, 0.6, 33, dtype=torch.float64, base=2)
 _AROUND_LOG, _COARSER = 1.6, 0.1  # their end, and the steps of more, up to the coarsest that one needs, to the base 2
 _CHUNK = 256  # samples that are propagated at a time
 _EXACT_FLOAT32 = 1 << 24
+_NO_ERROR = 1e-6  # part of what a connection adds that is as good as nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +167,8 @@ def fitted_to_diagonals(
     diagonals.sort(key=lambda number: -float(parts[number].weights.abs().median()))
     top = (1 << (DIAGONAL_BITS - 1)) - 1
     measured = [(part.weights, part.blocks, shifts[i]) for i, part in enumerate(parts) if part.diagonal is None]
+    # weights of one value, as of averages, are rounded without an error, to which any other would be endless
+    floor = _NO_ERROR * rounding_error(measured, scales, 0)
     for rank, number in enumerate(diagonals):
         reached = parts[number].reached()
         value = parts[number].weights.abs()
@@ -183,7 +186,7 @@ def fitted_to_diagonals(
                 exact = whole >= 1
                 moved[reached] = torch.where(exact, value / (whole.clamp(min=1) * 2**shift), scales[reached])
                 error = rounding_error(measured, moved, largest)[reached]
-                usual = rounding_error(measured, scales, largest)[reached].clamp(min=1e-30)
+                usual = torch.maximum(rounding_error(measured, scales, largest), floor)[reached].clamp(min=1e-30)
                 lost = (~exact & (value > 0)).double() * 1e3
                 cost = float(((error / usual).clamp(max=1e6) + lost).mean())
             else:

@@ -11,22 +11,20 @@ from torch import nn
 from ..response import Rectified
 from .functional import WEIGHTED
 from .hints import OF_TWO
-from .layers import Site, leak, pad_sides, read_module
+from .layers import Site, leak, read_module
 from .operations import (
     Add,
     Affine,
     AveragePool,
     Concatenate,
     Flatten,
-    Gather,
     MaxPool,
     Operation,
     PadChannels,
     Pair,
     Rectify,
-    Select,
-    Subsample,
 )
+from .slices import index_select, narrow, pad, read_slices, select
 
 
 def name_of(target: Any) -> str:
@@ -283,90 +281,18 @@ def _dropped(pooling: Operation, site: Site) -> list[Operation]:
     return [pooling, Flatten(site.where, site.path, pooling.after, site.after)]
 
 
-def _slices(index: Any, *, site: Site) -> list[Operation]:
-    """x[:, first:stop, ::sy, ::sx]"""
-    if adds_axes(index):
-        return read_module(nn.Flatten(), site)
-    parts = list(index) if isinstance(index, tuple) else [index]
-    axes = len(site.before) + 1
-    if Ellipsis in parts:
-        place = parts.index(Ellipsis)
-        parts[place : place + 1] = [slice(None)] * (axes - len(parts) + 1)
-    parts += [slice(None)] * (axes - len(parts))
-    hint = "must be slices of channels and steps over rows and columns from the first, x[:, a:b, ::s, ::s]"
-    for axis, part in enumerate(parts[1:axes], 1):
-        size = site.before[axis - 1]
-        if isinstance(part, int) and not isinstance(part, bool) and (axis == 1 or size == 1):
-            parts[axis] = slice(part % size, part % size + 1)  # the axis itself is dropped
-    if len(parts) == axes and not isinstance(parts[1], slice):
-        chosen, parts[1] = parts[1], slice(None)
-        if all(part == slice(None) for part in parts):
-            return _index_select(1, torch.as_tensor(chosen), site=site)
-    if len(parts) != axes or not all(isinstance(part, slice) for part in parts):
-        raise site.refuse(hint)
-    ranges = [range(*part.indices(size)) for part, size in zip(parts, (2, *site.before), strict=True)]
-    if ranges[0] != range(2) or ranges[1].step != 1 or not all(ranges):
-        raise site.refuse(hint)
-    if any(found.start or len(found) != -(-size // found.step) for found, size in zip(ranges[2:], site.before[1:])):  # noqa: B905
-        raise site.refuse(hint)
-    found: list[Operation] = []
-    between = (len(ranges[1]), *site.before[1:])
-    if between != site.before:
-        found.append(Select(site.where, site.path, site.before, between, ranges[1].start, ranges[1].stop))
-    if any(len(part) != size for part, size in zip(ranges[2:], site.before[1:], strict=True)):
-        steps = [1, *(part.step for part in ranges[2:])][-2:]
-        sizes = (between[0], *(len(part) for part in ranges[2:]))
-        found.append(Subsample(site.where, site.path, between, sizes, (steps[0], steps[1])))
-    if len(site.after) == 1 < len(site.before):
-        found.append(Flatten(site.where, site.path, found[-1].after if found else site.before, site.after))
-    return found
-
-
-def adds_axes(index: Any) -> bool:
-    """Whether an index takes all there is and adds axes: x[:, None, :, None]."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return any(part is None for part in parts) and all(
-        part is None or part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts
-    )
-
-
-def _index_select(dim: int, index: torch.Tensor, *, site: Site) -> list[Operation]:
-    if dim not in (1, -len(site.before)) or index.ndim != 1 or index.dtype == torch.bool:
-        raise site.refuse("must choose channels by their numbers, dim=1")
-    channels = tuple(int(number) % site.before[0] for number in index)
-    return [Gather(site.where, site.path, site.before, site.after, channels)]
-
-
 def _flip(*dims: Any, site: Site) -> list[Operation]:
     axes = [dims[0]] if len(dims) == 1 and isinstance(dims[0], int) else list(dims[0] if len(dims) == 1 else dims)
     if axes not in ([1], [-len(site.before)]):
         raise site.unsupported("flip")
-    return _index_select(1, torch.arange(site.before[0]).flip(0), site=site)
+    return index_select(1, torch.arange(site.before[0]).flip(0), site=site)
 
 
 def _repeat(*sizes: Any, site: Site) -> list[Operation]:
     """Repeated or expanded: only channels may be, whose number then says how often."""
     if site.before[1:] != site.after[1:] or len(site.before) != len(site.after):
         raise site.refuse(f"must repeat channels only, not turn {site.before} into {site.after}")
-    return _index_select(1, torch.arange(site.before[0]).repeat(site.after[0] // site.before[0]), site=site)
-
-
-def _pad(pad: Any, mode: str = "constant", value: float | None = None, *, site: Site) -> list[Operation]:
-    sides = [int(side) for side in pad]
-    axes = len(site.before)
-    sides += [0] * (2 * axes - len(sides))
-    if len(sides) > 2 * axes or min(sides) < 0 or mode != "constant" or value:
-        what = f"mode '{mode}'" if mode != "constant" else f"{value:g}" if value else str(tuple(pad))
-        raise site.refuse(f"must add zeros to channels, rows and columns, not {what}; use padding of the next layer")
-    if axes < 2:
-        left, right, above, below = 0, 0, 0, 0
-    else:
-        left, right, above, below = (*sides[: 2 * axes - 2], 0, 0)[:4]
-    found = pad_sides(site, above, below, left, right)
-    between = found[-1].after if found else site.before
-    if sides[-2] + sides[-1]:
-        found.append(PadChannels(site.where, site.path, between, site.after, sides[-2], sides[-1]))
-    return found
+    return index_select(1, torch.arange(site.before[0]).repeat(site.after[0] // site.before[0]), site=site)
 
 
 CALLS: dict[str, Callable[..., list[Operation]]] = {
@@ -375,9 +301,11 @@ CALLS: dict[str, Callable[..., list[Operation]]] = {
     "mean": _mean,
     "sum": _sum,
     "amax": _amax,
-    "getitem": _slices,
-    "pad": _pad,
-    "index_select": _index_select,
+    "getitem": read_slices,
+    "narrow": narrow,
+    "select": select,
+    "pad": pad,
+    "index_select": index_select,
     "flip": _flip,
     **dict.fromkeys(("repeat", "expand", "expand_as", "tile"), _repeat),
 }

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from .operations import (
     AveragePool,
     AverageSteps,
     Convolution,
+    Crop,
     Ending,
     Flatten,
     Gather,
@@ -34,7 +35,6 @@ from .operations import (
     Pair,
     Rectify,
     Recur,
-    Subsample,
     dilated,
 )
 
@@ -222,7 +222,8 @@ def _single(module: Any, site: Site) -> list[Operation] | None:
                                ((module.kernel_size, 1), (module.stride, 1), (module.padding, 0)))  # fmt: skip
     if window != (1, 1) or stride == (1, 1) or padding != (0, 0):
         return None
-    return [Subsample(*_at(site), stride)]
+    height, width = _image(site.before)
+    return [Crop(*_at(site), range(0, height, stride[0]), range(0, width, stride[1]))]
 
 
 def _pooling_windows(module: Any, site: Site) -> Windows:
@@ -267,29 +268,6 @@ def _reshape(module: object, site: Site) -> list[Operation]:
     return [Flatten(*_at(site))]
 
 
-def groups(before: Shape, after: Shape) -> bool:
-    """Whether a reshape splits the channels of a sample into groups of several: (C, H, W) to (G, C/G, H, W)."""
-    return 1 < len(before) < len(after) and after[2:] == before[1:] and min(after[:2]) > 1
-
-
-def arranged(site: Site, addresses: np.ndarray) -> list[Operation] | None:
-    """Operations that arrange the values of a sample of shape `site.before` by address, int64 [*site.after].
-
-    None where that is no sample for a layer yet: channels in groups, or axes in another order.
-    """
-    order = addresses.ravel()
-    if (order == np.arange(order.size)).all():
-        return None if groups(site.before, site.after) else _reshape(None, site)
-    if len(site.after) == 1:
-        return [Flatten(*_at(site), order)]
-    channels, places = site.before[0], int(np.prod(site.before[1:]))
-    if site.after == site.before:
-        numbers = order.reshape(channels, places) // places
-        if (order.reshape(channels, places) == numbers[:, :1] * places + np.arange(places)).all():
-            return [Gather(*_at(site), tuple(numbers[:, 0].tolist()))]
-    return None
-
-
 def _channel_shuffle(module: nn.ChannelShuffle, site: Site) -> list[Operation]:
     order = np.arange(site.before[0]).reshape(module.groups, -1).T.ravel()
     return [Gather(*_at(site), tuple(order.tolist()))]
@@ -299,20 +277,29 @@ def _pad(module: Any, site: Site) -> list[Operation]:
     if getattr(module, "value", 0) != 0:
         raise site.refuse(f"must pad with zeros, not {module.value}; use ZeroPad2d")
     left, right, above, below = (*module.padding, 0, 0)[:4]
-    if min(left, right, above, below) < 0:
-        raise site.refuse(f"must add rows and columns, not cut them: {module.padding}; use slices in the samples")
     return pad_sides(site, above, below, left, right)
 
 
 def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list[Operation]:
-    """The operation that pads the images, or sequences, at some site with zeros; none where there is nothing to do."""
-    if not above + below + left + right:
+    """Operations that pad the images, or sequences, at some site with zeros; negative sides are cropped first."""
+    if not any((above, below, left, right)):
         return []
-    if len(site.before) == 2:
-        padded: Shape = (site.before[0], site.before[1] + left + right)
-    else:
-        padded = (site.before[0], site.before[1] + above + below, site.before[2] + left + right)
-    return [PadSides(site.where, site.path, site.before, padded, above, below, left, right)]
+    found: list[Operation] = []
+    (height, width), flat, cut = _image(site.before), len(site.before) == 2, (above, below, left, right)
+    if min(above, below, left, right) < 0:
+        rows = range(max(-above, 0), height + min(below, 0))
+        columns = range(max(-left, 0), width + min(right, 0))
+        if not rows or not columns:
+            raise site.refuse(f"must leave something of {site.before}, not crop all of it by {cut}")
+        height, width = len(rows), len(columns)
+        shape: Shape = (site.before[0], *(height, width)[flat:])
+        found.append(Crop(*_at(replace(site, after=shape)), rows, columns))
+        above, below, left, right = (max(side, 0) for side in (above, below, left, right))
+    if above + below + left + right:
+        shape = (site.before[0], *(height + above + below, width + left + right)[flat:])
+        before = found[-1].after if found else site.before
+        found.append(PadSides(site.where, site.path, before, shape, above, below, left, right))
+    return found
 
 
 def _softmax(module: Any, site: Site) -> list[Operation]:

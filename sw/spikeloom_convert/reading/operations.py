@@ -89,10 +89,11 @@ class MaxPool(Operation):
 
 
 @dataclass(frozen=True, eq=False)
-class Subsample(Operation):
-    """Every `stride`-th row and column, from the first: x[:, :, ::sy, ::sx]."""
+class Crop(Operation):
+    """Rows and columns by number: x[:, :, a:b:s, c:d:t]; `rows` (0,) for sequences."""
 
-    stride: Pair
+    rows: range
+    columns: range
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,12 @@ from spikeloom.encoding import sides
 from spikeloom.errors import UnsupportedLayer
 from torch import fx
 
-from .functions import ARRANGING, CONSTANT, EACH, SAME, SHAPED, SHAPING, TURNS, adds_axes, name_of, read_call, read_join
+from .arranging import arranged, groups
+from .functions import ARRANGING, CONSTANT, EACH, SAME, SHAPED, SHAPING, TURNS, name_of, read_call, read_join
 from .hints import ORDER, instead_of
-from .layers import Site, arranged, groups, read_module
+from .layers import Site, read_module
 from .operations import Ending, Operation, Select, Unknown, image
+from .slices import adds_axes
 from .tracer import MADE, Escape
 
 
