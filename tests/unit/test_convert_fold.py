@@ -215,14 +215,6 @@ def test_a_layer_used_twice_counts_twice() -> None:
 
 
 REFUSED = {
-    "two convolutions": (
-        [nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3)],
-        "Layer '1' (Conv2d): must not follow Layer '0' (Conv2d) without an activation; put a ReLU between them",
-    ),
-    "linear on a convolution": (
-        [nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)],
-        "Layer '2' (Linear): must not follow Layer '0' (Conv2d) without an activation; put a ReLU between them",
-    ),
     "maxima at the end": (
         [nn.Conv2d(1, 3, 5), nn.MaxPool2d(4)],
         "Layer '1' (MaxPool2d): must not end the network, the outputs are a weighted layer's potentials; "

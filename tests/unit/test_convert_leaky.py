@@ -90,6 +90,41 @@ LEAKY: dict[str, Maker] = {
 }  # fmt: skip
 
 
+BARE: dict[str, Maker] = {
+    "two kernels": headed(lambda s, x: F.relu(s.d(s.c(x))), d=conv(4, 4, 3, padding=1)),
+    "three kernels, normalised": headed(
+        lambda s, x: s.e(s.n(s.d(s.c(x)))), d=conv(4, 4, 3, stride=2), e=conv(4, 4, 2), n=lambda: nn.BatchNorm2d(4)
+    ),
+    "features of a kernel": written(lambda s, x: s.f(s.c(x).flatten(1)), c=conv(), f=linear(400)),
+    "features of a kernel, by places": written(
+        lambda s, x: s.f(s.c(x).permute(0, 2, 3, 1).flatten(1)), c=conv(), f=linear(400)
+    ),
+    "padded in between": headed(lambda s, x: F.relu(s.d(F.pad(s.c(x), (1, 1)))), d=conv(4, 4)),
+    "channels of a kernel": headed(lambda s, x: F.relu(s.d(s.c(x)[:, 1:3])), d=conv(2, 4)),
+    "shuffled in between": headed(
+        lambda s, x: F.relu(s.d(F.channel_shuffle(s.c(x), 2))), d=conv(4, 4, 3, groups=2)
+    ),
+    "a stem that two branches hear": headed(
+        lambda s, x: F.relu(F.relu(s.d(a := s.c(x))) + F.relu(s.e(a))), d=conv(4, 4, 3, stride=2, padding=1),
+        e=conv(4, 4, 1, stride=2),
+    ),
+    "a stem that is activated, too": headed(lambda s, x: s.d(a := s.c(x)) + F.relu(a), d=conv(4, 4, 3, padding=1)),
+    "a stem that two kernels hear": headed(
+        lambda s, x: s.d(a := s.c(x)) + s.e(a), d=conv(4, 4, 3, padding=1), e=conv(4, 4, 5, padding=2)
+    ),
+    "a sum of kernels": headed(lambda s, x: s.e(s.c(x) + s.d(x)), d=conv(), e=conv(4, 4, 3)),
+    "a kernel that is an output": written(
+        lambda s, x: (s.f(s.d(a := s.c(x)).mean((2, 3))), a.mean((2, 3))), c=conv(), d=conv(4, 4, 3), f=linear()
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", BARE)
+def test_a_sum_without_an_activation_is_heard_from_both_sides(style: str) -> None:
+    network = same(BARE[style], 3, 12, 12)
+    assert sum("has two populations of its own" in note for note in network.notes) == 1 + (style[:5] == "three")
+
+
 @pytest.mark.parametrize("style", LEAKY)
 def test_a_model_with_leaky_relus_folds_into_its_own_outputs(style: str) -> None:
     same(LEAKY[style], 3, 12, 12)

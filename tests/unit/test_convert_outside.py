@@ -275,17 +275,11 @@ FOLDS = {
                                       d=conv(400, 4, 1)),
                                "Model 'Net' (call of softmax): must be the last layer, not ahead of Layer 'd' "
                                f"(Conv2d); use {ACTIVATION}"),
-    "axes of sums": (written(lambda s, x: s.f(s.c(x).permute(0, 2, 3, 1).flatten(1)), c=conv(), f=linear(400)),
-                     "Model 'Net' (call of flatten): must not put Layer 'c' (Conv2d) in another order; "
-                     "put a ReLU between them"),
     "slices of features": (written(lambda s, x: s.f(F.relu(s.c(x)).flatten(1)[:, :50]), c=conv(), f=linear(50)),
                            "Model 'Net' (call of getitem): must be before Flatten; take channels of images, not "
                            "features"),
     "pooling": (headed(lambda s, x: F.relu(s.c(F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 2)))),
                 "Model 'Net' (call of max_pool2d): must not follow zeros around images; pad for a Conv2d only"),
-    "no activation": (headed(lambda s, x: F.relu(s.d(F.pad(s.c(x), (1, 1)))), d=conv(4, 4)),
-                      "Model 'Net' (call of pad): must not follow Layer 'c' (Conv2d) without an activation; "
-                      "put a ReLU between them"),
     "moved axes": (headed(lambda s, x: F.relu(s.c(F.relu(s.e(x.mean(2))).unsqueeze(1))), c=conv(1),
                           e=lambda: nn.Conv1d(3, 6, 3)),
                    "Layer 'c' (Conv2d): must get the axes of the layer before it, (6, 1, 10), not reshaped to "

@@ -98,6 +98,7 @@ class Folder:
         self.layers: list[FloatLayer] = []
         self.notes: list[str] = []
         self.closed: dict[int, str] = {}  # population that an operation closes, or that gives its value as an output
+        self.sided: dict[int, Mixture] = {}  # a sum that is heard without an activation function
         self.values: dict[int, Value] = {-1: source_signal(INPUT, shape)}
         self.ranges: dict[str, tuple[float, float]] = {INPUT: (low, high)}
         self.needed = self._needed(outputs)
@@ -131,6 +132,7 @@ class Folder:
                 raise UnsupportedLayer(f"{operation.where}: must not follow {value.where}; {LEAKY}")
             if not isinstance(value, Sum) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
                 raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
+        inputs[:1] = [self._heard(operation, value, (operation.inputs or (-1,))[0]) for value in inputs[:1]]
         if isinstance(inputs[0], Mixture) and isinstance(operation, LINEAR):
             once = [operation, *[constantless(operation)] * (len(inputs[0].signals) - 1)]
             parts = [self._given(number, own, [item]) for own, item in zip(once, inputs[0].signals, strict=True)]
@@ -143,9 +145,6 @@ class Folder:
 
     def _given(self, number: int, operation: Operation, inputs: list[Whole]) -> Value:
         """What an operation gives."""
-        ordered = isinstance(operation, Flatten) and operation.order is not None
-        if ordered or isinstance(operation, Linear | Convolution | PadSides | Select | Gather):
-            inputs = [self._activated(operation, inputs[0], (operation.inputs or (-1,))[0])]
         if isinstance(operation, Convolution | AveragePool | MaxPool | Crop | PadSides):
             operation = as_given(operation, inputs[0])
         match operation:
@@ -221,26 +220,30 @@ class Folder:
         self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, response))
         return plain
 
-    def _activated(self, operation: Operation, value: Whole, number: int) -> Whole:
-        """A sum that is never negative, as of activations, as a population of its own where it has to be one."""
-        if not isinstance(value, Sum) or value.largest != SINGLE:
+    def _heard(self, operation: Operation, value: Value, number: int) -> Value:
+        """A sum as a population of its own, or two, where what follows needs that and is no activation function."""
+        ordered = isinstance(operation, Flatten) and operation.order is not None
+        needs = ordered or isinstance(operation, Linear | Convolution | PadSides | Select | Gather)
+        if not needs or not isinstance(value, Sum):
             return value
         if isinstance(operation, Linear | Convolution) and composes(operation, value):
             return value
-        heard = all(self.ranges[term.source][0] >= 0 and (term.weights >= 0).all() for term in value.terms)
-        if not heard or (value.bias < 0).any():
-            return value
-        self.notes.append(f"{value.where} has a population of its own: {operation.where} follows without a ReLU")
-        name = self.closed[number] = self._population(value, RELU)
-        self.ranges[name] = RELU.range
-        self.values[number] = signal = source_signal(name, value.shape)
-        return signal
+        if number in self.sided:
+            return self.sided[number]
+        positive = all(self.ranges[term.source][0] >= 0 and (term.weights >= 0).all() for term in value.terms)
+        if positive and not (value.bias < 0).any():
+            self.notes.append(f"{value.where} has a population of its own: {operation.where} follows without a ReLU")
+            name = self.closed[number] = self._population(value, RELU)
+            self.ranges[name] = RELU.range
+            self.values[number] = signal = source_signal(name, value.shape)
+            return signal
+        self.notes.append(f"{value.where} has two populations of its own: {operation.where} follows without a ReLU")
+        self.sided[number] = self._sided(number, value, np.full(value.shape[0], 1.0), value.where)
+        return self.sided[number]
 
     def _linear(self, operation: Linear, value: Whole) -> Sum:
         if isinstance(value, Signal):
             return dense(operation, value, operation.weights, operation.bias)
-        if not composes(operation, value):
-            raise UnsupportedLayer(f"{operation.where}: must not follow {value.where} without an activation; {AFTER}")
         return self._composed(operation, value, operation.weights, (1, 1))
 
     def _composed(self, operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:
@@ -250,10 +253,6 @@ class Folder:
 
     def _convolution(self, operation: Convolution, value: Whole) -> Sum:
         if isinstance(value, Sum):
-            if not composes(operation, value):
-                raise UnsupportedLayer(
-                    f"{operation.where}: must not follow {value.where} without an activation; {AFTER}"
-                )
             return self._composed(operation, value, operation.weights[:, :, 0, 0], operation.stride)
         if value.flat and value.size != (1, 1):
             raise UnsupportedLayer(f"{operation.where}: must be before Flatten")
@@ -282,21 +281,25 @@ class Folder:
         if isinstance(value, Signal) and reach(value, self.ranges)[0] >= 0:
             return value
         value = as_sum(operation, value)
-        factors, channels, nothing = operation.factors, value.shape[0], np.zeros(value.shape[0])
+        factors, channels = operation.factors, value.shape[0]
         if len(factors) != channels and (factors == factors[0]).all():
             factors = np.full(channels, factors[0])  # reshaped in between
         if len(factors) != channels:
             raise UnsupportedLayer(
                 f"{operation.where}: must take the {channels} channels before it, not {len(factors)}"
             )
-        parts = []
+        return self._sided(number, value, factors, operation.where)
+
+    def _sided(self, number: int, value: Sum, factors: np.ndarray, where: str) -> Mixture:
+        """relu(u) - factor * relu(-u) of a sum u; factors of 1 make it u itself."""
+        parts, nothing = [], np.zeros(value.shape[0])
         for sign, path in ((1.0, value.path), (-1.0, f"{value.path}.negative")):
-            part = scaled(value, np.full(channels, sign), nothing)
+            part = scaled(value, np.full(value.shape[0], sign), nothing)
             name = self._population(replace(part, path=path), RELU)
             self.ranges[name] = RELU.range
             parts.append(source_signal(name, value.shape))
         self.closed[number] = self.layers[-2].name
-        return Mixture((parts[0], mapped(parts[1], -factors, nothing)), operation.where)
+        return Mixture((parts[0], mapped(parts[1], -factors, nothing)), where)
 
     def _merged(self, operation: Rectify, signal: Signal) -> bool:
         """Whether a clip went into the only population it is for."""

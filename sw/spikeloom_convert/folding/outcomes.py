@@ -26,7 +26,7 @@ from ..reading.operations import (
     image,
 )
 from .fold import Folder
-from .values import Sum
+from .values import Mixture, Sum
 
 Outcome = tuple[str, str]  # status, what it became
 # what a step without weights is on the connections that hear it, and in a sum that is not activated yet
@@ -82,9 +82,8 @@ class Outcomes:
             return self._weighted(number)
         if isinstance(operation, Rectify):
             return self._rectified(number)
-        if isinstance(operation, Leak) and (name := self.folder.closed.get(number)) is not None:
-            names = list(self.layers)
-            return "ok", f"thresholds of populations {named([name, names[names.index(name) + 1]])}"
+        if isinstance(operation, Leak) and isinstance(value, Mixture):
+            return "ok", f"thresholds of populations {named(_sources(value))}"
         if any(self.layers[name].where == operation.where for name in [self.folder.closed.get(number)] if name):
             return self._population(number)
         same = value is self.folder.values.get((operation.inputs or (-1,))[0])
@@ -129,6 +128,8 @@ class Outcomes:
 
     def _closing(self, number: int) -> list[str]:
         """Populations that a sum goes into."""
+        if (both := self.folder.sided.get(number)) is not None:
+            return _sources(both)
         if number not in self.closing:
             closed = self.folder.closed
             found = [closed[number]] if number in closed else []
@@ -151,6 +152,11 @@ class Outcomes:
             else:
                 found += self._hearing(user)
         return list(dict.fromkeys(found))
+
+
+def _sources(both: Mixture) -> list[str]:
+    """The populations of both sides."""
+    return [source for signal in both.signals if (source := signal.blocks[0].source) is not None]
 
 
 def named(names: Iterable[str]) -> str:
