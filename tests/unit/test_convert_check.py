@@ -91,7 +91,7 @@ def test_all_problems_are_listed_and_what_follows_them_is_inspected_on() -> None
         ("2", "dilation must be 1, not (3, 3)"),
         ("5", "is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"),
     ]
-    assert len(report.problems) == 4
+    assert len(report.problems) == 3
     assert report.problems[1] == "Layer '5' (GELU): is not supported; use ReLU, ReLU6 or Hardtanh(0, a)"
     assert report.problems[2].startswith("Layer '1' (Sigmoid): must be the last layer")
     assert report.nodes[0].becomes == "a population of 4x10x10 = 400 neurons"
