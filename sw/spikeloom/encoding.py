@@ -8,7 +8,8 @@ from .errors import InvalidData
 from .network import Input
 from .neuron import train_weights
 
-_FAR = 2.0  # a float beyond it is no pixel of 0..1 that overshoots a little
+_FAR = 2.0  # a float beyond it is no pixel of 0..1 that overshoots a little,
+_MANY = 16  # nor an outlier, where most of so many are
 
 
 def encode(source: Input, x: np.ndarray) -> np.ndarray:
@@ -50,7 +51,8 @@ def samples_of(source: Input, x: np.ndarray) -> np.ndarray:
     """View x as samples of an input, [N, C, H, W], or [N, sequence, C, H, W] of a sequence; InvalidData as `encode`."""
     x = _shaped(source, x)
     pixels = not source.signed and (source.low, source.high) == (0.0, 1.0)
-    if pixels and x.dtype != np.uint8 and 2 * np.count_nonzero(x > _FAR) > np.count_nonzero(x > 0):  # no outliers
+    bright = np.count_nonzero(x > 0) if pixels and x.dtype != np.uint8 else 0
+    if bright >= _MANY and 2 * np.count_nonzero(x > _FAR) > bright:
         raise InvalidData(
             f"Data for '{source.name}': must be floats in [0, 1], as in calibration, not up to "
             f"{float(x.max()):g}; divide pixels by 255 or give uint8"
@@ -83,10 +85,10 @@ def as_samples(name: str, x: np.ndarray, shape: tuple[int, int, int] | None = No
         raise InvalidData(f"Data for '{name}': must be uint8 or float, not {x.dtype}; convert it with astype")
     if x.ndim == 2:
         x = x.reshape(*x.shape, 1, 1) if shape is None or shape[1:] == (1, 1) else _fold(name, x, shape)
-    elif x.ndim == 3:  # grey images where those are expected, else sequences
-        x = x[:, None] if shape == (1, *x.shape[1:]) else x[:, :, None, :]
-    elif x.ndim == 4 and shape is not None and sides(x.shape[1:]) == sides(shape):  # grey images or their rows
+    elif x.ndim in (3, 4) and shape is not None and sides(x.shape[1:]) == sides(shape):  # grey images, sequences
         x = x.reshape(len(x), *shape)
+    elif x.ndim == 3:
+        x = x[:, :, None, :]
     if x.ndim != 4 or (shape is not None and x.shape[1:] != shape):
         expected = "(N, C, H, W), (N, C, L) or (N, F)" if shape is None else f"(N, {', '.join(map(str, shape))})"
         raise InvalidData(f"Data for '{name}': must have shape {expected}, not {got}")

@@ -136,7 +136,7 @@ def convert(
         sources = [input_of(prepared.network, fit, span, int(input_timesteps), code) for span in ranges]
         source = nearest_input(prepared.network, sources, reference)
         codes = codes_of(fit, source)
-        seen = torch.from_numpy(fit.seen.reshape(codes.shape)).float().clamp_(source.low, source.high)
+        seen = torch.from_numpy(fit.seen.reshape(codes.shape)).clamp_(source.low, source.high).float()
         layers = len(prepared.network.layers)
         if isinstance(chosen, Synchronous):
             advance = counter(progress, layers)

@@ -125,7 +125,7 @@ def normalisation(
 
 def input_ranges(samples: Samples, timesteps: int) -> list[tuple[float, float]]:
     """Ranges [low, high] of input codes to choose from: that of all samples, or, of floats beyond 0..1, those of least
-    squared and of least absolute error.
+    squared, absolute and bounded error, the last of which does not mind how far out a value lies.
 
     A single spike of noise does not make all codes coarse then: what lies beyond the range is cut to its ends.
     """
@@ -142,15 +142,18 @@ def input_ranges(samples: Samples, timesteps: int) -> list[tuple[float, float]]:
     return list(dict.fromkeys(pairs[number] for number in errors.argmin(0)))
 
 
-def _coding_errors(values: np.ndarray, span: tuple[float, float], levels: int) -> tuple[float, float]:
-    """Mean squared and absolute error of what codes stand for by least squares."""
+def _coding_errors(values: np.ndarray, span: tuple[float, float], levels: int) -> tuple[float, float, float]:
+    """Mean error of what codes stand for, by least squares within the range: squared, absolute, and at most usual."""
     low, high = span
     codes = np.clip(np.floor((values - low) * (levels / (high - low))), 0, levels - 1)
-    codes, spread = codes - codes.mean(), values - values.mean()
+    inside = values.clip(low, high)
+    codes, middle = codes - codes.mean(), inside.mean()
     square = float(np.square(codes).mean())
-    scale = float((codes * spread).mean()) / square if square else 0.0
-    error = np.abs(spread - scale * codes)
-    return float(np.square(error).mean()), float(error.mean())
+    scale = float((codes * (inside - middle)).mean()) / square if square else 0.0
+    error = np.abs(values - middle - scale * codes)
+    away = np.abs(values - np.median(values))
+    usual = float(np.median(away)) or float(away.mean())
+    return float(np.square(error).mean()), float(error.mean()), float(np.minimum(error, usual).mean())
 
 
 def code_input(
@@ -180,7 +183,7 @@ def code_input(
         low = 0.0
     nominal = (high - low) / (1 << timesteps)
     bare = Input("input", shape, timesteps, nominal, low, low, high, sequence=sequence)
-    codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel().astype(np.float64)
+    codes, values = codes_of(samples, bare).ravel().astype(np.float64), samples.seen.ravel().clip(low, high)
     center = 0.0 if origin else _sum(codes) / codes.size
     spread = codes - center
     square = _sum(spread * spread)

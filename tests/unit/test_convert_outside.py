@@ -45,6 +45,20 @@ def test_grey_samples_may_have_their_channel_where_the_model_has_it(style: str) 
     )
 
 
+def test_what_a_view_sees_is_not_changed_in_place_without_a_word() -> None:
+    def forward(s, x: torch.Tensor) -> torch.Tensor:
+        y = s.c(x)
+        part = y[:, :, 1:4]
+        F.leaky_relu_(y, 0.1)
+        return F.relu(part)
+
+    with pytest.raises(UnsupportedLayer) as error:
+        same(headed(forward), 3, 12, 12)
+    assert str(error.value) == (
+        "Model 'Net' (call of leaky_relu_): must not change in place what 'getitem' sees a part of; leave inplace out"
+    )
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_models_of_any_precision_are_converted(dtype: torch.dtype) -> None:
     network = convert(small().to(dtype), IMAGES, timesteps=8, weight_bits=8)

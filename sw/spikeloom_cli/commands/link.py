@@ -63,8 +63,9 @@ def infer(
     target, loads = _target(build, network)
     split = datasets.load(data, "test", data_dir).head(samples)
     target.codes(split.x[:1])  # before anything is sent
-    if split.y is not None:
-        datasets.require_classes(split.y, target.network.source(target.readouts[0]).shape)
+    outputs = target.network.source(target.readouts[0]).shape
+    if split.y is not None and outputs != (1, 1, 1):
+        datasets.require_classes(split.y, outputs)
     with working(f"running {len(split)} samples at {port}") as progress:
         with SerialBoard(port, target, baud=speed, timeout_s=timeout) as board:
             identity = board.identify()

@@ -55,14 +55,13 @@ def is_untrained(name: str, model: nn.Module) -> bool:
     if Origin.named(name) is not None:
         return True
     try:
-        other = _make(name).state_dict()
+        other = dict(_make(name).named_parameters())
     except InvalidNetwork:  # one that works once
         return False
     return any(
-        isinstance(value, torch.Tensor)
-        and not (value.is_meta or is_lazy(value))
-        and not (key in other and torch.equal(value, other[key]))
-        for key, value in model.state_dict().items()
+        not (value.is_meta or is_lazy(value))
+        and not (key in other and torch.equal(value.detach().nan_to_num(), other[key].detach().nan_to_num()))
+        for key, value in model.named_parameters()
     )
 
 

@@ -10,6 +10,7 @@ from spikeloom.golden.synapses import maxima
 MOST_ROWS = 20_000  # patches a covariance is estimated from
 BLOCK_COLUMNS = 1024  # columns whose errors are fed on together; longer rows are cut into blocks
 _DAMPING = 0.01  # of the mean variance, added to every variance
+_TIMES = 4.0  # the largest other weight: what an input that never varied may have
 _RATIOS = torch.linspace(0.4, 1.0, 25, dtype=torch.float64)
 
 
@@ -56,10 +57,10 @@ def covariances(geometry: Dense | Conv2d, rows: int, codes: torch.Tensor, seed: 
 
 
 def drawn_in(weights: torch.Tensor, blocks: list[Columns], *, shared: bool) -> torch.Tensor:
-    """Weights [O, n], those of inputs that never varied no larger than the largest other of their row, or of all rows.
+    """Weights [O, n], of which those of inputs that never varied are not many times the others of their row, or of all.
 
     A batch norm behind a neuron that is always silent divides by next to nothing: such a weight would set the scale
-    of all others, and adds what a bias does. Where no input varied the weights stay as they are.
+    of all others, and adds what a bias does. It becomes the largest other one. Where no input varied all stay.
     """
     still = torch.zeros_like(weights, dtype=torch.bool)
     for block in blocks:
@@ -68,7 +69,7 @@ def drawn_in(weights: torch.Tensor, blocks: list[Columns], *, shared: bool) -> t
     if shared:
         most = most.max().expand(len(most))
     most = torch.where(most > 0, most, torch.inf)[:, None]
-    return torch.where(still, weights.clamp(-most, most), weights)
+    return torch.where(still & (weights.abs() > _TIMES * most), weights.clamp(-most, most), weights)
 
 
 def _inputs(geometry: Dense | Conv2d, codes: torch.Tensor, seed: int) -> torch.Tensor:

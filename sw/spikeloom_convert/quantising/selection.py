@@ -20,6 +20,7 @@ from .calibrate import Rule
 ALIKE = 1.25  # logits so many times as far from the trained model's as the nearest ones are as good as they
 _HARDLY = 1e-3  # if they are no more than that further off: so little changes hardly any answer
 _NOTED = 5e-3  # such a distance, made by the input's few bits alone, is worth a note,
+_CLEARLY = 0.7  # times the distance of another range of the input, to be taken in its place
 _CUT = 1.5  # times the range of the codes that samples reach over before it is said
 _MUCH = 0.5  # where it is so much of the whole
 
@@ -118,13 +119,21 @@ def choose(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def nearest_input(network: FloatNetwork, sources: Sequence[Input], reference: Reference) -> Input:
-    """The input population whose codes let the float network come nearest to the model's logits, of most samples."""
+    """The input population whose codes let the float network come nearer to the model's logits, of most samples, than
+    those ahead of it, and clearly so.
+    """
 
     def usual(source: Input) -> float:  # a sample with a spike of noise in it shall not decide
         off = [np.square(logits - expected).mean(1) for logits, expected in _heard(network, source, reference)]
         return float(np.mean([np.median(item) for item in off]))
 
-    return sources[0] if len(sources) == 1 else min(sources, key=usual)
+    if len(sources) == 1:
+        return sources[0]
+    best, least = sources[0], usual(sources[0])
+    for source in sources[1:]:
+        if (error := usual(source)) < _CLEARLY * least:
+            best, least = source, error
+    return best
 
 
 def _heard(network: FloatNetwork, source: Input, reference: Reference) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -102,7 +102,9 @@ class Reader(fx.Interpreter):
             self.outputs = self._output(n)
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
+        versions = [self.env[node]._version for node in inputs if isinstance(self.env[node], torch.Tensor)]
         result = super().run_node(n)
+        changed = versions != [self.env[node]._version for node in inputs if isinstance(self.env[node], torch.Tensor)]
         if n.op == "placeholder":
             self.results[n], self.shapes[n] = -1, tuple(result.shape[1:])
             return result
@@ -124,6 +126,8 @@ class Reader(fx.Interpreter):
                 if self._kind(n) in SAME:
                     self._read(n, site, args, kwargs, inputs, result)  # may refuse it
                 read = found
+            elif changed and (other := self._views(n, result)):
+                raise site.refuse(f"must not change in place what '{other}' sees a part of; leave inplace out")
             elif parted:
                 self.parts[n] = self._split(n, site, result)
             else:
@@ -147,6 +151,16 @@ class Reader(fx.Interpreter):
             if self.env.get(node) is result:  # changed in place: who uses it later gets what it is now
                 self.results[node] = self.results[n]
         return result
+
+    def _views(self, n: fx.Node, result: torch.Tensor) -> str | None:
+        """An activation that is still needed, and sees the values of a result that was changed in place otherwise."""
+        for node in self.results:
+            value = self.env.get(node)
+            if value is result or not isinstance(value, torch.Tensor) or not any(user > n for user in node.users):
+                continue
+            if value.untyped_storage().data_ptr() == result.untyped_storage().data_ptr():
+                return node.name
+        return None
 
     def unended(self) -> fx.GraphModule:
         """The model as its nodes run, but for the sigmoids and softmaxes that end it."""
