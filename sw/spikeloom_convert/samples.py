@@ -138,12 +138,16 @@ def input_ranges(samples: Samples, timesteps: int) -> list[tuple[float, float]]:
     lows = [low] if low >= 0 else np.unique(values[tails])
     highs = [high] if high <= 0 else np.unique(values[-1 - tails])
     pairs = [(float(a), float(b)) for a in lows for b in highs if a < b]
-    errors = np.array([_coding_errors(values, pair, 1 << timesteps) for pair in pairs])
+    away = np.abs(values - np.median(values))
+    usual = float(np.median(away)) or float(away.mean())
+    errors = np.array([_coding_errors(values, pair, 1 << timesteps, usual) for pair in pairs])
     return list(dict.fromkeys(pairs[number] for number in errors.argmin(0)))
 
 
-def _coding_errors(values: np.ndarray, span: tuple[float, float], levels: int) -> tuple[float, float, float]:
-    """Mean error of what codes stand for, by least squares within the range: squared, absolute, and at most usual."""
+def _coding_errors(
+    values: np.ndarray, span: tuple[float, float], levels: int, most: float
+) -> tuple[float, float, float]:
+    """Mean error of what codes stand for, by least squares within the range: squared, absolute, at most `most`."""
     low, high = span
     codes = np.clip(np.floor((values - low) * (levels / (high - low))), 0, levels - 1)
     inside = values.clip(low, high)
@@ -151,9 +155,7 @@ def _coding_errors(values: np.ndarray, span: tuple[float, float], levels: int) -
     square = float(np.square(codes).mean())
     scale = float((codes * (inside - middle)).mean()) / square if square else 0.0
     error = np.abs(values - middle - scale * codes)
-    away = np.abs(values - np.median(values))
-    usual = float(np.median(away)) or float(away.mean())
-    return float(np.square(error).mean()), float(error.mean()), float(np.minimum(error, usual).mean())
+    return float(np.square(error).mean()), float(error.mean()), float(np.minimum(error, most).mean())
 
 
 def code_input(
