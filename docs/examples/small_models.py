@@ -154,7 +154,7 @@ def shown(name: str, x: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Train, convert and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]  # there is a docstring
     parser.add_argument("--epochs", type=int, default=0, help="default: 6 for MNIST, 20 for digits")
     epochs = parser.parse_args().epochs
     data, test = samples()
