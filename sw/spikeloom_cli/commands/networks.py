@@ -61,7 +61,7 @@ def convert(
     weight_bits: Annotated[int | None, typer.Option(metavar="B", help="Bits of a weight, 2..8.  [default: 6]")] = None,
     input_timesteps: Annotated[
         int | None,
-        typer.Option(metavar="T", help="Bits of a pixel.  [default: as --timesteps; NIR: 8]"),
+        typer.Option(metavar="T", help="Bits of a pixel; 8 keep it whole.  [default: as --timesteps; NIR: 8]"),
     ] = None,
     layer_timesteps: Annotated[
         list[str] | None,
