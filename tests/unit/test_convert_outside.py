@@ -59,6 +59,15 @@ def test_what_a_view_sees_is_not_changed_in_place_without_a_word() -> None:
     )
 
 
+def test_inference_mode_around_a_conversion_changes_nothing() -> None:
+    model = small()
+    with torch.inference_mode():
+        inside = convert(model, IMAGES, timesteps=4)
+        made_inside = convert(seeded(small), IMAGES, timesteps=4)
+    assert inside.digest == convert(model, IMAGES, timesteps=4).digest
+    assert made_inside.digest == convert(seeded(small), IMAGES, timesteps=4).digest
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_models_of_any_precision_are_converted(dtype: torch.dtype) -> None:
     network = convert(small().to(dtype), IMAGES, timesteps=8, weight_bits=8)

@@ -102,9 +102,10 @@ class Reader(fx.Interpreter):
             self.outputs = self._output(n)
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        versions = [self.env[node]._version for node in inputs if isinstance(self.env[node], torch.Tensor)]
+        given = [self.env[node] for node in inputs if isinstance(self.env[node], torch.Tensor)]
+        versions = [value._version for value in given]
         result = super().run_node(n)
-        changed = versions != [self.env[node]._version for node in inputs if isinstance(self.env[node], torch.Tensor)]
+        changed = versions != [value._version for value in given]
         if n.op == "placeholder":
             self.results[n], self.shapes[n] = -1, tuple(result.shape[1:])
             return result

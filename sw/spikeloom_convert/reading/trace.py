@@ -82,8 +82,10 @@ def trace(model: nn.Module, samples: np.ndarray, refused: list[UnsupportedLayer]
     probe = torch.from_numpy(np.ascontiguousarray(np.concatenate([samples[:1]] * 2))).to(model_dtype(twin))
     files = defining(twin)
     take_samples_alone(twin)
-    with torch.no_grad(), warnings.catch_warnings():
+    # tensors of inference mode do not tell whether they were changed, which the reader wants to know
+    with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the model's own affair
+        probe = probe.clone()
         try:
             result = twin(probe.clone())
         except FORWARD_ERRORS as error:
