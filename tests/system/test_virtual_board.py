@@ -29,6 +29,7 @@ from .conftest import Command
 
 PATIENT = ("--timeout", 60)  # of a machine that is busy with other tests
 DIGITS = load("digits", "test")
+HELD: list[int] = []  # terminals of boards, open here too: what a dead link names is no other test's terminal
 
 
 @contextmanager
@@ -38,9 +39,18 @@ def emulated(build: Path, *options: object) -> Iterator[tuple["subprocess.Popen[
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process, json.loads(process.stdout.readline())
+            told = json.loads(process.stdout.readline())
+            HELD.append(os.open(told["port"], os.O_RDWR | os.O_NOCTTY))
+            yield process, told
         finally:
             process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _terminals_let_go() -> Iterator[None]:
+    yield
+    while HELD:
+        os.close(HELD.pop())
 
 
 @pytest.fixture(scope="module")
