@@ -15,7 +15,7 @@ def folded(model: nn.Module, x: np.ndarray) -> FloatNetwork:
     shape = traced.input_shape or (*x.shape[1:], 1, 1)[:3]
     if traced.input_shape is None and x.ndim == 3:
         shape = (x.shape[1], 1, x.shape[2])
-    return fold(traced.name, shape, traced.operations, traced.outputs)
+    return fold(traced.name, shape, traced.operations, traced.outputs, samples=x.reshape(-1, *shape))
 
 
 def same(make, *shape: int, seed: int = 0) -> FloatNetwork:

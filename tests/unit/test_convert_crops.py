@@ -163,9 +163,6 @@ REFUSED = {
         sequence(lambda s, x: F.relu(s.c(F.avg_pool1d(x[:, :, ::2], 2)))),
         "Model 'Net' (call of avg_pool1d): must not follow a slice that leaves rows or columns out between others; "
         "put a ReLU between them"),
-    "a maximum ahead of its activation": (
-        sequence(lambda s, x: F.relu(F.max_pool1d(s.c(x), 2)[:, :, 1:])),
-        "Model 'Net' (call of getitem): must not follow a maximum of Layer 'c' (Conv1d); put a ReLU between them"),
     "zeros": (
         sequence(lambda s, x: F.relu(s.c(F.pad(x, (2, 2))[:, :, 1:]))),
         "Model 'Net' (call of getitem): must not follow zeros around images; pad for a Conv2d only"),

@@ -215,11 +215,6 @@ def test_a_layer_used_twice_counts_twice() -> None:
 
 
 REFUSED = {
-    "maxima at the end": (
-        [nn.Conv2d(1, 3, 5), nn.MaxPool2d(4)],
-        "Layer '1' (MaxPool2d): must not end the network, the outputs are a weighted layer's potentials; "
-        "remove what follows the last Linear or Conv2d, or add one",
-    ),
     "nothing with weights": (
         [nn.Flatten()],
         "Model 'Sequential': must hold at least one Linear or Conv2d layer",
@@ -236,10 +231,6 @@ REFUSED = {
     "maximum of an average": (
         [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AvgPool2d(2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2, 3)],
         "Layer '3' (MaxPool2d): must not follow average pooling without an activation between them",
-    ),
-    "maximum without activation": (
-        [nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 3)],
-        "Layer '2' (Flatten): must not follow a maximum of Layer '0' (Conv2d); put a ReLU between them",
     ),
     "batch norm by place": (
         [nn.Conv2d(1, 2, 3), nn.Flatten(), nn.BatchNorm1d(72), nn.ReLU(), nn.Linear(72, 3)],
@@ -258,27 +249,12 @@ def test_what_cannot_be_folded_is_refused_by_name(layers: list[nn.Module], messa
 
 
 @pytest.mark.parametrize(
-    ("layers", "message"),
-    [
-        (
-            [nn.ReLU(), nn.BatchNorm2d(3), nn.MaxPool2d(2)],
-            "Layer '3' (MaxPool2d): must take values whose batch norm has no negative factors, as 1 of 3 are here; "
-            "pool ahead of the batch norm",
-        ),
-        (
-            [nn.MaxPool2d(2), nn.BatchNorm2d(3), nn.ReLU()],
-            "Layer '2' (BatchNorm2d): factors must not be negative behind a maximum; put a ReLU between them",
-        ),
-    ],
+    "layers", [[nn.ReLU(), nn.BatchNorm2d(3), nn.MaxPool2d(2)], [nn.MaxPool2d(2), nn.BatchNorm2d(3), nn.ReLU()]]
 )
-def test_maxima_take_batch_norms_with_factors_of_zero_and_none_below(layers: list[nn.Module], message: str) -> None:
+def test_maxima_take_batch_norms_with_factors_of_any_sign(layers: list[nn.Module]) -> None:
     model = seeded(lambda: nn.Sequential(nn.Conv2d(1, 3, 3), *layers, nn.Flatten(), nn.Linear(27, 3)))
     norm = next(layer for layer in model if isinstance(layer, nn.BatchNorm2d))
-    with torch.no_grad():
-        norm.weight[1] = 0
-    same(model, 1, 8, 8)
-    with torch.no_grad():
-        norm.weight[1] = -0.5
-    with pytest.raises(UnsupportedLayer) as error:
+    for factor in (0, -0.5):
+        with torch.no_grad():
+            norm.weight[1] = factor
         same(model, 1, 8, 8)
-    assert str(error.value) == message

@@ -33,8 +33,6 @@ from ..reading.operations import (
 from ..response import RELU, Rectified, Response
 from .crops import cropped, without
 from .shaping import (
-    AFTER,
-    LEAKY,
     affine,
     as_given,
     averaged,
@@ -44,12 +42,13 @@ from .shaping import (
     gathered,
     joined,
     mapped,
-    maximum,
     merged,
     selected,
     surrounded,
 )
 from .signals import added, as_sum, convolution, dense, mixed, pointwise, reach, scaled, source_signal
+from .turning import Turner
+from .uses import Uses
 from .values import Mixture, Signal, Sum, Value, Whole
 
 # of a sum they give the sum of what they give of its parts
@@ -64,6 +63,7 @@ def fold(
     *,
     low: float = 0.0,
     high: float = 1.0,
+    samples: np.ndarray | None = None,
 ) -> FloatNetwork:
     """Weighted populations of a traced model.
 
@@ -74,6 +74,8 @@ def fold(
     operations : in order.
     outputs : number of the operation that gives each output; default: the last one gives the only one.
     low, high : range of the samples, which decides whether a ReLU on them does nothing.
+    samples : float64 [N, C, H, W] as the network takes them, for how large activations get where that matters, see
+        `turning`.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def fold(
     """
     operations = linked(operations)
     outputs = {"": len(operations) - 1} if outputs is None else outputs
-    folder = Folder(input_shape, operations, outputs, low, high)
+    folder = Folder(input_shape, operations, outputs, low, high, samples)
     for number in range(len(operations)):
         folder.add(number)
     return folder.finish(name, input_shape, outputs)
@@ -92,7 +94,13 @@ class Folder:
     """The model so far: finished populations, and the value that every operation gave."""
 
     def __init__(
-        self, shape: Shape, operations: Sequence[Operation], outputs: Mapping[str, int], low: float, high: float
+        self,
+        shape: Shape,
+        operations: Sequence[Operation],
+        outputs: Mapping[str, int],
+        low: float,
+        high: float,
+        samples: np.ndarray | None = None,
     ) -> None:
         self.operations = operations
         self.layers: list[FloatLayer] = []
@@ -101,42 +109,25 @@ class Folder:
         self.sided: dict[int, Mixture] = {}  # a sum that is heard without an activation function
         self.values: dict[int, Value] = {-1: source_signal(INPUT, shape)}
         self.ranges: dict[str, tuple[float, float]] = {INPUT: (low, high)}
-        self.needed = self._needed(outputs)
-        used = [number for operation in self.needed for number in operations[operation].inputs or ()]
-        self.uses = {number: used.count(number) for number in range(-1, len(operations))}
-        for number in outputs.values():
-            self.uses[number] += 1
-
-    def _needed(self, outputs: Mapping[str, int]) -> set[int]:
-        """Operations that some output depends on."""
-        found: set[int] = set()
-        open_ = [number for number in outputs.values() if number >= 0]
-        while open_:
-            number = open_.pop()
-            if number not in found:
-                found.add(number)
-                open_ += [source for source in self.operations[number].inputs or () if source >= 0]
-        return found
+        self.turner = Turner(shape, self.layers, self.ranges, samples)
+        self.uses = Uses(operations, outputs)
 
     def add(self, number: int) -> None:
         """Take the next operation."""
-        if number not in self.needed:
+        if number not in self.uses.needed:
             return
         operation = self.operations[number]
         inputs = [self.values[source] for source in operation.inputs or ()]
         for value in inputs:
-            if isinstance(value, Sum) and value.largest != SINGLE and not isinstance(operation, Affine | Rectify):
-                use = LEAKY if isinstance(operation, Leak) else AFTER
-                raise UnsupportedLayer(f"{operation.where}: must not follow a maximum of {value.where}; {use}")
-            if isinstance(value, Mixture) and isinstance(operation, MaxPool):
-                raise UnsupportedLayer(f"{operation.where}: must not follow {value.where}; {LEAKY}")
             if not isinstance(value, Sum) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
                 raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
-        inputs[:1] = [self._heard(operation, value, (operation.inputs or (-1,))[0]) for value in inputs[:1]]
+        inputs = [self._heard(operation, value, at) for value, at in zip(inputs, operation.inputs or (), strict=True)]
         if isinstance(inputs[0], Mixture) and isinstance(operation, LINEAR):
             once = [operation, *[constantless(operation)] * (len(inputs[0].signals) - 1)]
             parts = [self._given(number, own, [item]) for own, item in zip(once, inputs[0].signals, strict=True)]
             self.values[number] = mixed(inputs[0].where, parts)
+        elif isinstance(inputs[0], Mixture) and isinstance(operation, MaxPool):
+            self.values[number] = self.turner.maximum(operation, inputs[0])
         elif isinstance(operation, Concatenate):
             self.values[number] = joined(operation, inputs, 0, 0)
         else:
@@ -161,7 +152,7 @@ class Folder:
             case AveragePool():
                 return self._average(operation, inputs[0])
             case MaxPool():
-                return maximum(operation, inputs[0])
+                return self.turner.maximum(operation, inputs[0])
             case Crop():
                 return self._crop(number, operation, inputs[0])
             case Select():
@@ -186,12 +177,14 @@ class Folder:
         readouts = []
         for key, number in outputs.items():
             value = self.values[number]
-            if not isinstance(value, Sum) or value.largest != SINGLE:
+            if isinstance(value, Sum) and value.largest != SINGLE:
+                value = self._apart(number, value, "the output is a maximum,")
+            if not isinstance(value, Sum):
                 weighted = (Linear, Convolution)
-                if number < 0 or not any(isinstance(self.operations[needed], weighted) for needed in self.needed):
+                if number < 0 or not any(isinstance(self.operations[needed], weighted) for needed in self.uses.needed):
                     raise UnsupportedLayer(f"Model '{name}': must hold at least one Linear or Conv2d layer")
                 value = self._read(self.operations[number], value)
-            if not isinstance(value, Sum) or value.largest != SINGLE:
+            if not isinstance(value, Sum):
                 raise UnsupportedLayer(
                     f"{self.operations[number].where}: must not end the network, the outputs are a weighted layer's "
                     f"potentials; remove what follows the last Linear or Conv2d, or add one"
@@ -199,6 +192,8 @@ class Folder:
             named = replace(value, path=key) if key and not key.isdigit() else value
             readouts.append(self._population(named, None))
             self.closed[number] = readouts[-1]
+        self.turner.drop_silenced(readouts)
+        self.closed = {number: self.turner.standing(name) for number, name in self.closed.items()}
         return FloatNetwork(name, input_shape, tuple(self.layers), tuple(readouts), tuple(self.notes))
 
     def _read(self, operation: Operation, value: Value) -> Value:
@@ -206,7 +201,8 @@ class Folder:
         signals = value.signals if isinstance(value, Mixture) else (value,) if isinstance(value, Signal) else ()
         if not signals or (signals[0].flat and signals[0].size != (1, 1)):
             return value
-        if not all(block.source in self.closed.values() for block in signals[0].blocks):
+        known = {*self.closed.values(), *self.turner.turned.values()}
+        if not all(block.source in known for block in signals[0].blocks):
             return value
         self.notes.append(f"{operation.where} has a readout of its own: the outputs are activations")
         return as_sum(operation, value)
@@ -222,24 +218,36 @@ class Folder:
 
     def _heard(self, operation: Operation, value: Value, number: int) -> Value:
         """A sum as a population of its own, or two, where what follows needs that and is no activation function."""
+        if not isinstance(value, Sum):
+            return value
         ordered = isinstance(operation, Flatten) and operation.order is not None
         needs = ordered or isinstance(operation, Linear | Convolution | PadSides | Select | Gather)
-        if not needs or not isinstance(value, Sum):
-            return value
-        if isinstance(operation, Linear | Convolution) and composes(operation, value):
-            return value
+        if value.largest != SINGLE:
+            needs = ordered or not isinstance(operation, Affine | Rectify | Leak | MaxPool | Flatten | Ending)
+        elif isinstance(operation, Linear | Convolution) and composes(operation, value):
+            needs = False
+        return self._apart(number, value, f"{operation.where} follows") if needs else value
+
+    def _apart(self, number: int, value: Sum, why: str) -> Value:
+        """What an operation gave, a sum, as a population of its own, or two."""
         if number in self.sided:
             return self.sided[number]
         positive = all(self.ranges[term.source][0] >= 0 and (term.weights >= 0).all() for term in value.terms)
+        made: Signal | Mixture
         if positive and not (value.bias < 0).any():
-            self.notes.append(f"{value.where} has a population of its own: {operation.where} follows without a ReLU")
+            self.notes.append(f"{value.where} has a population of its own: {why} without a ReLU")
             name = self.closed[number] = self._population(value, RELU)
             self.ranges[name] = RELU.range
-            self.values[number] = signal = source_signal(name, value.shape)
-            return signal
-        self.notes.append(f"{value.where} has two populations of its own: {operation.where} follows without a ReLU")
-        self.sided[number] = self._sided(number, value, np.full(value.shape[0], 1.0), value.where)
-        return self.sided[number]
+            made = source_signal(name, value.shape)
+        else:
+            self.notes.append(f"{value.where} has two populations of its own: {why} without a ReLU")
+            made = self._sided(number, value, np.full(value.shape[0], 1.0), value.where)
+        behind = self.turner.behind(self.operations[number], made, value)
+        if isinstance(behind, Mixture):
+            self.sided[number] = behind
+        else:
+            self.values[number] = behind
+        return behind
 
     def _linear(self, operation: Linear, value: Whole) -> Sum:
         if isinstance(value, Signal):
@@ -258,7 +266,7 @@ class Folder:
             raise UnsupportedLayer(f"{operation.where}: must be before Flatten")
         return convolution(operation, value)
 
-    def _rectify(self, number: int, operation: Rectify, value: Whole) -> Signal:
+    def _rectify(self, number: int, operation: Rectify, value: Whole) -> Value:
         response = operation.response
         if isinstance(value, Signal):
             lowest, highest = reach(value, self.ranges)
@@ -269,14 +277,11 @@ class Folder:
                 return value
             value = as_sum(operation, value)
             self.notes.append(f"{operation.where} has a population of its own: no weighted layer before it")
-        largest = value.largest
         name = self.closed[number] = self._population(value, response)
         self.ranges[name] = response.range
-        signal = source_signal(name, value.shape)
-        kind = "max" if largest != SINGLE else "average"
-        return Signal((replace(signal.blocks[0], windows=largest, pool_kind=kind),))
+        return self.turner.behind(operation, source_signal(name, value.shape), value)
 
-    def _leaky(self, number: int, operation: Leak, value: Whole) -> Signal | Mixture:
+    def _leaky(self, number: int, operation: Leak, value: Whole) -> Value:
         """relu(u) - factor * relu(-u): two populations, and what hears the one hears the other."""
         if isinstance(value, Signal) and reach(value, self.ranges)[0] >= 0:
             return value
@@ -288,7 +293,7 @@ class Folder:
             raise UnsupportedLayer(
                 f"{operation.where}: must take the {channels} channels before it, not {len(factors)}"
             )
-        return self._sided(number, value, factors, operation.where)
+        return self.turner.behind(operation, self._sided(number, value, factors, operation.where), value)
 
     def _sided(self, number: int, value: Sum, factors: np.ndarray, where: str) -> Mixture:
         """relu(u) - factor * relu(-u) of a sum u; factors of 1 make it u itself."""
@@ -316,9 +321,9 @@ class Folder:
 
     def _alone(self, number: int) -> bool:
         """Whether nothing else hears the population that an operation's values come from, one way only."""
-        while number >= 0 and self.uses[number] == 1 and number not in self.closed:
+        while number >= 0 and self.uses.count(number) == 1 and number not in self.closed:
             number = (self.operations[number].inputs or (-1,))[0]
-        return number >= 0 and self.uses[number] == 1
+        return number >= 0 and self.uses.count(number) == 1
 
     def _crop(self, number: int, operation: Crop, value: Whole) -> Whole:
         """Some places of a value; a population is without the others where zeros or windows follow at their border."""
@@ -326,23 +331,11 @@ class Folder:
         if block is None or not block.whole or not block.direct or len(block.scale) != block.shape[0]:
             return cropped(operation, value)
         at = next((at for at, layer in enumerate(self.layers) if layer.name == block.source), None)
-        if at is None or not self._alone((operation.inputs or (-1,))[0]) or not self._bordered(number):
+        if at is None or not self._alone((operation.inputs or (-1,))[0]) or not self.uses.bordered(number):
             return cropped(operation, value)
         self.layers[at] = layer = without(operation, self.layers[at])
         signal = source_signal(layer.name, layer.shape)
         return replace(signal, blocks=(replace(signal.blocks[0], scale=block.scale, shift=block.shift),))
-
-    def _bordered(self, number: int) -> bool:
-        """Whether zeros are put around a value, or maxima taken of it, ahead of the next layer."""
-        for user in self._users(number):
-            operation = self.operations[user]
-            if isinstance(operation, PadSides | MaxPool) or (
-                isinstance(operation, Convolution) and any(operation.padding)
-            ):
-                return True
-            if not isinstance(operation, Convolution | Linear | Add | Rectify | Leak) and self._bordered(user):
-                return True
-        return False
 
     def _average(self, operation: AveragePool, value: Whole) -> Whole:
         window, factor = operation.window, operation.factor
@@ -371,10 +364,10 @@ class Folder:
         return added(second, first)
 
     def _rank(self, value: Sum) -> int:
-        return max((number for number in self.needed if self.operations[number].where == value.where), default=-1)
+        return max((number for number in self.uses.needed if self.operations[number].where == value.where), default=-1)
 
     def _ended(self, number: int, operation: Ending, value: Whole) -> Whole:
-        if (after := self._behind(number)) is not None:
+        if (after := self.uses.behind(number)) is not None:
             raise UnsupportedLayer(
                 f"{operation.where}: must be the last layer, not ahead of {after.where}; use {ACTIVATION}"
             )
@@ -382,13 +375,3 @@ class Folder:
             raise UnsupportedLayer(f"{operation.where}: must take outputs (N, F), not {operation.before}; flatten them")
         self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
         return value
-
-    def _behind(self, number: int) -> Operation | None:
-        """The next operation that is more than a Flatten."""
-        users = [(user, self.operations[user]) for user in self._users(number)]
-        found = (self._behind(user) if isinstance(operation, Flatten) else operation for user, operation in users)
-        return next((operation for operation in found if operation is not None), None)
-
-    def _users(self, number: int) -> list[int]:
-        """Operations that take what another one gives."""
-        return [user for user in sorted(self.needed) if number in (self.operations[user].inputs or ())]

@@ -55,11 +55,7 @@ class Outcomes:
         self.folder = folder
         self.operations = operations
         self.layers = {layer.name: layer for layer in folder.layers}
-        self.users: dict[int, list[int]] = {}
         self.closing: dict[int, list[str]] = {}
-        for number in sorted(folder.needed):
-            for source in operations[number].inputs or ():
-                self.users.setdefault(source, []).append(number)
 
     def of(self, numbers: Sequence[int]) -> Outcome:
         """Status and words for the operations of one node; the first that is more than nothing speaks for all."""
@@ -70,7 +66,7 @@ class Outcomes:
 
     def _of(self, number: int) -> Outcome:
         operation, value = self.operations[number], self.folder.values.get(number)
-        if number not in self.folder.needed or value is None:
+        if number not in self.folder.uses.needed or value is None:
             return "dropped", "no output depends on it"
         if isinstance(operation, Flatten):
             if operation.order is not None:
@@ -83,7 +79,7 @@ class Outcomes:
         if isinstance(operation, Rectify):
             return self._rectified(number)
         if isinstance(operation, Leak) and isinstance(value, Mixture):
-            return "ok", f"thresholds of populations {named(_sources(value))}"
+            return "ok", f"thresholds of populations {named(self._sources(value))}"
         if any(self.layers[name].where == operation.where for name in [self.folder.closed.get(number)] if name):
             return self._population(number)
         same = value is self.folder.values.get((operation.inputs or (-1,))[0])
@@ -129,11 +125,11 @@ class Outcomes:
     def _closing(self, number: int) -> list[str]:
         """Populations that a sum goes into."""
         if (both := self.folder.sided.get(number)) is not None:
-            return _sources(both)
+            return self._sources(both)
         if number not in self.closing:
             closed = self.folder.closed
             found = [closed[number]] if number in closed else []
-            for user in self.users.get(number, ()):
+            for user in self.folder.uses.users(number):
                 if isinstance(self.folder.values.get(user), Sum):
                     found += self._closing(user)
                 elif user in closed:
@@ -144,7 +140,7 @@ class Outcomes:
     def _hearing(self, number: int) -> list[str]:
         """Populations that hear a signal."""
         closed, found = self.folder.closed, []
-        for user in self.users.get(number, ()):
+        for user in self.folder.uses.users(number):
             if isinstance(self.folder.values.get(user), Sum):
                 found += self._closing(user)
             elif user in closed:
@@ -153,10 +149,10 @@ class Outcomes:
                 found += self._hearing(user)
         return list(dict.fromkeys(found))
 
-
-def _sources(both: Mixture) -> list[str]:
-    """The populations of both sides."""
-    return [source for signal in both.signals if (source := signal.blocks[0].source) is not None]
+    def _sources(self, both: Mixture) -> list[str]:
+        """The populations of both sides."""
+        sources = (signal.blocks[0].source for signal in both.signals)
+        return [self.folder.turner.standing(source) for source in sources if source is not None]
 
 
 def named(names: Iterable[str]) -> str:

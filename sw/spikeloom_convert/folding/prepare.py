@@ -19,6 +19,8 @@ from .fold import fold
 from .fold_recurrent import fold_recurrent, is_recurrent
 
 _CHUNK = 256
+_TELLING = 1 << 20  # values of the samples that tell how large activations get
+_LEAST = 32  # of them
 _TOLERANCE = 1e-2  # of the largest output: rounding of float32 is far below, a wrong fold far above
 Norm = float | Sequence[float] | None
 
@@ -72,6 +74,11 @@ class Chain:
     outputs: dict[str, int]
     flat: bool
 
+    def taken(self, samples: Samples) -> np.ndarray:
+        """Samples as the operations take them, float64 [N, C, H, W], so many as tell how large values get."""
+        few = min(len(samples), max(_LEAST, _TELLING // int(np.prod(self.shape))))
+        return samples.take(np.arange(few)).seen.reshape(-1, *self.shape)
+
 
 def chain(
     model: nn.Module, samples: Samples, mean: Norm, std: Norm, refused: list[UnsupportedLayer] | None = None
@@ -114,13 +121,14 @@ def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> Prepar
     if is_recurrent(made.operations):
         network = fold_recurrent(made.traced.name, made.operations, made.outputs)
     else:
-        network = fold(made.traced.name, made.shape, made.operations, made.outputs, low=low, high=high)
+        taken = made.taken(samples)
+        network = fold(made.traced.name, made.shape, made.operations, made.outputs, low=low, high=high, samples=taken)
     return checked(PreparedModel(made.traced, network, mean, std, made.flat), samples)
 
 
 def checked(prepared: PreparedModel, samples: Samples) -> PreparedModel:
     """The prepared model itself; InvalidNetwork where the float network does not give the model's outputs."""
-    _check(prepared, samples.take(np.arange(min(len(samples), 32))))
+    _check(prepared, samples.take(np.arange(min(len(samples), _LEAST))))
     return prepared
 
 

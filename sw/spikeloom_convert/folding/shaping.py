@@ -31,7 +31,6 @@ from .signals import added, as_sum, mixed, placed, scaled, zeros
 from .values import Block, Mixture, Signal, Sum, Value, Whole
 
 AFTER = "put a ReLU between them"
-LEAKY = "use ReLU in place of the leaky one, or average pooling"  # the least of the negative side would win
 _GAPS = "a slice that leaves rows or columns out between others"
 
 
@@ -65,7 +64,7 @@ def affine(operation: Affine, value: Whole) -> Whole:
     count = len(value.scale) if isinstance(value, Signal) else value.image[0]
     if count != len(scale) and (scale == scale[0]).all() and (shift == shift[0]).all():
         scale, shift = (np.full(count, values[0]) for values in (scale, shift))  # reshaped in between
-    if len(scale) not in (count, count if isinstance(value, Signal) else int(np.prod(value.shape))):
+    if len(scale) not in (count, count if isinstance(value, Signal) else int(np.prod(value.image))):
         what = "features" if features else "channels"
         raise UnsupportedLayer(f"{operation.where}: must take the {count} {what} before it, not {len(scale)}")
     if isinstance(value, Signal):
@@ -76,9 +75,10 @@ def affine(operation: Affine, value: Whole) -> Whole:
             f"{operation.where}: must treat all places of a channel alike after {value.where}; "
             f"use BatchNorm2d before Flatten"
         )
-    if value.largest != SINGLE and (by_channel[0] < 0).any():
-        raise UnsupportedLayer(f"{operation.where}: factors must not be negative behind a maximum; {AFTER}")
-    return scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
+    made = scaled(value, by_channel[0][:, 0], by_channel[1][:, 0])
+    if value.largest == SINGLE:
+        return made
+    return replace(made, falls=(by_channel[0][:, 0] < 0) ^ (False if value.falls is None else value.falls))
 
 
 def composes(operation: Linear | Convolution, value: Sum) -> bool:
@@ -174,9 +174,7 @@ def _pooled_kernel(weights: np.ndarray, stride: Pair, window: Pair) -> np.ndarra
 
 
 def maximum(operation: MaxPool, value: Whole) -> Whole:
-    """The maximum over windows of a value."""
-    if operation.windows == SINGLE:
-        return value
+    """The maximum over windows of a value that rises where its populations do."""
     if isinstance(value, Sum):
         return replace(value, largest=_within(operation, value.largest, value.shape))
     blocks = []
@@ -189,11 +187,6 @@ def maximum(operation: MaxPool, value: Whole) -> Whole:
         if averaged or kept is None:
             before = "average pooling" if averaged else "a crop that its windows do not fit"
             raise UnsupportedLayer(f"{operation.where}: must not follow {before} without an activation between them")
-        if negative := int((block.scale < 0).sum()):
-            raise UnsupportedLayer(
-                f"{operation.where}: must take values whose batch norm has no negative factors, as {negative} of "
-                f"{len(block.scale)} are here; pool ahead of the batch norm"
-            )
         windows = _within(operation, block.windows, block.shape)
         blocks.append(replace(block, windows=windows, pool_kind="max", kept=kept))
     return replace(value, blocks=tuple(blocks))

@@ -167,6 +167,7 @@ class Sum:
     terms, bias, shape : of the population it becomes.
     where, path, kind : of the operation it is named after.
     largest : windows of a maximum that is taken behind the activation.
+    falls : channels in which the least is taken instead, bool [O]; None: in none.
     """
 
     terms: tuple[FloatConnection, ...]
@@ -176,6 +177,7 @@ class Sum:
     path: str
     kind: str
     largest: Windows = SINGLE
+    falls: np.ndarray | None = None
 
     @property
     def image(self) -> Shape:

@@ -1,0 +1,166 @@
+"""Maxima of values that fall where their population rises, as behind a leaky ReLU: the population is turned around.
+
+The least of r over a window is C - max(C - r), with C the largest r there is; and C - relu(y) = min(relu(C - y), C) is
+a population like any other, whose weights are those of y with the other sign.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from spikeloom.errors import UnsupportedLayer
+from spikeloom.geometry import Shape
+from spikeloom.windows import SINGLE
+
+from ..float_network import FloatLayer, FloatNetwork, population_name
+from ..reading.operations import MaxPool, Operation
+from ..response import Rectified
+from .shaping import mapped, maximum
+from .signals import mixed, scaled
+from .values import Block, Mixture, Signal, Sum, Value
+
+
+class Turner:
+    """Turns populations around.
+
+    Parameters
+    ----------
+    shape : (C, H, W) of the samples.
+    layers, ranges : populations so far, and what they range over; both grow by those that are turned.
+    samples : float64 [N, C, H, W] as the network takes them, which tell the largest activation of every channel; None:
+        where the numbers do not matter.
+    """
+
+    def __init__(
+        self, shape: Shape, layers: list[FloatLayer], ranges: dict[str, tuple[float, float]], samples: np.ndarray | None
+    ) -> None:
+        self.shape = shape
+        self.layers = layers
+        self.ranges = ranges
+        self.samples = None if samples is None else torch.from_numpy(samples)
+        self.turned: dict[str, str] = {}  # who stands for a population
+        self.falls: dict[str, np.ndarray] = {}  # channels of them that fall where it rises
+        self._made: dict[tuple[str, bytes], tuple[str, np.ndarray]] = {}  # name and largest activations, by signs
+
+    def maximum(self, operation: MaxPool, value: Value) -> Value:
+        """The maximum over windows of a value.
+
+        Raises
+        ------
+        UnsupportedLayer
+            Where both sides of a mixture do not rise together, or as `shaping.maximum`.
+        """
+        if operation.windows == SINGLE:
+            return value
+        if isinstance(value, Sum):
+            return maximum(operation, value)
+        if isinstance(value, Signal):
+            return maximum(operation, self._rising(operation, value))
+        first, second = value.signals  # the second one falls where the first one rises
+        if (self._rises(first) * self._rises(second) > 0).any():
+            raise UnsupportedLayer(
+                f"{value.where}: must have no negative factors next to max pooling; use ReLU, or average pooling"
+            )
+        return mixed(value.where, [maximum(operation, self._rising(operation, signal)) for signal in (first, second)])
+
+    def behind(self, operation: Operation, value: Signal | Mixture, before: Sum) -> Value:
+        """Maxima of a sum, in some channels minima, taken behind its activation function."""
+        if before.largest == SINGLE:
+            return value
+        signs, nothing = np.ones(before.shape[0]), np.zeros(before.shape[0])
+        if before.falls is not None:
+            signs[before.falls] = -1.0
+
+        def signed(item: Value) -> Value:
+            if isinstance(item, Mixture):
+                return replace(item, signals=tuple(mapped(side, signs, nothing) for side in item.signals))
+            assert isinstance(item, Signal)
+            return mapped(item, signs, nothing)
+
+        pool = MaxPool(operation.where, operation.path, before.shape, before.image, before.largest)
+        return signed(self.maximum(pool, signed(value)))
+
+    def _rises(self, signal: Signal) -> np.ndarray:
+        """Sign of what every channel does where the population rises that its own was turned from, float64 [C]."""
+        signs = []
+        for block in signal.blocks:
+            falls = self.falls.get(block.source or "", np.zeros(block.stop, bool))[block.first : block.stop]
+            signs.append(np.sign(block.scale) * np.where(falls, -1.0, 1.0))
+        return np.concatenate(signs)
+
+    def _rising(self, operation: MaxPool, signal: Signal) -> Signal:
+        """The same values, none of which falls where its population rises."""
+        blocks = signal.blocks
+        for source in dict.fromkeys(block.source for block in blocks if (block.scale < 0).any()):
+            number = next((at for at, layer in enumerate(self.layers) if layer.name == source), None)
+            layer = None if number is None else self.layers[number]
+            own = [block for block in blocks if block.source == source]
+            plain = all(block.direct and len(block.scale) == block.channels for block in own)
+            if number is None or layer is None or not isinstance(layer.response, Rectified) or not plain:
+                raise UnsupportedLayer(
+                    f"{operation.where}: must take values whose batch norm has no negative factors; pool ahead of the "
+                    "batch norm"
+                )
+            signs = _signs(operation, layer, own)
+            if (key := (layer.name, signs.tobytes())) not in self._made:
+                tops = self._tops(number)
+                self._made[key] = self._turn(layer, signs, tops), tops
+            name, tops = self._made[key]
+            blocks = tuple(_heard(block, name, tops) if block.source == source else block for block in blocks)
+        return replace(signal, blocks=blocks)
+
+    def _tops(self, number: int) -> np.ndarray:
+        """Largest activation of every channel of a layer, float64 [O]; 1 where there is none."""
+        layer = self.layers[number]
+        if self.samples is None or not len(self.samples):
+            return np.ones(layer.shape[0])
+        part = FloatNetwork("", self.shape, tuple(self.layers[: number + 1]), ())
+        with torch.no_grad():
+            *_, (_, drive) = part.walk(self.samples)
+            tops = layer.activate(drive).amax((0, 2, 3)).numpy()
+        return np.where(tops > 0, tops, 1.0)
+
+    def _turn(self, layer: FloatLayer, signs: np.ndarray, tops: np.ndarray) -> str:
+        """A population of 1 - r/C where the sign is negative, r/C where it is positive, else silent; its name."""
+        falls = signs < 0
+        value = Sum(layer.incoming, layer.bias, layer.shape, layer.where, layer.name, "")
+        value = scaled(value, signs / tops, falls.astype(float))
+        name = population_name(f"{layer.name}.turned", "", [item.name for item in self.layers])
+        self.layers.append(replace(layer, name=name, incoming=value.terms, bias=value.bias, response=Rectified(1.0)))
+        self.turned[layer.name], self.falls[name] = name, falls
+        self.ranges[name] = (0.0, 1.0)
+        return name
+
+    def drop_silenced(self, readouts: Sequence[str]) -> None:
+        """Without the populations that nobody hears any more."""
+        for at in range(len(self.layers) - 1, -1, -1):
+            name = self.layers[at].name
+            heard = name in readouts or any(item.source == name for layer in self.layers for item in layer.incoming)
+            if name in self.turned and not heard:
+                del self.layers[at]
+
+    def standing(self, name: str) -> str:
+        """A population, or who stands for it where it was dropped."""
+        return name if any(layer.name == name for layer in self.layers) else self.turned.get(name, name)
+
+
+def _signs(operation: MaxPool, layer: FloatLayer, blocks: Sequence[Block]) -> np.ndarray:
+    """Sign of the factor of every channel of a layer, float64 [O]; 0 where no block takes it."""
+    least, most = np.zeros(layer.shape[0]), np.zeros(layer.shape[0])
+    for block in blocks:
+        part = slice(block.first, block.stop)
+        least[part] = np.minimum(least[part], np.sign(block.scale))
+        most[part] = np.maximum(most[part], np.sign(block.scale))
+    if (least * most).any():
+        raise UnsupportedLayer(
+            f"{operation.where}: must not take the largest and the least values of {layer.where} at once; "
+            "pool them apart"
+        )
+    return least + most
+
+
+def _heard(block: Block, name: str, tops: np.ndarray) -> Block:
+    """A block of a layer as one of the population that it was turned into."""
+    scale = block.scale * tops[block.first : block.stop]
+    return replace(block, source=name, scale=np.abs(scale), shift=block.shift + np.minimum(scale, 0.0))
