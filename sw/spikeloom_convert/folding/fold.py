@@ -127,7 +127,7 @@ class Folder:
             parts = [self._given(number, own, [item]) for own, item in zip(once, inputs[0].signals, strict=True)]
             self.values[number] = mixed(inputs[0].where, parts)
         elif isinstance(inputs[0], Mixture) and isinstance(operation, MaxPool):
-            self.values[number] = self.turner.maximum(operation, inputs[0])
+            self.values[number] = self.turner.maximum(as_given(operation, inputs[0]), inputs[0])
         elif isinstance(operation, Concatenate):
             self.values[number] = joined(operation, inputs, 0, 0)
         else:
@@ -193,6 +193,7 @@ class Folder:
             readouts.append(self._population(named, None))
             self.closed[number] = readouts[-1]
         self.turner.drop_silenced(readouts)
+        self.layers.sort(key=lambda layer: not layer.fires)  # of a maximum that is an output, populations come late
         self.closed = {number: self.turner.standing(name) for number, name in self.closed.items()}
         return FloatNetwork(name, input_shape, tuple(self.layers), tuple(readouts), tuple(self.notes))
 
@@ -201,7 +202,7 @@ class Folder:
         signals = value.signals if isinstance(value, Mixture) else (value,) if isinstance(value, Signal) else ()
         if not signals or (signals[0].flat and signals[0].size != (1, 1)):
             return value
-        known = {*self.closed.values(), *self.turner.turned.values()}
+        known = {*self.closed.values(), *self.turner.falls}
         if not all(block.source in known for block in signals[0].blocks):
             return value
         self.notes.append(f"{operation.where} has a readout of its own: the outputs are activations")
@@ -209,6 +210,8 @@ class Folder:
 
     def _population(self, value: Sum, response: Response | None) -> str:
         """Close a sum; its name."""
+        if not value.terms:
+            raise UnsupportedLayer(f"{value.where}: must take something of the samples, not zeros alone; remove it")
         plain = population_name(value.path, value.kind, [layer.name for layer in self.layers])
         bias = value.bias
         if (bias == bias[:, :1, :1]).all():

@@ -13,7 +13,7 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Shape
 from spikeloom.windows import SINGLE
 
-from ..float_network import FloatLayer, FloatNetwork, population_name
+from ..float_network import INPUT, FloatLayer, FloatNetwork, population_name
 from ..reading.operations import MaxPool, Operation
 from ..response import Rectified
 from .shaping import mapped, maximum
@@ -54,6 +54,8 @@ class Turner:
         if operation.windows == SINGLE:
             return value
         if isinstance(value, Sum):
+            if value.falls is not None and value.falls.any():
+                raise _negative(operation)
             return maximum(operation, value)
         if isinstance(value, Signal):
             return maximum(operation, self._rising(operation, value))
@@ -86,22 +88,21 @@ class Turner:
         signs = []
         for block in signal.blocks:
             falls = self.falls.get(block.source or "", np.zeros(block.stop, bool))[block.first : block.stop]
-            signs.append(np.sign(block.scale) * np.where(falls, -1.0, 1.0))
+            own = np.zeros_like(block.scale) if block.source is None else np.sign(block.scale)
+            signs.append(own * np.where(falls, -1.0, 1.0))
         return np.concatenate(signs)
 
     def _rising(self, operation: MaxPool, signal: Signal) -> Signal:
         """The same values, none of which falls where its population rises."""
         blocks = signal.blocks
-        for source in dict.fromkeys(block.source for block in blocks if (block.scale < 0).any()):
+        falling = (block.source for block in blocks if block.source is not None and (block.scale < 0).any())
+        for source in dict.fromkeys(falling):
             number = next((at for at, layer in enumerate(self.layers) if layer.name == source), None)
             layer = None if number is None else self.layers[number]
             own = [block for block in blocks if block.source == source]
             plain = all(block.direct and len(block.scale) == block.channels for block in own)
             if number is None or layer is None or not isinstance(layer.response, Rectified) or not plain:
-                raise UnsupportedLayer(
-                    f"{operation.where}: must take values whose batch norm has no negative factors; pool ahead of the "
-                    "batch norm"
-                )
+                raise _negative(operation)
             signs = _signs(operation, layer, own)
             if (key := (layer.name, signs.tobytes())) not in self._made:
                 tops = self._tops(number)
@@ -111,13 +112,19 @@ class Turner:
         return replace(signal, blocks=blocks)
 
     def _tops(self, number: int) -> np.ndarray:
-        """Largest activation of every channel of a layer, float64 [O]; 1 where there is none."""
+        """Largest activation of every channel of a layer, float64 [O]; 1 where there is none, or none is known."""
         layer = self.layers[number]
-        if self.samples is None or not len(self.samples):
+        ahead, heard = [layer], {item.source for item in layer.incoming}
+        for other in reversed(self.layers[:number]):
+            if other.name in heard:
+                ahead.insert(0, other)
+                heard |= {item.source for item in other.incoming}
+        unknown = heard - {INPUT, *(item.name for item in ahead)}  # where not all of a model is supported
+        if self.samples is None or not len(self.samples) or unknown:
             return np.ones(layer.shape[0])
-        part = FloatNetwork("", self.shape, tuple(self.layers[: number + 1]), ())
         with torch.no_grad():
-            *_, (_, drive) = part.walk(self.samples)
+            for _, drive in FloatNetwork("", self.shape, tuple(ahead), ()).walk(self.samples):
+                pass  # only the last is kept: of large images all of them are too much
             tops = layer.activate(drive).amax((0, 2, 3)).numpy()
         return np.where(tops > 0, tops, 1.0)
 
@@ -143,6 +150,13 @@ class Turner:
     def standing(self, name: str) -> str:
         """A population, or who stands for it where it was dropped."""
         return name if any(layer.name == name for layer in self.layers) else self.turned.get(name, name)
+
+
+def _negative(operation: Operation) -> UnsupportedLayer:
+    """The error for values that fall where what they are made of rises, and that cannot be turned around."""
+    return UnsupportedLayer(
+        f"{operation.where}: must take values whose batch norm has no negative factors; pool ahead of the batch norm"
+    )
 
 
 def _signs(operation: MaxPool, layer: FloatLayer, blocks: Sequence[Block]) -> np.ndarray:
