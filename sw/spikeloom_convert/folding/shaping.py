@@ -257,7 +257,9 @@ def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: in
         return Signal((*front, *blocks, *back))
     sums = [as_sum(operation, value) for value in values]
     if any(item.shape[1:] != sums[0].shape[1:] for item in sums):
-        raise UnsupportedLayer(f"{operation.where}: must join images of one size before their activation; put ReLUs ahead of it")
+        raise UnsupportedLayer(
+            f"{operation.where}: must join images of one size before their activation; put ReLUs ahead of it"
+        )
     channels, start = ahead + behind + sum(item.shape[0] for item in sums), ahead
     total: Sum | None = None
     for item in sums:

@@ -4,7 +4,8 @@ The least of r over a window is C - max(C - r), with C the largest r there is; a
 a population like any other, whose weights are those of y with the other sign.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,18 +31,26 @@ class Turner:
     layers, ranges : populations so far, and what they range over; both grow by those that are turned.
     samples : float64 [N, C, H, W] as the network takes them, which tell the largest activation of every channel; None:
         where the numbers do not matter.
+    given : largest activations by the name of who is turned, in place of what the samples tell.
     """
 
     def __init__(
-        self, shape: Shape, layers: list[FloatLayer], ranges: dict[str, tuple[float, float]], samples: np.ndarray | None
+        self,
+        shape: Shape,
+        layers: list[FloatLayer],
+        ranges: dict[str, tuple[float, float]],
+        samples: np.ndarray | None,
+        given: Mapping[str, tuple[float, ...]] | None = None,
     ) -> None:
         self.shape = shape
         self.layers = layers
         self.ranges = ranges
         self.samples = None if samples is None else torch.from_numpy(samples)
+        self.given = given or {}
+        self.largest: dict[str, tuple[float, ...]] = {}  # activation of each channel that they stand for
         self.turned: dict[str, str] = {}  # who stands for a population
         self.falls: dict[str, np.ndarray] = {}  # channels of them that fall where it rises
-        self._made: dict[tuple[str, bytes], tuple[str, np.ndarray]] = {}  # name and largest activations, by signs
+        self._made: dict[tuple[str, bytes], str] = {}  # their names, by signs
 
     def maximum(self, operation: MaxPool, value: Value) -> Value:
         """The maximum over windows of a value.
@@ -105,9 +114,9 @@ class Turner:
                 raise _negative(operation)
             signs = _signs(operation, layer, own)
             if (key := (layer.name, signs.tobytes())) not in self._made:
-                tops = self._tops(number)
-                self._made[key] = self._turn(layer, signs, tops), tops
-            name, tops = self._made[key]
+                self._made[key] = self._turn(number, signs)
+            name = self._made[key]
+            tops = np.array(self.largest[name])
             blocks = tuple(_heard(block, name, tops) if block.source == source else block for block in blocks)
         return replace(signal, blocks=blocks)
 
@@ -123,19 +132,22 @@ class Turner:
         if self.samples is None or not len(self.samples) or unknown:
             return np.ones(layer.shape[0])
         with torch.no_grad():
-            for _, drive in FloatNetwork("", self.shape, tuple(ahead), ()).walk(self.samples):
-                pass  # only the last is kept: of large images all of them are too much
+            walk = FloatNetwork("", self.shape, tuple(ahead), ()).walk(self.samples)
+            ((_, drive),) = deque(walk, maxlen=1)  # of large images all of them would be too much to keep
             tops = layer.activate(drive).amax((0, 2, 3)).numpy()
         return np.where(tops > 0, tops, 1.0)
 
-    def _turn(self, layer: FloatLayer, signs: np.ndarray, tops: np.ndarray) -> str:
+    def _turn(self, number: int, signs: np.ndarray) -> str:
         """A population of 1 - r/C where the sign is negative, r/C where it is positive, else silent; its name."""
-        falls = signs < 0
+        layer, falls = self.layers[number], signs < 0
+        name = population_name(f"{layer.name}.turned", "", [item.name for item in self.layers])
+        given = self.given.get(name, ())
+        usable = len(given) == len(signs) and min(given) > 0  # they may be those of another model
+        tops = np.array(given) if usable else self._tops(number)
         value = Sum(layer.incoming, layer.bias, layer.shape, layer.where, layer.name, "")
         value = scaled(value, signs / tops, falls.astype(float))
-        name = population_name(f"{layer.name}.turned", "", [item.name for item in self.layers])
         self.layers.append(replace(layer, name=name, incoming=value.terms, bias=value.bias, response=Rectified(1.0)))
-        self.turned[layer.name], self.falls[name] = name, falls
+        self.turned[layer.name], self.falls[name], self.largest[name] = name, falls, tuple(tops.tolist())
         self.ranges[name] = (0.0, 1.0)
         return name
 
