@@ -14,8 +14,8 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.storage import load, save
 from spikeloom_convert import analyse, convert
 from spikeloom_convert.folding.inspection import inspect_model
-from spikeloom_convert.folding.prepare import prepare
-from spikeloom_convert.samples import check
+from spikeloom_convert.folding.prepare import chain, prepare
+from spikeloom_convert.samples import FIT_SAMPLES, check
 from torch import nn
 
 IMAGES = np.random.default_rng(0).random((200, 3, 12, 12))
@@ -127,6 +127,12 @@ def test_samples_from_everywhere_tell_how_large_activations_get() -> None:
         largest_ones = F.relu(model.c(torch.from_numpy(louder[-1:]))).amax((0, 2, 3)).numpy()
     (turned,) = network.turned.values()
     assert (np.array(turned) > 0.999 * largest_ones).all()
+
+
+def test_no_more_samples_tell_it_than_are_calibrated_on() -> None:
+    many = check(np.random.default_rng(0).random((4000, 3, 4, 4)))
+    assert len(chain(seeded(BARE["an output"]), check(IMAGES[:40]), None, None).taken(check(IMAGES[:40]))) == 40
+    assert FIT_SAMPLES <= len(chain(nn.Conv2d(3, 4, 3), many, None, None).taken(many)) <= FIT_SAMPLES + 32
 
 
 def test_analysis_takes_activations_to_be_as_large_as_the_calibration_had_them() -> None:

@@ -15,7 +15,7 @@ from ..float_network import FloatNetwork
 from ..reading.operations import Ending, Flatten, Operation, linked, preceded
 from ..reading.reader import by_name
 from ..reading.trace import TracedModel, model_dtype, trace
-from ..samples import Samples, normalisation, value_range
+from ..samples import FIT_SAMPLES, Samples, normalisation, value_range
 from .fold import fold
 from .fold_recurrent import fold_recurrent, is_recurrent
 
@@ -77,7 +77,8 @@ class Chain:
 
     def taken(self, samples: Samples) -> np.ndarray:
         """Samples as the operations take them, float64 [N, C, H, W], so many as tell how large values get."""
-        few = min(len(samples), max(_LEAST, _TELLING // int(np.prod(self.shape))))
+        most = min(FIT_SAMPLES, _TELLING // int(np.prod(self.shape)))
+        few = min(len(samples), max(_LEAST, most))
         spread = np.linspace(0, len(samples) - 1, few).astype(int)  # files are often sorted by class
         first = np.arange(min(len(samples), _LEAST))  # on which `checked` wants the model's own outputs
         return samples.take(np.union1d(first, spread)).seen.reshape(-1, *self.shape)
