@@ -13,8 +13,10 @@ from spikeloom import golden
 from spikeloom.errors import UnsupportedLayer
 from spikeloom.storage import load, save
 from spikeloom_convert import analyse, convert
+from spikeloom_convert.folding.fold import fold
 from spikeloom_convert.folding.inspection import inspect_model
 from spikeloom_convert.folding.prepare import chain, prepare
+from spikeloom_convert.reading.trace import trace
 from spikeloom_convert.samples import FIT_SAMPLES, check
 from torch import nn
 
@@ -158,7 +160,16 @@ def test_a_file_keeps_what_was_turned_and_says_nothing_where_nothing_was(tmp_pat
 @pytest.mark.parametrize("turned", [{"c_turned": (1.0,)}, {"c_turned": (0.0, 1.0, 1.0, 1.0)}, {"d_turned": (1.0,)}])
 def test_what_was_turned_of_another_model_is_passed_over(turned: dict[str, tuple[float, ...]]) -> None:
     prepared = prepare(seeded(FALLING["some channels"]), check(IMAGES[:4]), None, None, turned)
-    assert prepared.network.turned == {"c_turned": (1.0,) * 4}
+    assert prepared.network.turned == folded(seeded(FALLING["some channels"]), IMAGES[:4]).turned
+
+
+def test_without_samples_nothing_is_turned() -> None:
+    traced = trace(seeded(FALLING["some channels"]), IMAGES[:1])
+    with pytest.raises(UnsupportedLayer) as error:
+        fold(traced.name, (3, 12, 12), traced.operations)
+    assert str(error.value) == (
+        "Layer 'c' (Conv2d): must be folded with samples, which tell how large its activations get; give some"
+    )
 
 
 def test_check_names_the_populations_there_are() -> None:

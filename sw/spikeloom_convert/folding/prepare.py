@@ -131,9 +131,17 @@ def prepare(
     if is_recurrent(made.operations):
         network = fold_recurrent(made.traced.name, made.operations, made.outputs)
         return checked(PreparedModel(made.traced, network, mean, std, made.flat), samples)
-    folding = partial(fold, made.traced.name, made.shape, made.operations, made.outputs, low=low, high=high)
-    network = folding(samples=made.taken(samples))
-    prepared = checked(PreparedModel(made.traced, network, mean, std, made.flat), samples)
+    folding = partial(
+        fold,
+        made.traced.name,
+        made.shape,
+        made.operations,
+        made.outputs,
+        low=low,
+        high=high,
+        samples=made.taken(samples),
+    )
+    prepared = checked(PreparedModel(made.traced, folding(), mean, std, made.flat), samples)
     # samples may be louder than those of the earlier fold, and saturate: that is no fault of the model
     return replace(prepared, network=folding(turned=turned)) if turned else prepared
 

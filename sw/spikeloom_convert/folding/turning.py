@@ -30,7 +30,7 @@ class Turner:
     shape : (C, H, W) of the samples.
     layers, ranges : populations so far, and what they range over; both grow by those that are turned.
     samples : float64 [N, C, H, W] as the network takes them, which tell the largest activation of every channel; None:
-        where the numbers do not matter.
+        nothing can be turned.
     given : largest activations by the name of who is turned, in place of what the samples tell.
     """
 
@@ -58,7 +58,8 @@ class Turner:
         Raises
         ------
         UnsupportedLayer
-            Where both sides of a mixture do not rise together, or as `shaping.maximum`.
+            Where both sides of a mixture do not rise together, something is to be turned and there are no samples, or
+            as `shaping.maximum`.
         """
         if operation.windows == SINGLE:
             return value
@@ -129,8 +130,12 @@ class Turner:
                 ahead.insert(0, other)
                 heard |= {item.source for item in other.incoming}
         unknown = heard - {INPUT, *(item.name for item in ahead)}  # where not all of a model is supported
-        if self.samples is None or not len(self.samples) or unknown:
+        if unknown:
             return np.ones(layer.shape[0])
+        if self.samples is None or not len(self.samples):
+            raise UnsupportedLayer(
+                f"{layer.where}: must be folded with samples, which tell how large its activations get; give some"
+            )
         with torch.no_grad():
             walk = FloatNetwork("", self.shape, tuple(ahead), ()).walk(self.samples)
             ((_, drive),) = deque(walk, maxlen=1)  # of large images all of them would be too much to keep
