@@ -93,7 +93,8 @@ def provenance_violations(provenance: "Provenance") -> list[str]:
         isinstance(name, str) and (isinstance(value, bool | str) or is_finite(value)) for name, value in options.items()
     ):
         return ["provenance: options must be text, numbers, true or false by name"]
-    for what, table in (("units", provenance.units), ("worths", provenance.worths)):
+    figures = ("units", provenance.units), ("worths", provenance.worths), ("turned", provenance.turned)
+    for what, table in figures:
         scales = table.values() if isinstance(table, dict) else (None,)
         if not all(isinstance(item, tuple) and all(is_finite(number) for number in item) for item in scales):
             return [f"provenance: {what} must be tuples of finite numbers by population"]

@@ -116,6 +116,7 @@ class Provenance:
     options : of the method, by name.
     units : what one unit of potential is in the model's units, of every channel, by population.
     worths : what a code of a train stands for there, or, in a synchronous network, a spike of the average time step.
+    turned : largest activation r of every channel that a population sends 1 - r/largest of, by population.
     """
 
     model: str = ""
@@ -126,6 +127,7 @@ class Provenance:
     options: dict[str, bool | int | float | str] = field(default_factory=dict)
     units: dict[str, tuple[float, ...]] = field(default_factory=dict)
     worths: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    turned: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,8 +58,10 @@ def text_and_arrays(network: Network) -> tuple[str, dict[str, np.ndarray]]:
     document, arrays = _describe(network)
     document |= {"format": FORMAT_VERSION, "digest": network.digest}
     document["provenance"] = dataclasses.asdict(network.provenance)
-    for name in ("units", "worths"):
+    for name in ("units", "worths", "turned"):
         document["provenance"][name] = {key: list(values) for key, values in document["provenance"][name].items()}
+    if not network.provenance.turned:  # most networks have none, and their files are as they were
+        del document["provenance"]["turned"]
     return canonical(sealed(document)), arrays
 
 
@@ -246,7 +248,7 @@ def _build(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
             entry["heard"] = tuple(map(tuple, entry["heard"]))
         connections.append(Connection(**entry, geometry=geometry, **owned.pop(f"connection.{entry['name']}", {})))
     provenance = document.pop("provenance")
-    for name in {"units", "worths"} & provenance.keys():  # later than the first files
+    for name in {"units", "worths", "turned"} & provenance.keys():  # later than the first files
         provenance[name] = tuples(provenance[name])
     network = Network(
         inputs=tuple(Input(**tuples(entry)) for entry in document.pop("inputs")),

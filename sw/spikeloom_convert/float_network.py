@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -138,6 +138,7 @@ class FloatNetwork:
     readouts : names of the layers that are the outputs, in the model's order; they alone do not fire.
     notes : what was dropped or merged on the way, for people.
     sequence : T of a recurrent network, whose samples and activations are [N, T, C, H, W]; 0 of all others.
+    turned : largest activation r of every channel that a layer sends 1 - r/largest of, by layer, see `folding.turning`.
     """
 
     name: str
@@ -146,6 +147,7 @@ class FloatNetwork:
     readouts: tuple[str, ...]
     notes: tuple[str, ...] = ()
     sequence: int = 0
+    turned: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

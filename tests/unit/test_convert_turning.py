@@ -1,5 +1,7 @@
 """Maxima next to leaky ReLUs, behind negative factors, of bare sums: populations that fall are turned around."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,13 @@ from folding import folded, names, same
 from outside_models import Maker, conv, headed, linear, written
 from spikeloom import golden
 from spikeloom.errors import UnsupportedLayer
-from spikeloom_convert import convert
+from spikeloom.storage import load, save
+from spikeloom_convert import analyse, convert
+from spikeloom_convert.folding.fold import fold
 from spikeloom_convert.folding.inspection import inspect_model
-from spikeloom_convert.samples import check
+from spikeloom_convert.folding.prepare import chain, prepare
+from spikeloom_convert.reading.trace import trace
+from spikeloom_convert.samples import FIT_SAMPLES, check
 from torch import nn
 
 IMAGES = np.random.default_rng(0).random((200, 3, 12, 12))
@@ -52,6 +58,10 @@ LEAKY: dict[str, Maker] = {
         lambda s, x: s.e(largest(torch.cat([leaky(s.c(x)), F.relu(s.d(x))], 1))), d=conv(), e=conv(8, 4, 3)
     ),
     "at the end": written(lambda s, x: F.max_pool2d(leaky(s.c(x)), 10).flatten(1), c=conv(3, 5)),
+    "places in a row": written(lambda s, x: s.f(leaky(s.c(x)).flatten(2).amax(2)), c=conv(), f=linear()),
+    "next to channels of zeros": headed(
+        lambda s, x: s.d(largest(F.pad(leaky(s.c(x)), (0, 0, 0, 0, 0, 2)))), d=conv(6, 4, 3)
+    ),
     "less than zero times": headed(lambda s, x: largest(-leaky(s.c(x)))),
 }  # fmt: skip
 FALLING: dict[str, Maker] = {
@@ -62,6 +72,12 @@ FALLING: dict[str, Maker] = {
     "clipped": headed(lambda s, x: s.d(largest(SIGNS * F.relu6(9 * s.c(x)))), d=conv(4, 4, 3)),
     "shuffled": headed(lambda s, x: s.d(largest(SIGNS * F.channel_shuffle(F.relu(s.c(x)), 2))), d=conv(4, 4, 3)),
     "a minimum": headed(lambda s, x: s.d(-largest(-F.relu(s.c(x)))), d=conv(4, 4, 3)),
+    "channels of zeros": headed(
+        lambda s, x: s.d(largest(-F.pad(-F.relu(s.c(x)), (0, 0, 0, 0, 0, 2)))), d=conv(6, 4, 3)
+    ),
+    "both ways, as outputs": written(
+        lambda s, x: ((SIGNS * (a := F.relu(s.c(x)))).amax((2, 3)), (-SIGNS * a).amax((2, 3))), c=conv()
+    ),
     "of half of them": headed(lambda s, x: s.d(largest(-F.relu(s.c(x))[:, :2])), d=conv(2, 4, 3)),
     "ahead of the activation": headed(lambda s, x: s.d(F.relu(SIGNS * largest(s.c(x)))), d=conv(4, 4, 3, padding=1)),
     "of channels that are never active": headed(
@@ -96,6 +112,64 @@ def test_populations_are_turned_around_and_those_that_nobody_hears_are_gone() ->
     assert names(same(LEAKY["pyramid of windows"], 3, 12, 12)) == ["c", "c_negative", "c_negative_turned", "f"]
     assert names(same(FALLING["some channels"], 3, 12, 12)) == ["c_turned", "f"]
     assert names(same(BARE["a kernel"], 3, 12, 12)) == ["c", "c_negative_turned", "d", "f"]
+    mixed = headed(lambda s, x: s.e(largest(torch.cat([leaky(s.c(x)), -F.relu(s.d(x))], 1))), d=conv(), e=conv(8, 4, 3))
+    assert names(same(mixed, 3, 12, 12)) == ["c", "d_turned", "c_negative_turned", "f"]
+
+
+def test_readouts_come_last_where_a_maximum_is_an_output() -> None:
+    network = same(BARE["two outputs"], 3, 12, 12)
+    assert [layer.fires for layer in network.layers] == [True] * 4 + [False] * 2
+
+
+def test_samples_from_everywhere_tell_how_large_activations_get() -> None:
+    louder = np.random.default_rng(0).random((64, 3, 128, 128)) * np.linspace(0.1, 1, 64)[:, None, None, None]
+    model = seeded(FALLING["a minimum"])
+    network = prepare(model, check(louder), None, None).network
+    with torch.no_grad():
+        largest_ones = F.relu(model.c(torch.from_numpy(louder[-1:]))).amax((0, 2, 3)).numpy()
+    (turned,) = network.turned.values()
+    assert (np.array(turned) > 0.999 * largest_ones).all()
+
+
+def test_no_more_samples_tell_it_than_are_calibrated_on() -> None:
+    many = check(np.random.default_rng(0).random((4000, 3, 4, 4)))
+    assert len(chain(seeded(BARE["an output"]), check(IMAGES[:40]), None, None).taken(check(IMAGES[:40]))) == 40
+    assert FIT_SAMPLES <= len(chain(nn.Conv2d(3, 4, 3), many, None, None).taken(many)) <= FIT_SAMPLES + 32
+
+
+def test_analysis_takes_activations_to_be_as_large_as_the_calibration_had_them() -> None:
+    model = seeded(LEAKY["leaky, then the largest"])
+    network = convert(model, IMAGES / 2, timesteps=8, weight_bits=8)
+    for loudness in (0.25, 0.75):
+        found = analyse(model, network, IMAGES[:20] * loudness)
+        errors = {layer.name: layer.integer_error for layer in found.layers}
+        assert errors["c_negative_turned"] < 1e-4
+
+
+def test_a_file_keeps_what_was_turned_and_says_nothing_where_nothing_was(tmp_path: Path) -> None:
+    network = convert(seeded(FALLING["some channels"]), IMAGES[:40])
+    save(network, tmp_path / "net.loom")
+    assert load(tmp_path / "net.loom").provenance == network.provenance
+    assert list(network.provenance.turned) == ["c_turned"]
+    plain = convert(seeded(headed(lambda s, x: F.relu(s.c(x)))), IMAGES[:40])
+    save(plain, tmp_path / "plain.loom")
+    assert b'"turned"' not in (tmp_path / "plain.loom").read_bytes()
+    assert load(tmp_path / "plain.loom").provenance == plain.provenance
+
+
+@pytest.mark.parametrize("turned", [{"c_turned": (1.0,)}, {"c_turned": (0.0, 1.0, 1.0, 1.0)}, {"d_turned": (1.0,)}])
+def test_what_was_turned_of_another_model_is_passed_over(turned: dict[str, tuple[float, ...]]) -> None:
+    prepared = prepare(seeded(FALLING["some channels"]), check(IMAGES[:4]), None, None, turned)
+    assert prepared.network.turned == folded(seeded(FALLING["some channels"]), IMAGES[:4]).turned
+
+
+def test_without_samples_nothing_is_turned() -> None:
+    traced = trace(seeded(FALLING["some channels"]), IMAGES[:1])
+    with pytest.raises(UnsupportedLayer) as error:
+        fold(traced.name, (3, 12, 12), traced.operations)
+    assert str(error.value) == (
+        "Layer 'c' (Conv2d): must be folded with samples, which tell how large its activations get; give some"
+    )
 
 
 def test_check_names_the_populations_there_are() -> None:
@@ -106,6 +180,22 @@ def test_check_names_the_populations_there_are() -> None:
         "thresholds of populations 'c', 'c_negative_turned'"
     ]
     assert list(report.neurons) == ["c", "c_negative_turned", "f"]
+
+
+@pytest.mark.parametrize("make", [LEAKY["as Darknet"], BARE["a kernel"]])
+def test_check_lists_a_model_whose_populations_hear_what_is_not_supported(make: Maker) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = make()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.net(torch.sin(x))
+
+    report = inspect_model(seeded(Net), check(IMAGES[:4]))
+    (problem,) = report.problems
+    assert problem.startswith("Model 'Net' (call of sin): is not supported")
+    assert [node.kind for node in report.nodes if node.status == "unsupported"] == ["sin"]
 
 
 @pytest.mark.parametrize("make", [LEAKY["as Darknet"], FALLING["some channels"], BARE["a kernel"]])
@@ -133,6 +223,27 @@ def test_integers_come_nearer_with_more_time_steps(make: Maker) -> None:
             headed(lambda s, x: largest(SIGNS * largest(F.relu(s.c(x))))),
             "Model 'Net' (call of max_pool2d): must take values whose batch norm has no negative factors; pool ahead "
             "of the batch norm",
+        ),
+        "a negative factor between maxima of a sum": (
+            headed(lambda s, x: F.relu(largest(SIGNS * largest(s.c(x))))),
+            "Model 'Net' (call of max_pool2d): must take values whose batch norm has no negative factors; pool ahead "
+            "of the batch norm",
+        ),
+        "windows over what is reshaped": (
+            written(lambda s, x: s.f(F.max_pool1d(leaky(s.c(x)).flatten(2), 3).flatten(1)), c=conv(), f=linear(132)),
+            "Model 'Net' (call of max_pool1d): must get the axes of the layer before it, (4, 10, 10), not reshaped to "
+            "(4, 1, 100)",
+        ),
+        "features of sums of two sizes": (
+            written(
+                lambda s, x: s.f(torch.cat([s.c(x).flatten(1), s.d(x).flatten(1)], 1)), c=conv(), d=conv(3, 4, 4),
+                f=linear(724),
+            ),
+            "Model 'Net' (call of cat): must join images of one size before their activation; put ReLUs ahead of it",
+        ),
+        "nothing but zeros": (
+            headed(lambda s, x: F.pad(F.relu(s.c(x)), (0, 0, 0, 0, 0, 4))[:, 4:]),
+            "Layer 'f' (Linear): must take something of the samples, not zeros alone; remove it",
         ),
         "largest and least of a channel": (
             headed(lambda s, x: s.d(largest(torch.cat([a := F.relu(s.c(x)), -a], 1))), d=conv(8, 4, 3)),

@@ -115,7 +115,8 @@ def analyse(
     x = samples_of(source, x)
     found = measure(network, x, y)
     labels = None if y is None else np.asarray(y)
-    twin = float_snn(prepare(model, Samples(given, labels), mean, std).network, network)
+    prepared = prepare(model, Samples(given, labels), mean, std, network.provenance.turned)
+    twin = float_snn(prepared.network, network)
 
     def take(part: slice, activities: dict[str, Activity]) -> tuple[int, Sums, dict[str, Tally]]:
         seen = torch.from_numpy(Samples(x[part], None).seen).float()

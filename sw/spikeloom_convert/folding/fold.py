@@ -64,6 +64,7 @@ def fold(
     low: float = 0.0,
     high: float = 1.0,
     samples: np.ndarray | None = None,
+    turned: Mapping[str, tuple[float, ...]] | None = None,
 ) -> FloatNetwork:
     """Weighted populations of a traced model.
 
@@ -76,6 +77,7 @@ def fold(
     low, high : range of the samples, which decides whether a ReLU on them does nothing.
     samples : float64 [N, C, H, W] as the network takes them, for how large activations get where that matters, see
         `turning`.
+    turned : how large they are taken to be instead, as `FloatNetwork.turned` of an earlier fold tells.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def fold(
     """
     operations = linked(operations)
     outputs = {"": len(operations) - 1} if outputs is None else outputs
-    folder = Folder(input_shape, operations, outputs, low, high, samples)
+    folder = Folder(input_shape, operations, outputs, low, high, samples, turned)
     for number in range(len(operations)):
         folder.add(number)
     return folder.finish(name, input_shape, outputs)
@@ -101,6 +103,7 @@ class Folder:
         low: float,
         high: float,
         samples: np.ndarray | None = None,
+        turned: Mapping[str, tuple[float, ...]] | None = None,
     ) -> None:
         self.operations = operations
         self.layers: list[FloatLayer] = []
@@ -109,7 +112,7 @@ class Folder:
         self.sided: dict[int, Mixture] = {}  # a sum that is heard without an activation function
         self.values: dict[int, Value] = {-1: source_signal(INPUT, shape)}
         self.ranges: dict[str, tuple[float, float]] = {INPUT: (low, high)}
-        self.turner = Turner(shape, self.layers, self.ranges, samples)
+        self.turner = Turner(shape, self.layers, self.ranges, samples, turned)
         self.uses = Uses(operations, outputs)
 
     def add(self, number: int) -> None:
@@ -127,7 +130,9 @@ class Folder:
             parts = [self._given(number, own, [item]) for own, item in zip(once, inputs[0].signals, strict=True)]
             self.values[number] = mixed(inputs[0].where, parts)
         elif isinstance(inputs[0], Mixture) and isinstance(operation, MaxPool):
-            self.values[number] = self.turner.maximum(operation, inputs[0])
+            pool = as_given(operation, inputs[0])
+            assert isinstance(pool, MaxPool)
+            self.values[number] = self.turner.maximum(pool, inputs[0])
         elif isinstance(operation, Concatenate):
             self.values[number] = joined(operation, inputs, 0, 0)
         else:
@@ -193,15 +198,17 @@ class Folder:
             readouts.append(self._population(named, None))
             self.closed[number] = readouts[-1]
         self.turner.drop_silenced(readouts)
+        self.layers.sort(key=lambda layer: not layer.fires)  # of a maximum that is an output, populations come late
         self.closed = {number: self.turner.standing(name) for number, name in self.closed.items()}
-        return FloatNetwork(name, input_shape, tuple(self.layers), tuple(readouts), tuple(self.notes))
+        layers, notes, turned = tuple(self.layers), tuple(self.notes), self.turner.largest
+        return FloatNetwork(name, input_shape, layers, tuple(readouts), notes, turned=turned)
 
     def _read(self, operation: Operation, value: Value) -> Value:
         """Activations, or means of them, that are an output: a readout hears them, each by a synapse of its own."""
         signals = value.signals if isinstance(value, Mixture) else (value,) if isinstance(value, Signal) else ()
         if not signals or (signals[0].flat and signals[0].size != (1, 1)):
             return value
-        known = {*self.closed.values(), *self.turner.turned.values()}
+        known = {*self.closed.values(), *self.turner.falls}
         if not all(block.source in known for block in signals[0].blocks):
             return value
         self.notes.append(f"{operation.where} has a readout of its own: the outputs are activations")
@@ -209,6 +216,8 @@ class Folder:
 
     def _population(self, value: Sum, response: Response | None) -> str:
         """Close a sum; its name."""
+        if not value.terms:
+            raise UnsupportedLayer(f"{value.where}: must take something of the samples, not zeros alone; remove it")
         plain = population_name(value.path, value.kind, [layer.name for layer in self.layers])
         bias = value.bias
         if (bias == bias[:, :1, :1]).all():

@@ -1,7 +1,8 @@
 """From a trained model and samples to its FloatNetwork, checked against the model's own outputs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ..float_network import FloatNetwork
 from ..reading.operations import Ending, Flatten, Operation, linked, preceded
 from ..reading.reader import by_name
 from ..reading.trace import TracedModel, model_dtype, trace
-from ..samples import Samples, normalisation, value_range
+from ..samples import FIT_SAMPLES, Samples, normalisation, value_range
 from .fold import fold
 from .fold_recurrent import fold_recurrent, is_recurrent
 
@@ -76,8 +77,11 @@ class Chain:
 
     def taken(self, samples: Samples) -> np.ndarray:
         """Samples as the operations take them, float64 [N, C, H, W], so many as tell how large values get."""
-        few = min(len(samples), max(_LEAST, _TELLING // int(np.prod(self.shape))))
-        return samples.take(np.arange(few)).seen.reshape(-1, *self.shape)
+        most = min(FIT_SAMPLES, _TELLING // int(np.prod(self.shape)))
+        few = min(len(samples), max(_LEAST, most))
+        spread = np.linspace(0, len(samples) - 1, few).astype(int)  # files are often sorted by class
+        first = np.arange(min(len(samples), _LEAST))  # on which `checked` wants the model's own outputs
+        return samples.take(np.union1d(first, spread)).seen.reshape(-1, *self.shape)
 
 
 def chain(
@@ -108,8 +112,14 @@ def chain(
     return Chain(traced, shape, operations, len(ahead), outputs, flat)
 
 
-def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> PreparedModel:
-    """Trace and fold a model.
+def prepare(
+    model: nn.Module,
+    samples: Samples,
+    mean: Norm,
+    std: Norm,
+    turned: Mapping[str, tuple[float, ...]] | None = None,
+) -> PreparedModel:
+    """Trace and fold a model; `turned` as in `fold`, for the layers that an earlier fold has made.
 
     Raises
     ------
@@ -120,10 +130,20 @@ def prepare(model: nn.Module, samples: Samples, mean: Norm, std: Norm) -> Prepar
     low, high = value_range(samples)
     if is_recurrent(made.operations):
         network = fold_recurrent(made.traced.name, made.operations, made.outputs)
-    else:
-        taken = made.taken(samples)
-        network = fold(made.traced.name, made.shape, made.operations, made.outputs, low=low, high=high, samples=taken)
-    return checked(PreparedModel(made.traced, network, mean, std, made.flat), samples)
+        return checked(PreparedModel(made.traced, network, mean, std, made.flat), samples)
+    folding = partial(
+        fold,
+        made.traced.name,
+        made.shape,
+        made.operations,
+        made.outputs,
+        low=low,
+        high=high,
+        samples=made.taken(samples),
+    )
+    prepared = checked(PreparedModel(made.traced, folding(), mean, std, made.flat), samples)
+    # samples may be louder than those of the earlier fold, and saturate: that is no fault of the model
+    return replace(prepared, network=folding(turned=turned)) if turned else prepared
 
 
 def checked(prepared: PreparedModel, samples: Samples) -> PreparedModel:

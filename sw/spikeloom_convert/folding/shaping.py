@@ -34,7 +34,7 @@ AFTER = "put a ReLU between them"
 _GAPS = "a slice that leaves rows or columns out between others"
 
 
-def as_given(operation: Operation, value: Whole) -> Operation:
+def as_given(operation: Operation, value: Value) -> Operation:
     """An operation on images that are as the layer before gives them; a reduction over all places takes any form.
 
     Raises
@@ -243,6 +243,9 @@ def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: in
     if any(isinstance(value, Mixture) for value in values) and not any(isinstance(value, Sum) for value in values):
         sides = zip(*(_sides(value) for value in values), strict=True)
         return mixed(operation.where, [joined(operation, side, ahead, behind) for side in sides])
+    if len(operation.after) == 1 and any(isinstance(value, Signal) and value.size != (1, 1) for value in values):
+        flatten = Flatten(operation.where, operation.path, operation.before, operation.after)
+        values = [flattened(flatten, value) if isinstance(value, Signal) else value for value in values]
     if any(isinstance(value, Signal) and value.flat and value.size != (1, 1) for value in values):
         flat = all(isinstance(value, Signal) and value.flat for value in values) and not ahead + behind
         if not flat:
@@ -253,6 +256,10 @@ def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: in
         front, back = ([zeros(count, size)] if count else [] for count in (ahead, behind))
         return Signal((*front, *blocks, *back))
     sums = [as_sum(operation, value) for value in values]
+    if any(item.shape[1:] != sums[0].shape[1:] for item in sums):
+        raise UnsupportedLayer(
+            f"{operation.where}: must join images of one size before their activation; put ReLUs ahead of it"
+        )
     channels, start = ahead + behind + sum(item.shape[0] for item in sums), ahead
     total: Sum | None = None
     for item in sums:
@@ -268,8 +275,11 @@ def _sides(value: Value) -> tuple[Signal, Signal]:
         first, second = value.signals
         return first, second
     assert isinstance(value, Signal)
-    nothing = np.zeros(len(value.scale))
-    return value, mapped(value, nothing, nothing)
+    nothing = (
+        replace(zeros(block.channels, block.size), scale=np.zeros_like(block.scale), shift=np.zeros_like(block.scale))
+        for block in value.blocks
+    )
+    return value, replace(value, blocks=tuple(nothing))
 
 
 def _features(values: Sequence[Signal]) -> Signal:

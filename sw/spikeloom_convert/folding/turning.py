@@ -4,7 +4,8 @@ The least of r over a window is C - max(C - r), with C the largest r there is; a
 a population like any other, whose weights are those of y with the other sign.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom.geometry import Shape
 from spikeloom.windows import SINGLE
 
-from ..float_network import FloatLayer, FloatNetwork, population_name
+from ..float_network import INPUT, FloatLayer, FloatNetwork, population_name
 from ..reading.operations import MaxPool, Operation
 from ..response import Rectified
 from .shaping import mapped, maximum
@@ -29,19 +30,27 @@ class Turner:
     shape : (C, H, W) of the samples.
     layers, ranges : populations so far, and what they range over; both grow by those that are turned.
     samples : float64 [N, C, H, W] as the network takes them, which tell the largest activation of every channel; None:
-        where the numbers do not matter.
+        nothing can be turned.
+    given : largest activations by the name of who is turned, in place of what the samples tell.
     """
 
     def __init__(
-        self, shape: Shape, layers: list[FloatLayer], ranges: dict[str, tuple[float, float]], samples: np.ndarray | None
+        self,
+        shape: Shape,
+        layers: list[FloatLayer],
+        ranges: dict[str, tuple[float, float]],
+        samples: np.ndarray | None,
+        given: Mapping[str, tuple[float, ...]] | None = None,
     ) -> None:
         self.shape = shape
         self.layers = layers
         self.ranges = ranges
         self.samples = None if samples is None else torch.from_numpy(samples)
+        self.given = given or {}
+        self.largest: dict[str, tuple[float, ...]] = {}  # activation of each channel that they stand for
         self.turned: dict[str, str] = {}  # who stands for a population
         self.falls: dict[str, np.ndarray] = {}  # channels of them that fall where it rises
-        self._made: dict[tuple[str, bytes], tuple[str, np.ndarray]] = {}  # name and largest activations, by signs
+        self._made: dict[tuple[str, bytes], str] = {}  # their names, by signs
 
     def maximum(self, operation: MaxPool, value: Value) -> Value:
         """The maximum over windows of a value.
@@ -49,11 +58,14 @@ class Turner:
         Raises
         ------
         UnsupportedLayer
-            Where both sides of a mixture do not rise together, or as `shaping.maximum`.
+            Where both sides of a mixture do not rise together, something is to be turned and there are no samples, or
+            as `shaping.maximum`.
         """
         if operation.windows == SINGLE:
             return value
         if isinstance(value, Sum):
+            if value.falls is not None and value.falls.any():
+                raise _negative(operation)
             return maximum(operation, value)
         if isinstance(value, Signal):
             return maximum(operation, self._rising(operation, value))
@@ -86,49 +98,61 @@ class Turner:
         signs = []
         for block in signal.blocks:
             falls = self.falls.get(block.source or "", np.zeros(block.stop, bool))[block.first : block.stop]
-            signs.append(np.sign(block.scale) * np.where(falls, -1.0, 1.0))
+            own = np.zeros_like(block.scale) if block.source is None else np.sign(block.scale)
+            signs.append(own * np.where(falls, -1.0, 1.0))
         return np.concatenate(signs)
 
     def _rising(self, operation: MaxPool, signal: Signal) -> Signal:
         """The same values, none of which falls where its population rises."""
         blocks = signal.blocks
-        for source in dict.fromkeys(block.source for block in blocks if (block.scale < 0).any()):
+        falling = (block.source for block in blocks if block.source is not None and (block.scale < 0).any())
+        for source in dict.fromkeys(falling):
             number = next((at for at, layer in enumerate(self.layers) if layer.name == source), None)
             layer = None if number is None else self.layers[number]
             own = [block for block in blocks if block.source == source]
             plain = all(block.direct and len(block.scale) == block.channels for block in own)
             if number is None or layer is None or not isinstance(layer.response, Rectified) or not plain:
-                raise UnsupportedLayer(
-                    f"{operation.where}: must take values whose batch norm has no negative factors; pool ahead of the "
-                    "batch norm"
-                )
+                raise _negative(operation)
             signs = _signs(operation, layer, own)
             if (key := (layer.name, signs.tobytes())) not in self._made:
-                tops = self._tops(number)
-                self._made[key] = self._turn(layer, signs, tops), tops
-            name, tops = self._made[key]
+                self._made[key] = self._turn(number, signs)
+            name = self._made[key]
+            tops = np.array(self.largest[name])
             blocks = tuple(_heard(block, name, tops) if block.source == source else block for block in blocks)
         return replace(signal, blocks=blocks)
 
     def _tops(self, number: int) -> np.ndarray:
-        """Largest activation of every channel of a layer, float64 [O]; 1 where there is none."""
+        """Largest activation of every channel of a layer, float64 [O]; 1 where there is none, or none is known."""
         layer = self.layers[number]
-        if self.samples is None or not len(self.samples):
+        ahead, heard = [layer], {item.source for item in layer.incoming}
+        for other in reversed(self.layers[:number]):
+            if other.name in heard:
+                ahead.insert(0, other)
+                heard |= {item.source for item in other.incoming}
+        unknown = heard - {INPUT, *(item.name for item in ahead)}  # where not all of a model is supported
+        if unknown:
             return np.ones(layer.shape[0])
-        part = FloatNetwork("", self.shape, tuple(self.layers[: number + 1]), ())
+        if self.samples is None or not len(self.samples):
+            raise UnsupportedLayer(
+                f"{layer.where}: must be folded with samples, which tell how large its activations get; give some"
+            )
         with torch.no_grad():
-            *_, (_, drive) = part.walk(self.samples)
+            walk = FloatNetwork("", self.shape, tuple(ahead), ()).walk(self.samples)
+            ((_, drive),) = deque(walk, maxlen=1)  # of large images all of them would be too much to keep
             tops = layer.activate(drive).amax((0, 2, 3)).numpy()
         return np.where(tops > 0, tops, 1.0)
 
-    def _turn(self, layer: FloatLayer, signs: np.ndarray, tops: np.ndarray) -> str:
+    def _turn(self, number: int, signs: np.ndarray) -> str:
         """A population of 1 - r/C where the sign is negative, r/C where it is positive, else silent; its name."""
-        falls = signs < 0
+        layer, falls = self.layers[number], signs < 0
+        name = population_name(f"{layer.name}.turned", "", [item.name for item in self.layers])
+        given = self.given.get(name, ())
+        usable = len(given) == len(signs) and min(given) > 0  # they may be those of another model
+        tops = np.array(given) if usable else self._tops(number)
         value = Sum(layer.incoming, layer.bias, layer.shape, layer.where, layer.name, "")
         value = scaled(value, signs / tops, falls.astype(float))
-        name = population_name(f"{layer.name}.turned", "", [item.name for item in self.layers])
         self.layers.append(replace(layer, name=name, incoming=value.terms, bias=value.bias, response=Rectified(1.0)))
-        self.turned[layer.name], self.falls[name] = name, falls
+        self.turned[layer.name], self.falls[name], self.largest[name] = name, falls, tuple(tops.tolist())
         self.ranges[name] = (0.0, 1.0)
         return name
 
@@ -143,6 +167,13 @@ class Turner:
     def standing(self, name: str) -> str:
         """A population, or who stands for it where it was dropped."""
         return name if any(layer.name == name for layer in self.layers) else self.turned.get(name, name)
+
+
+def _negative(operation: Operation) -> UnsupportedLayer:
+    """The error for values that fall where what they are made of rises, and that cannot be turned around."""
+    return UnsupportedLayer(
+        f"{operation.where}: must take values whose batch norm has no negative factors; pool ahead of the batch norm"
+    )
 
 
 def _signs(operation: MaxPool, layer: FloatLayer, blocks: Sequence[Block]) -> np.ndarray:

@@ -64,7 +64,8 @@ def quantise(
             else:
                 scales[layer.name] = result.scale
             advance()
-    provenance = Provenance(model=network.name, notes=tuple(notes), units=units, worths=worths)
+    turned = {name: tuple(values) for name, values in network.turned.items()}
+    provenance = Provenance(model=network.name, notes=tuple(notes), units=units, worths=worths, turned=turned)
     readouts = tuple(Readout(readout, scales[readout]) for readout in network.readouts)
     return Network(name, (source,), tuple(populations), tuple(connections), readouts, provenance=provenance)
 
