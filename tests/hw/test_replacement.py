@@ -13,6 +13,8 @@ from spikeloom_hw.bitstream.replacement import replace_parameters
 from spikeloom_hw.bitstream.synth import synth
 from spikeloom_hw.build import Build, generate
 
+pytestmark = pytest.mark.xdist_group("replacement")  # one worker makes the build of all of them
+
 
 def tiny(hidden: int = 4) -> Network:
     return RandomNetwork(np.random.default_rng(1), (1, 1, 4), 2, "tiny").dense(hidden).readout(2)

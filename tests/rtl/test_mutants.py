@@ -96,7 +96,7 @@ def test_nine_of_ten_random_faults_are_caught(make_design: MakeDesign, rng: np.r
     want = expected(design, x)
     passes = random_mutants(design, 300, seed=1)
     mutants = [line for line in passes if line.startswith("mutate")]
-    with Model(design, compile_library(design, passes=passes, level="-O1")) as model:
+    with Model(design, compile_library(design, passes=passes)) as model:
         survivors = []
         for number, mutant in enumerate(mutants, 1):
             model.configure(number)

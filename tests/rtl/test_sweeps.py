@@ -72,7 +72,7 @@ def test_gates_that_sweep_equal_the_golden_model(
     made = design(network(), starts)
     x = random_samples(rng, made.network, 6)
     want = expected(made, x)
-    with Model(made, compile_library(made, level="-O0")) as model:
+    with Model(made, compile_library(made)) as model:
         runs = [
             model.run(vectors(made, x), alone=2),
             model.run(vectors(made, x, rng), seed=1),
@@ -88,7 +88,7 @@ def test_signed_codes_are_not_multiplied(tmp_path: Path, rng: np.random.Generato
     assert [(bool(core.stored), core.multiply) for core in program.cores] == [(False, False), (True, False)]
     made = Design.load(generate(network, tmp_path / "chain", program=program).folder)
     x = random_samples(rng, network, 3)
-    with Model(made, compile_library(made, level="-O0")) as model:
+    with Model(made, compile_library(made)) as model:
         assert judge(made, expected(made, x), model.run(vectors(made, x, rng), seed=4)) == Verdict(0, None)
 
 
@@ -138,5 +138,5 @@ def test_a_threshold_wider_than_the_potentials_makes_no_difference(
     program = Program(network, (plan_core(network, 0, 2, width=2),))
     made = Design.load(generate(network, tmp_path / "edge", program=program).folder)
     x = random_samples(np.random.default_rng(1), network, 6)
-    with Model(made, compile_library(made, level="-O0")) as model:
+    with Model(made, compile_library(made)) as model:
         assert judge(made, expected(made, x), model.run(vectors(made, x))) == Verdict(0, None)

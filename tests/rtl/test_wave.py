@@ -22,6 +22,7 @@ from spikeloom_sim.wave import TraceRequest, record
 from spikeloom_sim.wave.read import Waveform
 from spikeloom_sim.wave.trace import Run, trace
 
+pytestmark = pytest.mark.xdist_group("waveforms")  # one worker makes the build of all of them
 EVERY = 10_000  # neurons: all of them
 
 

@@ -78,7 +78,7 @@ def test_people_get_a_table(spikeloom: Command, here: Path) -> None:
 def test_a_killed_training_goes_on_to_the_same_weights(here: Path) -> None:
     command = [
         sys.executable, "-m", "spikeloom_cli", "train", "digits_cnn", "--activation", "noisy-quantized",
-        "--epochs", "4", "--batch", "2", "--samples", "800", "--augment", "-o",
+        "--epochs", "3", "--batch", "2", "--samples", "400", "--augment", "-o",
     ]  # fmt: skip
 
     def finish(name: str) -> None:

@@ -22,7 +22,7 @@ from spikeloom_hw.build import generate
 
 from ..cache import workspace
 from ..capture import Capture
-from ..compiled import compile_library
+from ..compiled import FAST, compile_library
 from ..cxxrtl import Model
 from ..design import Design
 from ..scoreboard import judge
@@ -51,13 +51,13 @@ class Outcome:
     refused: str | None = None
 
 
-def run_recipe(recipe: Recipe, *, level: str = "-O1", folder: Path | None = None) -> Outcome:
+def run_recipe(recipe: Recipe, *, level: str = FAST, folder: Path | None = None) -> Outcome:
     """Build and simulate the network of a recipe.
 
     Parameters
     ----------
     recipe : Recipe
-    level : optimisation by g++.
+    level : options of g++.
     folder : where to keep the build; None: nowhere.
     """
     network = recipe.network
@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--count", type=int, default=20, help="networks")
     add_options(parser)
-    parser.add_argument("--level", default="-O1", help="optimisation by g++")
+    parser.add_argument("--level", default=FAST, help="options of g++")
     parser.add_argument("--keep", type=Path, help="folder for the builds")
     parser.add_argument("--progress", action="store_true", help="a line a network")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")

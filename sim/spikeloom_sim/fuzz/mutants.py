@@ -12,7 +12,7 @@ from spikeloom import SpikeloomError
 from spikeloom_hw import toolchain
 
 from ..cache import workspace
-from ..compiled import compile_library, flat_design, without_contents
+from ..compiled import FAST, compile_library, flat_design, without_contents
 from ..design import Design
 
 SELECT_BITS = 16
@@ -76,7 +76,7 @@ def switchable(verilog: str, mutants: Sequence[Mutant]) -> str:
     return _INSTANCE.sub(r"\1    .mutant(mutant),\n", verilog)
 
 
-def compile_mutants(design: Design, mutants: Sequence[Mutant], *, level: str = "-O0") -> Path:
+def compile_mutants(design: Design, mutants: Sequence[Mutant], *, level: str = FAST) -> Path:
     """A library for `Model` in which `configure(k)` selects the k-th of the mutants, from 1."""
     return compile_library(design, edit=lambda verilog: switchable(verilog, mutants), level=level)
 

@@ -21,7 +21,6 @@ from .request import Traced, TraceRequest
 from .tell import tell
 
 CYCLE_BITS = 64
-LEVEL = "-O1"  # of the compiler, which takes longer than the few samples do
 MARGIN_CYCLES = 4  # before the first sample that is recorded and behind the last
 
 
@@ -61,7 +60,6 @@ def trace(design: Design, request: TraceRequest, run: Run, tell_what: Callable[[
     count = min(request.samples, len(run.x) - first)
     library = compile_library(
         design,
-        level=LEVEL,
         records=True,
         on_wait=lambda seconds: tell_what(f"compiling for the trace, {seconds:.0f} s"),
     )
