@@ -176,7 +176,7 @@ REFUSED = {
         "back first, or flatten them for a Linear; samples are stored as (N, C, H, W) or (N, C, L)"),
     "gelu": (headed(lambda s, x: F.gelu(s.c(x))), f"Model 'Net' (call of gelu): is not supported; use {ACTIVATION}"),
     "where": (headed(lambda s, x: torch.where(s.c(x) > 0, s.c(x), 0)),
-              f"Model 'Net' (call of gt): is not supported; use {ACTIVATION}"),
+              f"Model 'Net' (call of gt): is not supported; use {ACTIVATION}, or LeakyReLU"),
     "attention": (written(lambda s, x: s.f(F.scaled_dot_product_attention(x, x, x).flatten(1)), f=linear(432)),
                   "Model 'Net' (call of scaled_dot_product_attention): is not supported; use Linear and Conv2d"),
     "attention as a module": (
@@ -209,11 +209,6 @@ REFUSED = {
                         "(3, 24, 24)"),
     "flipped places": (headed(lambda s, x: F.relu(s.c(x.flip(2)))),
                        "Model 'Net' (call of flip): is not supported; use a 1x1 Conv2d"),
-    "the larger of two": (headed(lambda s, x: torch.max(F.relu(s.c(x)), F.relu(-s.c(x)))),
-                          "Model 'Net' (call of max): is not supported; use a + relu(b - a), which is the same"),
-    "the smaller of two": (headed(lambda s, x: F.relu(s.c(x)).minimum(F.relu(-s.c(x)))),
-                           "Model 'Net' (call of minimum): is not supported; use relu(a - relu(a - b)), which is the "
-                           "same behind ReLUs"),
     "places as channels": (headed(lambda s, x: F.relu(s.c(F.pixel_unshuffle(x, 2))), c=conv(12)),
                            "Model 'Net' (call of pixel_unshuffle): is not supported; use Conv2d whose stride is the "
                            "factor"),

@@ -11,6 +11,8 @@ from spikeloom.windows import SINGLE
 from ..float_network import INPUT, FloatLayer, FloatNetwork, population_name
 from ..reading.hints import ACTIVATION
 from ..reading.operations import (
+    KEEP_MAXIMA,
+    LINEAR,
     Add,
     Affine,
     AveragePool,
@@ -20,6 +22,7 @@ from ..reading.operations import (
     Ending,
     Flatten,
     Gather,
+    Larger,
     Leak,
     Linear,
     MaxPool,
@@ -50,9 +53,6 @@ from .signals import added, as_sum, convolution, dense, mixed, pointwise, reach,
 from .turning import Turner
 from .uses import Uses
 from .values import Mixture, Signal, Sum, Value, Whole
-
-# of a sum they give the sum of what they give of its parts
-LINEAR = Linear | Convolution | Affine | AveragePool | Crop | Select | Gather | PadSides | PadChannels | Flatten
 
 
 def fold(
@@ -170,6 +170,8 @@ class Folder:
                 return joined(operation, [inputs[0]], operation.ahead, operation.behind)
             case Add():
                 return self._add(operation, inputs)
+            case Larger():
+                return self._larger(number, operation, inputs)
             case Flatten():
                 return flattened(operation, inputs[0])
             case Ending():
@@ -230,9 +232,9 @@ class Folder:
         if not isinstance(value, Sum):
             return value
         ordered = isinstance(operation, Flatten) and operation.order is not None
-        needs = ordered or isinstance(operation, Linear | Convolution | PadSides | Select | Gather)
+        needs = ordered or isinstance(operation, Linear | Convolution | PadSides)
         if value.largest != SINGLE:
-            needs = ordered or not isinstance(operation, Affine | Rectify | Leak | MaxPool | Flatten | Ending)
+            needs = ordered or not isinstance(operation, KEEP_MAXIMA)
         elif isinstance(operation, Linear | Convolution) and composes(operation, value):
             needs = False
         return self._apart(number, value, f"{operation.where} follows") if needs else value
@@ -371,6 +373,17 @@ class Folder:
         if second.kind == "add" or (first.kind != "add" and self._rank(first) > self._rank(second)):
             return added(first, second)
         return added(second, first)
+
+    def _larger(self, number: int, operation: Larger, values: Sequence[Whole]) -> Value:
+        """max(a, b) = a + relu(b - a), min(a, b) = b - relu(b - a), with a population for the ReLU."""
+        at = operation.where, operation.path, operation.before, operation.after
+        if not operation.smaller and (factors := self.uses.part(operation)) is not None:
+            return self._leaky(number, Leak(*at, factors), values[0])
+        minus, plus = Add(*at, -1.0), Add(*at, -1.0 if operation.smaller else 1.0)
+        gap = replace(self._add(minus, values[::-1]), where=at[0], path=at[1], kind="larger")
+        name = self.closed[number] = self._population(gap, RELU)
+        self.ranges[name] = RELU.range
+        return self._add(plus, (values[operation.smaller], source_signal(name, gap.shape)))
 
     def _rank(self, value: Sum) -> int:
         return max((number for number in self.uses.needed if self.operations[number].where == value.where), default=-1)

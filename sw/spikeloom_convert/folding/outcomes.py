@@ -15,6 +15,7 @@ from ..reading.operations import (
     Ending,
     Flatten,
     Gather,
+    Larger,
     Leak,
     Linear,
     MaxPool,
@@ -78,7 +79,7 @@ class Outcomes:
             return self._weighted(number)
         if isinstance(operation, Rectify):
             return self._rectified(number)
-        if isinstance(operation, Leak) and isinstance(value, Mixture):
+        if isinstance(operation, Leak | Larger) and isinstance(value, Mixture):
             return "ok", f"thresholds of populations {named(self._sources(value))}"
         if any(self.layers[name].where == operation.where for name in [self.folder.closed.get(number)] if name):
             return self._population(number)

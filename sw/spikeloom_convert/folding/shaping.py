@@ -27,7 +27,7 @@ from ..reading.operations import (
 )
 from .crops import under
 from .kernels import diagonal_as_convolution
-from .signals import added, as_sum, mixed, placed, scaled, zeros
+from .signals import added, as_sum, mixed, picked, placed, scaled, zeros
 from .values import Block, Mixture, Signal, Sum, Value, Whole
 
 AFTER = "put a ReLU between them"
@@ -203,17 +203,13 @@ def _within(operation: MaxPool, first: Windows, shape: Shape) -> Windows:
     return both
 
 
-def selected(operation: Select, value: Whole) -> Signal:
-    """Some channels of activations."""
-    if isinstance(value, Sum):
-        raise UnsupportedLayer(f"{operation.where}: must not take channels of {value.where} before its activation")
-    if value.flat and value.size != (1, 1):
+def selected(operation: Select, value: Whole) -> Whole:
+    """Some channels of a value."""
+    if isinstance(value, Signal) and value.flat and value.size != (1, 1):
         raise UnsupportedLayer(f"{operation.where}: must be before Flatten; take channels of images, not features")
-    if value.image[0] != operation.before[0]:  # a reshape has moved axes of one place
-        raise UnsupportedLayer(
-            f"{operation.where}: must take as many channels as the layer before it gives, {value.image[0]}, "
-            f"not {operation.before[0]}"
-        )
+    _require_channels(operation, value)
+    if isinstance(value, Sum):
+        return picked(value, np.arange(operation.first, operation.stop))
     blocks, start = [], 0
     for block in value.blocks:
         low, high = max(operation.first - start, 0), min(operation.stop - start, block.channels)
@@ -230,11 +226,23 @@ def selected(operation: Select, value: Whole) -> Signal:
     return Signal(tuple(blocks))
 
 
-def gathered(operation: Gather, value: Whole) -> Signal:
-    """Channels of activations by number."""
+def _require_channels(operation: Select | Gather, value: Whole) -> None:
+    """UnsupportedLayer where a reshape has moved axes of one place."""
+    if value.image[0] != operation.before[0]:
+        raise UnsupportedLayer(
+            f"{operation.where}: must take as many channels as the layer before it gives, {value.image[0]}, "
+            f"not {operation.before[0]}"
+        )
+
+
+def gathered(operation: Gather, value: Whole) -> Whole:
+    """Channels of a value by number."""
     at = operation.where, operation.path, operation.before, operation.after
+    if isinstance(value, Sum):
+        _require_channels(operation, value)
+        return picked(value, np.array(operation.channels))
     parts = (selected(Select(*at, number, number + 1), value) for number in operation.channels)
-    return Signal(tuple(block for part in parts for block in part.blocks))
+    return Signal(tuple(block for part in parts if isinstance(part, Signal) for block in part.blocks))
 
 
 def joined(operation: Operation, values: Sequence[Value], ahead: int, behind: int) -> Value:
@@ -308,6 +316,7 @@ def flattened(operation: Flatten, value: Whole) -> Whole:
     if order is not None and places == 1:
         at = operation.where, operation.path, operation.after, operation.after
         value, order = gathered(Gather(*at, tuple(order.tolist())), value), None
+        assert isinstance(value, Signal)
     blocks = tuple(
         replace(block, scale=np.repeat(block.scale, places), shift=np.repeat(block.shift, places))
         for block in value.blocks

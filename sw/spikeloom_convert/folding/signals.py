@@ -224,6 +224,21 @@ def placed(value: Sum, start: int, channels: int) -> Sum:
     return replace(value, terms=tuple(terms), bias=bias, shape=(channels, *value.shape[1:]))
 
 
+def picked(value: Sum, channels: np.ndarray) -> Sum:
+    """Some channels of a sum, by number."""
+    terms = []
+    for term in value.terms:
+        geometry, weights = term.geometry, term.weights
+        if isinstance(geometry, Diagonal):
+            geometry, weights = diagonal_as_convolution(geometry, weights, value.shape[0])
+        if isinstance(geometry, Conv2d) and geometry.groups > 1:
+            weights, geometry = ungrouped(weights, geometry.groups), replace(geometry, groups=1)
+        terms.append(FloatConnection(term.source, geometry, weights[channels]))
+    falls = None if value.falls is None else value.falls[channels]
+    shape = (len(channels), *value.shape[1:])
+    return replace(value, terms=tuple(terms), bias=value.bias[channels], shape=shape, falls=falls)
+
+
 def pointwise(operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:
     """Weights [O, C] on a sum, W2 (W1 * x + b1) + b2, as one sum, of every so many-th row and column."""
     sy, sx = stride

@@ -2,7 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..reading.operations import Add, Convolution, Flatten, Leak, Linear, MaxPool, Operation, PadSides, Rectify
+import numpy as np
+
+from ..reading.operations import (
+    Add,
+    Affine,
+    Convolution,
+    Flatten,
+    Larger,
+    Leak,
+    Linear,
+    MaxPool,
+    Operation,
+    PadSides,
+    Rectify,
+)
 
 
 class Uses:
@@ -46,6 +60,14 @@ class Uses:
                 return found
         return None
 
+    def part(self, operation: Operation) -> np.ndarray | None:
+        """Factors 0..1 that the first input is multiplied by to give the second, as in max(x, 0.1 x); None: by none."""
+        first, second = operation.inputs or (-1, -1)
+        other = self.operations[second] if second >= 0 else None
+        if not isinstance(other, Affine) or other.inputs != (first,) or other.shift.any():
+            return None
+        return other.scale if ((other.scale >= 0) & (other.scale <= 1)).all() else None
+
     def bordered(self, number: int) -> bool:
         """Whether zeros are put around a value, or maxima taken of it, ahead of the next layer."""
         for user in self.users(number):
@@ -54,6 +76,6 @@ class Uses:
                 isinstance(operation, Convolution) and any(operation.padding)
             ):
                 return True
-            if not isinstance(operation, Convolution | Linear | Add | Rectify | Leak) and self.bordered(user):
+            if not isinstance(operation, Convolution | Linear | Add | Larger | Rectify | Leak) and self.bordered(user):
                 return True
         return False

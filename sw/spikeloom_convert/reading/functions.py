@@ -10,7 +10,6 @@ from torch import nn
 
 from ..response import Rectified
 from .functional import WEIGHTED
-from .hints import OF_TWO
 from .layers import Site, leak, read_module
 from .operations import (
     Add,
@@ -18,6 +17,7 @@ from .operations import (
     AveragePool,
     Concatenate,
     Flatten,
+    Larger,
     MaxPool,
     Operation,
     PadChannels,
@@ -25,6 +25,8 @@ from .operations import (
     Rectify,
 )
 from .slices import index_select, narrow, pad, read_slices, select
+
+_LARGER, _SMALLER = ("max", "maximum", "fmax"), ("min", "minimum", "fmin")  # of two activations
 
 
 def name_of(target: Any) -> str:
@@ -93,8 +95,8 @@ def read_join(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], site: 
         if len(parts) == count:
             return [Concatenate(*at)]
         return [_padded(parts, site, count)]
-    if name in OF_TWO:
-        raise site.refuse(f"is not supported; use {OF_TWO[name]}")
+    if count == 2 and name in (*_LARGER, *_SMALLER):
+        return [Larger(*at, name in _SMALLER)]
     raise site.unsupported(name)
 
 
@@ -124,24 +126,17 @@ def _reshape(*shape: object, **kwargs: object) -> nn.Module:
     return nn.Flatten()  # read from the shapes before and after
 
 
-def _adaptive_max_pool1d(output_size: Any, return_indices: bool = False) -> nn.Module:
-    return nn.AdaptiveMaxPool1d(output_size, return_indices)
+def _adaptive_max_pool(kind: type[nn.Module]) -> Callable[..., nn.Module]:
+    return lambda output_size, return_indices=False: kind(output_size, return_indices)
 
 
-def _adaptive_max_pool2d(output_size: Any, return_indices: bool = False) -> nn.Module:
-    return nn.AdaptiveMaxPool2d(output_size, return_indices)
+def _max_pool(kind: type[nn.Module]) -> Callable[..., nn.Module]:
+    def made(
+        kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, **rest: Any
+    ) -> nn.Module:
+        return kind(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode, **rest)
 
-
-def _max_pool1d(
-    kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, **rest: Any
-) -> nn.Module:
-    return nn.MaxPool1d(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode, **rest)
-
-
-def _max_pool2d(
-    kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, **rest: Any
-) -> nn.Module:
-    return nn.MaxPool2d(kernel_size, stride or None, padding, dilation, ceil_mode=ceil_mode, **rest)
+    return made
 
 
 def _rrelu(lower: float = 0.125, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> nn.Module:
@@ -177,10 +172,10 @@ MODULES: dict[str, Callable[..., nn.Module]] = {
     "avg_pool2d": nn.AvgPool2d,
     "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d,
     "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
-    "max_pool1d": _max_pool1d,
-    "max_pool2d": _max_pool2d,
-    "adaptive_max_pool1d": _adaptive_max_pool1d,
-    "adaptive_max_pool2d": _adaptive_max_pool2d,
+    "max_pool1d": _max_pool(nn.MaxPool1d),
+    "max_pool2d": _max_pool(nn.MaxPool2d),
+    "adaptive_max_pool1d": _adaptive_max_pool(nn.AdaptiveMaxPool1d),
+    "adaptive_max_pool2d": _adaptive_max_pool(nn.AdaptiveMaxPool2d),
     **dict.fromkeys(("threshold", "_threshold"), _threshold),
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"), _dropout),
     **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), nn.ChannelShuffle),

@@ -29,15 +29,11 @@ HINTS = (
     (("long", "int", "short", "byte", "bool", "round", "floor", "ceil", "sign"), "floats throughout"),
     (("multihead", "transformer", "scaled_dot_product", "embedding"), "Linear and Conv2d"),
     (("roll", "flip"), "a 1x1 Conv2d"),
-    (("gt", "lt", "ge", "le", "eq", "ne", "where", "masked"), ACTIVATION),
+    (("gt", "lt", "ge", "le", "eq", "ne", "where", "masked"), f"{ACTIVATION}, or LeakyReLU"),
     (("tanh", "gelu", "silu", "elu", "celu", "selu", "glu", "softplus", "softsign",
       "softshrink", "hardshrink", "tanhshrink", "softmin", "mish", "hardswish", "hardsigmoid", "hardtanh", "threshold",
       "abs", "pow", "exp", "log", "sqrt", "square", "sin", "cos"), ACTIVATION),
 )  # fmt: skip
-# by the name of a function of two activations
-OF_TWO = dict.fromkeys(("max", "maximum", "fmax"), "a + relu(b - a), which is the same") | dict.fromkeys(
-    ("min", "minimum", "fmin"), "relu(a - relu(a - b)), which is the same behind ReLUs"
-)
 SUPPORTED = (
     "Linear, Conv1d, Conv2d, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh(0, a), AvgPool2d, MaxPool2d, Flatten, "
     "additions and torch.cat"

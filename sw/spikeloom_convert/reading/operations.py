@@ -137,6 +137,13 @@ class Add(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class Larger(Operation):
+    """The larger one of two inputs at every place; `smaller`: the smaller one."""
+
+    smaller: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Concatenate(Operation):
     """The channels of all inputs, one after the other."""
 
@@ -212,3 +219,9 @@ def image(shape: Sequence[int]) -> Shape:
     if len(shape) == 2:
         return shape[0], 1, shape[1]
     return (shape[0], shape[1], shape[2]) if len(shape) == 3 else (shape[0], 1, 1)
+
+
+# of a sum they give the sum of what they give of its parts
+LINEAR = Linear | Convolution | Affine | AveragePool | Crop | Select | Gather | PadSides | PadChannels | Flatten
+# of a maximum of a weighted sum they give one
+KEEP_MAXIMA = Affine | Rectify | Leak | MaxPool | Select | Gather | Flatten | Ending
