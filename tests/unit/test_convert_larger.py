@@ -108,6 +108,16 @@ CHANNELS: dict[str, tuple[Maker, list[str]]] = {
         headed(lambda s, x: F.max_pool2d(F.relu((-F.max_pool2d(s.c(x), 2))[:, 1:3]), 2), f=linear(2)),
         ["c_negative", "c_turned", "add", "f"],
     ),
+    "of a maximum, pooled again with a rest": (
+        headed(lambda s, x: F.max_pool2d(F.relu(F.max_pool2d(s.c(x), 4)[:, 1:3]), 2, ceil_mode=True), f=linear(2)),
+        ["c", "c_negative_turned", "add", "f"],
+    ),
+    "of a maximum that falls, each activated": (
+        headed(
+            lambda s, x: (lambda a, b: torch.cat([F.relu(b), F.relu(a)], 1))(*(-F.max_pool2d(s.c(x), 2)).chunk(2, 1))
+        ),
+        ["c_turned", "f"],
+    ),
     "of a maximum, then a PReLU that falls": (
         headed(lambda s, x: F.prelu(F.max_pool2d(s.c(x), 2)[:, 1:3], torch.tensor(-0.2, dtype=x.dtype)), f=linear(2)),
         ["c", "c_negative_turned", "add", "negative", "f"],

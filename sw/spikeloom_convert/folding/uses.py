@@ -106,7 +106,9 @@ class Uses:
     def alike(self, number: int, value: Sum) -> Rectified | None:
         """The one activation function behind all slices, splits and shuffles of a sum, which leave no channel out."""
         users = self.users(number)
-        if _falls(value) or number in self._given or not set(users).isdisjoint(self._given):
+        if number in self._given or not set(users).isdisjoint(self._given):
+            return None
+        if value.largest != SINGLE and self._pooled(number):
             return None
         if not all(isinstance(self.operations[user], Select | Gather) for user in users):
             return None
@@ -121,7 +123,17 @@ class Uses:
             return self._activated(user, False)
         # populations are larger than their maxima
         few = len(self._taken(number)) <= value.shape[0]
-        return few and not _falls(value) and self._activated(number, True)
+        return few and not self._pooled(number) and self._activated(number, True)
+
+    def _pooled(self, number: int) -> bool:
+        """Whether maxima are taken of a value, or of activations of it, ahead of the next layer."""
+        for user in self.users(number):
+            operation = self.operations[user]
+            if isinstance(operation, MaxPool):
+                return True
+            if not isinstance(operation, Convolution | Linear | Add | Larger) and self._pooled(user):
+                return True
+        return False
 
     def _activated(self, number: int, largest: bool) -> bool:
         """Whether a sum that an operation gives, or the largest values of one, are heard behind activations only.
@@ -158,7 +170,3 @@ class Uses:
             if not isinstance(operation, Convolution | Linear | Add | Larger | Rectify | Leak) and self.bordered(user):
                 return True
         return False
-
-
-def _falls(value: Sum) -> bool:
-    return value.falls is not None and bool(value.falls.any())
