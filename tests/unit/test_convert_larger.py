@@ -112,6 +112,10 @@ CHANNELS: dict[str, tuple[Maker, list[str]]] = {
         headed(lambda s, x: F.max_pool2d(F.relu(F.max_pool2d(s.c(x), 4)[:, 1:3]), 2, ceil_mode=True), f=linear(2)),
         ["c", "c_negative_turned", "add", "f"],
     ),
+    "pooled twice, with a rest": (
+        headed(lambda s, x: F.max_pool2d(F.relu(F.max_pool2d(s.c(x)[:, 1:3], 4)), 2, ceil_mode=True), f=linear(2)),
+        ["c", "c_negative_turned", "add", "f"],
+    ),
     "of a maximum that falls, each activated": (
         headed(
             lambda s, x: (lambda a, b: torch.cat([F.relu(b), F.relu(a)], 1))(*(-F.max_pool2d(s.c(x), 2)).chunk(2, 1))

@@ -153,7 +153,7 @@ class Uses:
             spread = isinstance(operation, Flatten) and int(np.prod(operation.before[1:])) > 1
             if spread and not all(isinstance(self.operations[after], Rectify | Leak) for after in self.users(user)):
                 return False
-            if not isinstance(operation, _OPEN):
+            if not isinstance(operation, _OPEN) or (isinstance(operation, MaxPool) and self._pooled(user)):
                 return False
             if not spread and not self._activated(user, largest or isinstance(operation, MaxPool)):
                 return False
