@@ -12,6 +12,7 @@ from spikeloom.errors import UnsupportedLayer
 from spikeloom_convert import convert
 from spikeloom_convert.folding.inspection import inspect_model
 from spikeloom_convert.samples import check
+from torch import nn
 
 IMAGES = np.random.default_rng(0).random((200, 3, 12, 12))
 
@@ -45,6 +46,9 @@ CHOSEN: dict[str, tuple[Maker, list[str]]] = {
     "a leaky ReLU": (
         headed(lambda s, x: s.d(torch.maximum(y := s.c(x), 0.1 * y)), d=conv(4, 4, 3)), ["c", "c_negative", "f"]
     ),
+    "a leaky ReLU the other way round": (
+        headed(lambda s, x: s.d(torch.maximum(0.1 * (y := s.c(x)), y)), d=conv(4, 4, 3)), ["c", "c_negative", "f"]
+    ),
     "an absolute value": (headed(lambda s, x: torch.max(y := s.c(x), -y)), ["larger", "f"]),
     "of leaky values": (
         headed(lambda s, x: s.d(torch.max(leaky(s.c(x)), leaky(s.e(x)))), d=conv(4, 4, 3), e=conv()),
@@ -74,7 +78,60 @@ CHANNELS: dict[str, tuple[Maker, list[str]]] = {
         headed(
             lambda s, x: (lambda a, b: s.d(torch.cat([F.relu(b), F.relu(a)], 1)))(*s.c(x).chunk(2, 1)), d=conv(4, 4, 1)
         ),
+        ["c", "f"],
+    ),
+    "halves, activated by two functions": (
+        headed(
+            lambda s, x: (lambda a, b: s.d(torch.cat([F.relu(b), F.relu6(a)], 1)))(*s.c(x).chunk(2, 1)), d=conv(4, 4, 1)
+        ),
         ["c", "c_2", "f"],
+    ),
+    "of one depth, shuffled": (
+        headed(lambda s, x: s.d(F.relu(F.channel_shuffle(s.c(x), 2))), c=conv(3, 6, groups=3), d=conv(6, 4, 1)),
+        ["c", "f"],
+    ),
+    "taken again": (
+        headed(lambda s, x: (lambda a, b: s.d(torch.cat([b, a], 1)))(*s.c(x).split(2, 1)), d=conv(4, 4, 3)),
+        ["c", "c_negative", "f"],
+    ),
+    "of a maximum, taken again": (
+        headed(lambda s, x: (lambda a, b: torch.cat([a, b], 1))(*F.max_pool2d(s.c(x), 2).split(2, 1))),
+        ["c", "c_negative_turned", "f"],
+    ),
+    "of a maximum, one of them heard": (
+        headed(
+            lambda s, x: (lambda a, b: torch.cat([F.relu(a), b], 1))(*F.max_pool2d(s.c(x), 2).split(2, 1))
+        ),
+        ["c", "c_negative_turned", "add", "f"],
+    ),
+    "of a maximum that falls, pooled again": (
+        headed(lambda s, x: F.max_pool2d(F.relu((-F.max_pool2d(s.c(x), 2))[:, 1:3]), 2), f=linear(2)),
+        ["c_negative", "c_turned", "add", "f"],
+    ),
+    "of a maximum, pooled again with a rest": (
+        headed(lambda s, x: F.max_pool2d(F.relu(F.max_pool2d(s.c(x), 4)[:, 1:3]), 2, ceil_mode=True), f=linear(2)),
+        ["c", "c_negative_turned", "add", "f"],
+    ),
+    "pooled twice, with a rest": (
+        headed(lambda s, x: F.max_pool2d(F.relu(F.max_pool2d(s.c(x)[:, 1:3], 4)), 2, ceil_mode=True), f=linear(2)),
+        ["c", "c_negative_turned", "add", "f"],
+    ),
+    "of a maximum that falls, each activated": (
+        headed(
+            lambda s, x: (lambda a, b: torch.cat([F.relu(b), F.relu(a)], 1))(*(-F.max_pool2d(s.c(x), 2)).chunk(2, 1))
+        ),
+        ["c_turned", "f"],
+    ),
+    "of a maximum, then a PReLU that falls": (
+        headed(lambda s, x: F.prelu(F.max_pool2d(s.c(x), 2)[:, 1:3], torch.tensor(-0.2, dtype=x.dtype)), f=linear(2)),
+        ["c", "c_negative_turned", "add", "negative", "f"],
+    ),
+    "of places with a batch norm each": (
+        written(
+            lambda s, x: s.f(s.b(s.c(x)[:, :2].flatten(1))), c=conv(), b=lambda: nn.BatchNorm1d(200),
+            f=linear(200),
+        ),
+        ["c", "c_negative", "f"],
     ),
     "of groups": (
         headed(lambda s, x: s.d(F.relu(s.c(x)[:, 1:4])), c=conv(3, 6, groups=3), d=conv(3, 4, 1)), ["c", "f"]

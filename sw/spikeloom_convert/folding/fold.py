@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 from spikeloom.errors import UnsupportedLayer
@@ -11,7 +12,6 @@ from spikeloom.windows import SINGLE
 from ..float_network import INPUT, FloatLayer, FloatNetwork, population_name
 from ..reading.hints import ACTIVATION
 from ..reading.operations import (
-    KEEP_MAXIMA,
     LINEAR,
     Add,
     Affine,
@@ -31,6 +31,7 @@ from ..reading.operations import (
     PadSides,
     Rectify,
     Select,
+    keeps_maxima,
     linked,
 )
 from ..response import RELU, Rectified, Response
@@ -124,7 +125,7 @@ class Folder:
         for value in inputs:
             if not isinstance(value, Sum) and any(value.pad) and not isinstance(operation, Convolution | PadSides):
                 raise UnsupportedLayer(f"{operation.where}: must not follow zeros around images; pad for a Conv2d only")
-        inputs = [self._heard(operation, value, at) for value, at in zip(inputs, operation.inputs or (), strict=True)]
+        inputs = [self._heard(number, value, at) for value, at in zip(inputs, operation.inputs or (), strict=True)]
         if isinstance(inputs[0], Mixture) and isinstance(operation, LINEAR):
             once = [operation, *[constantless(operation)] * (len(inputs[0].signals) - 1)]
             parts = [self._given(number, own, [item]) for own, item in zip(once, inputs[0].signals, strict=True)]
@@ -221,22 +222,28 @@ class Folder:
         if not value.terms:
             raise UnsupportedLayer(f"{value.where}: must take something of the samples, not zeros alone; remove it")
         plain = population_name(value.path, value.kind, [layer.name for layer in self.layers])
-        bias = value.bias
-        if (bias == bias[:, :1, :1]).all():
-            bias = bias[:, :1, :1]
+        alike = (value.bias == value.bias[:, :1, :1]).all()
+        bias = value.bias[:, :1, :1] if alike else value.bias
         self.layers.append(FloatLayer(plain, value.where, value.shape, value.terms, bias, response))
+        if response is not None:
+            self.ranges[plain] = response.range
         return plain
 
-    def _heard(self, operation: Operation, value: Value, number: int) -> Value:
+    def _heard(self, user: int, value: Value, number: int) -> Value:
         """A sum as a population of its own, or two, where what follows needs that and is no activation function."""
         if not isinstance(value, Sum):
             return value
+        operation = self.operations[user]
         ordered = isinstance(operation, Flatten) and operation.order is not None
         needs = ordered or isinstance(operation, Linear | Convolution | PadSides)
         if value.largest != SINGLE:
-            needs = ordered or not isinstance(operation, KEEP_MAXIMA)
+            needs = ordered or not keeps_maxima(operation)
         elif isinstance(operation, Linear | Convolution) and composes(operation, value):
             needs = False
+        if isinstance(operation, Select | Gather):
+            if (response := self.uses.alike(number, value)) is not None:
+                return self._closed(number, value, response)
+            needs = needs or not self.uses.picks(user, number, value)
         return self._apart(number, value, f"{operation.where} follows") if needs else value
 
     def _apart(self, number: int, value: Sum, why: str) -> Value:
@@ -244,12 +251,10 @@ class Folder:
         if number in self.sided:
             return self.sided[number]
         positive = all(self.ranges[term.source][0] >= 0 and (term.weights >= 0).all() for term in value.terms)
-        made: Signal | Mixture
         if positive and not (value.bias < 0).any():
             self.notes.append(f"{value.where} has a population of its own: {why} without a ReLU")
-            name = self.closed[number] = self._population(value, RELU)
-            self.ranges[name] = RELU.range
-            made = source_signal(name, value.shape)
+            made: Signal | Mixture = source_signal(self._population(value, RELU), value.shape)
+            self.closed[number] = self.layers[-1].name
         else:
             self.notes.append(f"{value.where} has two populations of its own: {why} without a ReLU")
             made = self._sided(number, value, np.full(value.shape[0], 1.0), value.where)
@@ -261,9 +266,9 @@ class Folder:
         return behind
 
     def _linear(self, operation: Linear, value: Whole) -> Sum:
-        if isinstance(value, Signal):
-            return dense(operation, value, operation.weights, operation.bias)
-        return self._composed(operation, value, operation.weights, (1, 1))
+        if isinstance(value, Sum):
+            return self._composed(operation, value, operation.weights, (1, 1))
+        return dense(operation, value, operation.weights, operation.bias)
 
     def _composed(self, operation: Linear | Convolution, value: Sum, weights: np.ndarray, stride: Pair) -> Sum:
         """W2 (W1 x + b1) + b2 as one layer."""
@@ -288,9 +293,13 @@ class Folder:
                 return value
             value = as_sum(operation, value)
             self.notes.append(f"{operation.where} has a population of its own: no weighted layer before it")
+        return self._closed(number, value, response)
+
+    def _closed(self, number: int, value: Sum, response: Response) -> Value:
+        """The activations of a sum, which are what an operation gives."""
         name = self.closed[number] = self._population(value, response)
-        self.ranges[name] = response.range
-        return self.turner.behind(operation, source_signal(name, value.shape), value)
+        self.values[number] = self.turner.behind(self.operations[number], source_signal(name, value.shape), value)
+        return self.values[number]
 
     def _leaky(self, number: int, operation: Leak, value: Whole) -> Value:
         """relu(u) - factor * relu(-u): two populations, and what hears the one hears the other."""
@@ -311,9 +320,7 @@ class Folder:
         parts, nothing = [], np.zeros(value.shape[0])
         for sign, path in ((1.0, value.path), (-1.0, f"{value.path}.negative")):
             part = scaled(value, np.full(value.shape[0], sign), nothing)
-            name = self._population(replace(part, path=path), RELU)
-            self.ranges[name] = RELU.range
-            parts.append(source_signal(name, value.shape))
+            parts.append(source_signal(self._population(replace(part, path=path), RELU), value.shape))
         self.closed[number] = self.layers[-2].name
         return Mixture((parts[0], mapped(parts[1], -factors, nothing)), where)
 
@@ -324,17 +331,11 @@ class Folder:
             return False
         if not isinstance(operation.response, Rectified) or not isinstance(self.layers[-1].response, Rectified):
             return False
-        if not self._alone(number):  # who else has heard the unclipped values?
+        if not self.uses.alone(number, self.closed):  # who else has heard the unclipped values?
             return False
         self.layers[-1] = replace(self.layers[-1], response=operation.response)
         self.ranges[self.layers[-1].name] = operation.response.range
         return True
-
-    def _alone(self, number: int) -> bool:
-        """Whether nothing else hears the population that an operation's values come from, one way only."""
-        while number >= 0 and self.uses.count(number) == 1 and number not in self.closed:
-            number = (self.operations[number].inputs or (-1,))[0]
-        return number >= 0 and self.uses.count(number) == 1
 
     def _crop(self, number: int, operation: Crop, value: Whole) -> Whole:
         """Some places of a value; a population is without the others where zeros or windows follow at their border."""
@@ -342,7 +343,11 @@ class Folder:
         if block is None or not block.whole or not block.direct or len(block.scale) != block.shape[0]:
             return cropped(operation, value)
         at = next((at for at, layer in enumerate(self.layers) if layer.name == block.source), None)
-        if at is None or not self._alone((operation.inputs or (-1,))[0]) or not self.uses.bordered(number):
+        if (
+            at is None
+            or not self.uses.alone((operation.inputs or (-1,))[0], self.closed)
+            or not self.uses.bordered(number)
+        ):
             return cropped(operation, value)
         self.layers[at] = layer = without(operation, self.layers[at])
         signal = source_signal(layer.name, layer.shape)
@@ -359,10 +364,9 @@ class Folder:
         return merged(operation, value)
 
     def _add(self, operation: Add, values: Sequence[Whole]) -> Sum:
-        first, *others = (as_sum(operation, value) for value in values)
-        for second in others:
-            first = self._pair(operation, first, second)
-        return first
+        return reduce(
+            lambda one, more: self._pair(operation, one, more), (as_sum(operation, value) for value in values)
+        )
 
     def _pair(self, operation: Add, first: Sum, second: Sum) -> Sum:
         if operation.factor != 1:
@@ -370,23 +374,20 @@ class Folder:
         if first.shape != second.shape:
             raise UnsupportedLayer(f"{operation.where}: must add equal shapes, not {first.shape} and {second.shape}")
         # the weighted layer that ran last gives the name
-        if second.kind == "add" or (first.kind != "add" and self._rank(first) > self._rank(second)):
+        if second.kind == "add" or (first.kind != "add" and self.uses.last(first.where) > self.uses.last(second.where)):
             return added(first, second)
         return added(second, first)
 
     def _larger(self, number: int, operation: Larger, values: Sequence[Whole]) -> Value:
         """max(a, b) = a + relu(b - a), min(a, b) = b - relu(b - a), with a population for the ReLU."""
         at = operation.where, operation.path, operation.before, operation.after
-        if not operation.smaller and (factors := self.uses.part(operation)) is not None:
-            return self._leaky(number, Leak(*at, factors), values[0])
+        if not operation.smaller and (part := self.uses.part(operation)) is not None:
+            return self._leaky(number, Leak(*at, part[1]), values[part[0]])
         minus, plus = Add(*at, -1.0), Add(*at, -1.0 if operation.smaller else 1.0)
         gap = replace(self._add(minus, values[::-1]), where=at[0], path=at[1], kind="larger")
-        name = self.closed[number] = self._population(gap, RELU)
-        self.ranges[name] = RELU.range
-        return self._add(plus, (values[operation.smaller], source_signal(name, gap.shape)))
-
-    def _rank(self, value: Sum) -> int:
-        return max((number for number in self.uses.needed if self.operations[number].where == value.where), default=-1)
+        own = self._closed(number, gap, RELU)
+        assert isinstance(own, Signal)  # no maximum is taken of what is added
+        return self._add(plus, (values[operation.smaller], own))
 
     def _ended(self, number: int, operation: Ending, value: Whole) -> Whole:
         if (after := self.uses.behind(number)) is not None:

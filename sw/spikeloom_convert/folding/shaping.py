@@ -85,7 +85,7 @@ def composes(operation: Linear | Convolution, value: Sum) -> bool:
     """Whether a layer takes every place of a sum by itself, so that both are one."""
     if isinstance(operation, Linear):
         return value.shape[1:] == (1, 1)
-    return operation.weights.shape[2:] == (1, 1) and operation.padding == (0, 0) and operation.groups == 1
+    return operation.pointwise
 
 
 def constantless(operation: Operation) -> Operation:

@@ -50,6 +50,11 @@ class Convolution(Operation):
     padding: Pair
     groups: int
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether it takes every place by itself, with all its channels."""
+        return self.weights.shape[2:] == (1, 1) and self.padding == (0, 0) and self.groups == 1
+
 
 @dataclass(frozen=True, eq=False)
 class Affine(Operation):
@@ -223,5 +228,10 @@ def image(shape: Sequence[int]) -> Shape:
 
 # of a sum they give the sum of what they give of its parts
 LINEAR = Linear | Convolution | Affine | AveragePool | Crop | Select | Gather | PadSides | PadChannels | Flatten
-# of a maximum of a weighted sum they give one
-KEEP_MAXIMA = Affine | Rectify | Leak | MaxPool | Select | Gather | Flatten | Ending
+
+
+def keeps_maxima(operation: Operation) -> bool:
+    """Whether it gives a maximum of a weighted sum of one."""
+    if isinstance(operation, Leak):
+        return not (operation.factors < 0).any()  # else the largest value is not that of the largest sum
+    return isinstance(operation, Affine | Rectify | MaxPool | Select | Gather | Flatten | Ending)
