@@ -55,7 +55,14 @@ def pooled(rng: np.random.Generator) -> tuple[Network, np.ndarray]:
     return made.conv(16, Conv2d((3, 3), padding=(1, 1), groups=2)).readout(10), x
 
 
-@pytest.mark.parametrize(("draw", "lanes", "cores"), [(centred, 36, 1), (centred, 72, 2), (pooled, 16, 3)])
+@pytest.mark.parametrize(
+    ("draw", "lanes", "cores"),
+    [
+        (centred, 36, 1),
+        pytest.param(centred, 72, 2, marks=pytest.mark.slow),  # the third one is of neighbours, too
+        (pooled, 16, 3),
+    ],
+)
 def test_cycles_of_neighbours_that_wait_for_each_other_are_what_the_plan_says(
     draw: Callable[[np.random.Generator], tuple[Network, np.ndarray]], lanes: int, cores: int, tmp_path: Path
 ) -> None:

@@ -121,7 +121,7 @@ class Uses:
         """Whether an operation takes channels of the weights of a sum, and not of populations the sum has anyway."""
         if value.largest == SINGLE:
             return self._activated(user, False)
-        # populations are larger than their maxima
+        # of a sum whose maxima are taken, each slice would have a population of the size ahead of them
         few = len(self._taken(number)) <= value.shape[0]
         return few and not self._pooled(number) and self._activated(number, True)
 
