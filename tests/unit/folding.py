@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 from convert_models import seeded
+from spikeloom import golden
+from spikeloom_convert import convert
 from spikeloom_convert.float_network import FloatNetwork
 from spikeloom_convert.folding.fold import fold
 from spikeloom_convert.reading.reader import by_name
@@ -35,3 +37,12 @@ def same(make, *shape: int, seed: int = 0) -> FloatNetwork:
 
 def names(network: FloatNetwork) -> list[str]:
     return [layer.name for layer in network.layers]
+
+
+def error(model: nn.Module, x: np.ndarray, timesteps: int, method: str = "spikeconverter") -> float:
+    """Squared distance of the outputs of 8-bit integers from the model's own, over their variance."""
+    with torch.no_grad():
+        expected = model(torch.from_numpy(x)).numpy()
+    network = convert(model, x, method=method, timesteps=timesteps, weight_bits=8)
+    potentials = golden.evaluate(network, x) * network.readouts[0].scale
+    return float(((potentials - expected) ** 2).mean() / expected.var())
