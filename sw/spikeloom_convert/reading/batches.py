@@ -27,7 +27,7 @@ class Batches(nn.Module):
     def _takes(self, x: torch.Tensor) -> bool:
         """Whether three samples at once give what they give two by two."""
         try:
-            found = by_name(self.graph(x))
+            found = by_name(self.graph.forward(x))
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError):
             return False
         expected = self._in_pairs(x)
@@ -40,9 +40,9 @@ class Batches(nn.Module):
         parts = []
         for pair in x.split(_TRACED):
             full = pair if len(pair) == _TRACED else torch.cat([pair, pair])
-            parts.append({name: item[: len(pair)] for name, item in by_name(self.graph(full)).items()})
+            parts.append({name: item[: len(pair)] for name, item in by_name(self.graph.forward(full)).items()})
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Outputs [N, ...] of samples [N, ...], by name."""
-        return by_name(self.graph(x)) if self.any_number else self._in_pairs(x)
+        return by_name(self.graph.forward(x)) if self.any_number else self._in_pairs(x)
