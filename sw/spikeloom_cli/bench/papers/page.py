@@ -50,8 +50,8 @@ def few_steps(result: Result) -> list[str]:
         "## ResNet-20 of somebody else's training, at fewer and fewer time steps",
         "",
         f"{result['data']}; {result['weight_bits']}-bit weights, seed {result['seed']}; the model has "
-        f"{result['accuracy_ann']:.2%}. No labels are used. The last columns: the option `fine_tune`; two neurons for each "
-        "activation that a residual addition repeats (`layer_neurons`), with all trains as long as T says.",
+        f"{result['accuracy_ann']:.2%}. No labels are used. The last columns: the option `fine_tune`; two neurons for "
+        "each activation that a residual addition repeats (`layer_neurons`), with all trains as long as T says.",
         "",
         *table(
             "T | SNN | points lost | answers changed | logit error | SOPs | fine-tuned: SNN, points lost, SOPs "
