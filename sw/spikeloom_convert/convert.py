@@ -15,7 +15,7 @@ from spikeloom.network import Input, Network
 from spikeloom.neuron import nearest_growth
 from spikeloom.profile import profiled
 from spikeloom.threads import single_threaded
-from spikeloom.validate import NAME, WEIGHT_BITS
+from spikeloom.validate import MAX_PARTS, NAME, WEIGHT_BITS
 from torch import nn
 
 from .float_network import INPUT, FloatNetwork
@@ -90,8 +90,8 @@ def convert(
     layer_timesteps : T of the trains of some populations, by name or shell pattern ("layer1_*"); the last that
         matches holds. Trains that a residual addition repeats gain most by a longer one.
     layer_neurons : neurons for each activation of some populations, 1..8, likewise: N times the levels in as many time
-        steps, see `quantising.several`. Their weights and synaptic operations are there N times; a longer train costs
-        less.
+        steps, see `quantising.several`. What they hear, weights and synaptic operations, is there N times, and so are
+        the weights of those who hear them (N^2 times from such a population to another); a longer train costs less.
     labels : classes int [N]: the accuracy of both networks is measured and recorded.
     growth : of the hidden trains, 2 (iLIF, best), 1 (IF) or 1 + 2^-s; it, `layer_timesteps`, `layer_neurons` (growth 1
         and 2 only) and `code` belong to the two-phase schedule.
@@ -140,6 +140,7 @@ def convert(
             own_timesteps=_by_layer(prepared.network, own, "layer_timesteps"),
             own_neurons=_by_layer(prepared.network, several, "layer_neurons"),
         )
+        _require_connections(prepared.network, settings)
         check_labels(samples, prepared.network)
         fit, held = split(samples, settings.seed, affordable(prepared.network))
         reference = Reference.of(prepared, held)
@@ -250,6 +251,19 @@ def _by_layer(network: FloatNetwork, wanted: Mapping[str, int], what: str) -> tu
     )
 
 
+def _require_connections(network: FloatNetwork, settings: Settings) -> None:
+    """InvalidNetwork where several neurons would hear several by more connections than a network may have."""
+    neurons = dict(settings.own_neurons)
+    number = sum(
+        neurons.get(layer.name, 1) * neurons.get(item.source, 1) for layer in network.layers for item in layer.incoming
+    )
+    if neurons and number > MAX_PARTS:
+        raise InvalidNetwork(
+            f"Convert: layer_neurons must make at most {MAX_PARTS} connections, not {number}, for each neuron hears "
+            "all of its sources; give fewer"
+        )
+
+
 def counter(progress: Progress | None, steps: int) -> Callable[[], None]:
     """Tell that nothing is done yet; what it returns tells that one step more is."""
     done = -1
@@ -284,7 +298,7 @@ def _check_settings(
     _check_growth(growth)
     found = []
     lengths: list[tuple[str, object, int]] = [("timesteps", timesteps, chosen.most_timesteps)]
-    lengths += [("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
+    lengths += [] if input_timesteps is None else [("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
     lengths += [(f"layer_timesteps of {shown(name)}", steps, MAX_TIMESTEPS) for name, steps in layer_timesteps.items()]
     lengths += [(f"layer_neurons of {shown(name)}", several, MOST_NEURONS) for name, several in layer_neurons.items()]
     found = length_violations(lengths)
@@ -331,7 +345,7 @@ def length_violations(lengths: Sequence[tuple[str, object, int]]) -> list[str]:
     return [
         f"{what} must be an integer in 1..{most}, not {shown(value)}"
         for what, value, most in lengths
-        if value is not None and not (_integer(value) and 1 <= value <= most)
+        if not (_integer(value) and 1 <= value <= most)
     ]
 
 

@@ -1,6 +1,7 @@
 """Several neurons for one activation: together they send one code of as many times the levels."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_neurons_of_an_activation_send_one_code_together(model: str, several: in
     np.testing.assert_array_equal(golden.evaluate(network, IMAGES[:8]), stepped.reshape(8, -1))
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_neurons_that_count_spikes_are_together_one_of_a_longer_train(model: str) -> None:
+    made = seeded(MODELS[model])
+    settings: dict[str, Any] = {"input_timesteps": 4, "growth": 1.0, "weight_bits": 8}
+    several = convert(made, IMAGES, timesteps=2, layer_neurons={"*": 3}, **settings)
+    long = convert(made, IMAGES, timesteps=6, **settings)
+    traces = golden.run(several, IMAGES[:8]), golden.run(long, IMAGES[:8])
+    for name, others in several.provenance.continued.items():
+        assert several.provenance.worths[name] == long.provenance.worths[name]
+        together = sum(codes_of(traces[0].spikes[item], 1.0) for item in (name, *others))
+        np.testing.assert_array_equal(together, codes_of(traces[1].spikes[name], 1.0))
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_neurons_of_random_models_send_one_code_together(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -110,6 +124,20 @@ def test_all_hear_the_same_weights_and_whoever_hears_one_hears_all() -> None:
     assert [item.source for item in network.incoming("f")] == ["d", "d_2"]
 
 
+@pytest.mark.parametrize("settings", [{}, {"code": "naf"}, {"growth": 1.0}])
+def test_rules_are_compared_by_the_events_that_each_neuron_sends(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the profile of the network that was chosen comes later
+    monkeypatch.setattr(sys.modules["spikeloom_convert.convert"], "profiled", lambda network, x: network)
+    x = IMAGES[:7]  # so few are all fitted on
+    network = convert(seeded(MODELS["maxima"]), x, timesteps=3, layer_neurons={"*": 2}, **settings)
+    spikes = golden.run(network, x).spikes
+    for name in ("c", "c_2", "d", "d_2"):
+        population = next(item for item in network.populations if item.name == name)
+        assert population.activity == np.count_nonzero(spikes[name]) / len(x)
+
+
 def test_one_neuron_is_the_network_there_was() -> None:
     plain, one = (convert(seeded(MODELS["maxima"]), IMAGES, layer_neurons=given) for given in ({}, {"*": 1}))
     assert plain.digest == one.digest
@@ -132,12 +160,16 @@ def test_trains_of_their_own_length_and_several_neurons_go_together() -> None:
     assert shortfall(network, IMAGES[:8]) == 0
 
 
-def test_a_fine_tune_knows_all_levels() -> None:
-    made = seeded(MODELS["maxima"])
-    for epochs in (0, 2):
-        network = convert(made, IMAGES, timesteps=1, layer_neurons={"*": 2}, options={"fine_tune": epochs})
-        assert len(network.provenance.continued) == 2
-        assert shortfall(network, IMAGES[:8]) == 0
+def test_a_fine_tune_knows_all_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    # whether or not it is better than what was not tuned
+    monkeypatch.setattr(sys.modules["spikeloom_convert.convert"], "choose", lambda candidates: candidates[-1])
+    network = convert(
+        seeded(MODELS["maxima"]), IMAGES, timesteps=2, layer_neurons={"*": 2}, weight_bits=8, options={"fine_tune": 2}
+    )
+    assert network.provenance.notes[0].startswith("fine-tuned for 2 epochs")
+    assert shortfall(network, IMAGES[:8]) == 0
+    sent = codes_of(golden.run(network, IMAGES).spikes["c_2"], 2.0)
+    assert sent.max() > 1  # the tuned levels go on beyond those of one neuron
 
 
 def test_layer_by_layer_an_activation_is_the_sum_of_its_neurons(tmp_path: Path) -> None:
@@ -159,12 +191,23 @@ def test_layer_by_layer_an_activation_is_the_sum_of_its_neurons(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "continued", [{"c": ("nobody",)}, {"nobody": ("c_2",)}, {"c": ("f",)}, {"c": ("d_2",), "d": ("c_2",)}]
+    "continued",
+    [
+        {"c": ("nobody",)},
+        {"nobody": ("c_2",), "d": ("d_2",)},
+        {"c": ("f",)},
+        {"c": ("d_2",), "d": ("c_2",)},
+        {"c": ("c_2", "c_2"), "d": ("d_2",)},
+    ],
 )
-def test_a_file_that_tells_other_neurons_than_there_are_is_refused(continued: dict[str, tuple[str, ...]]) -> None:
+@pytest.mark.parametrize("worths", [{}, {"nobody": (1.0,)}])
+def test_a_file_that_tells_other_neurons_than_there_are_is_refused(
+    continued: dict[str, tuple[str, ...]], worths: dict[str, tuple[float, ...]]
+) -> None:
     made = seeded(MODELS["maxima"])
     network = convert(made, IMAGES, timesteps=2, layer_neurons={"*": 2})
-    told = dataclasses.replace(network.provenance, continued=continued)
+    worths = network.provenance.worths | worths
+    told = dataclasses.replace(network.provenance, continued=continued, worths=worths)
     with pytest.raises(InvalidNetwork, match="must say what its potentials and codes are worth"):
         analyse(made, dataclasses.replace(network, provenance=told), IMAGES)
 
@@ -172,6 +215,8 @@ def test_a_file_that_tells_other_neurons_than_there_are_is_refused(continued: di
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "none": ({"layer_neurons": {"*": 0}}, "layer_neurons of '*' must be an integer in 1..8, not 0"),
     "many": ({"layer_neurons": {"c": 9}}, "layer_neurons of 'c' must be an integer in 1..8, not 9"),
+    "no number": ({"layer_neurons": {"c": None}}, "layer_neurons of 'c' must be an integer in 1..8, not None"),
+    "of time steps": ({"layer_timesteps": {"c": None}}, "layer_timesteps of 'c' must be an integer in 1..16, not None"),
     "of nobody": (
         {"layer_neurons": {"c": 2, "f": 2}}, "layer_neurons must name populations that fire (c, d), not 'f'"
     ),
@@ -190,6 +235,19 @@ def test_numbers_of_neurons_that_there_cannot_be_are_refused(given: dict[str, An
     with pytest.raises(InvalidNetwork) as refused:
         convert(seeded(MODELS["maxima"]), IMAGES, **given)
     assert str(refused.value) == f"Convert: {message}"
+
+
+def test_more_connections_than_there_may_be_are_refused_before_calibration() -> None:
+    blocks = [nn.Sequential(nn.Linear(2, 2), nn.ReLU()) for _ in range(17)]
+    model = nn.Sequential(*blocks, nn.Linear(2, 2))
+    told: list[str] = []
+    with pytest.raises(InvalidNetwork) as refused:
+        convert(model, IMAGES[:, 0, 0, :2], layer_neurons={"*": 8}, progress=lambda *item: told.append(item[2]))
+    assert str(refused.value) == (
+        "Convert: layer_neurons must make at most 1024 connections, not 1040, for each neuron hears all of its "
+        "sources; give fewer"
+    )
+    assert told == []
 
 
 @pytest.mark.parametrize("continued", [[("c", ("d",))], {"c": ["d"]}, {"c": (1,)}, {1: ("c",)}])

@@ -74,7 +74,7 @@ def convert(
         typer.Option(
             metavar="NAME=N",
             help="Neurons for each activation of one population, or of all like 'layer1_*', 1..8: N times the levels "
-            "in as many time steps, for N times the weights; may be repeated.",
+            "in as many time steps, for N times the weights into and out of them; may be repeated.",
         ),
     ] = None,
     growth: Annotated[float, typer.Option(metavar="K", help="Growth of potentials: 2 (iLIF) or 1 (IF).")] = 2.0,

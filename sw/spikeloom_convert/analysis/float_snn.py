@@ -216,9 +216,10 @@ def _require_twins(network: FloatNetwork, integers: Network) -> None:
     further = {name for names in provenance.continued.values() for name in names}
     relays = shapes.keys() - provenance.units.keys() - further
     told = all(len(values) == shapes.get(name, (0,))[0] for name, values in provenance.units.items())
-    told = told and provenance.continued.keys() <= provenance.worths.keys() and further <= fires
-    told = told and all(shapes[item] == shapes[name] for name, more in provenance.continued.items() for item in more)
     told = told and provenance.worths.keys() == fires - relays - further
+    told = told and provenance.continued.keys() <= provenance.worths.keys() and further <= fires
+    told = told and len(further) == sum(map(len, provenance.continued.values()))  # each goes on where one other ends
+    told = told and all(shapes[item] == shapes[name] for name, more in provenance.continued.items() for item in more)
     told = told and all(len(values) == shapes[name][0] for name, values in provenance.worths.items())
     heard = {item.source for name in relays for item in integers.incoming(name)}
     if not provenance.units or not told or heard - {source.name}:

@@ -76,7 +76,8 @@ class QuantisedLayer:
     Members
     -------
     connections : in the layer's order.
-    neuron, activity : of its population; of several neurons for an activation, the one that is first to fire.
+    neuron : of its population; of several neurons for an activation, the one that is first to fire.
+    activity : of its population, where it is the only one of its activations.
     train : what it sends on the calibration samples, of several neurons together; None for a readout.
     scale : of a readout's potentials.
     units : value of one unit of potential of every channel, float64 [O].

@@ -3,8 +3,9 @@
 A train of T steps has codes y up to a top Y. Neurons of one threshold that hear by the same synapses, the n-th of
 them with (n - 1) * Y steps less to begin with, send y_n = clip(y - (n - 1) Y, 0, Y). Their sum is clip(y, 0, N Y): N
 times the levels in as many time steps. Whoever hears one hears all of them, by the same weights; so does who pools
-maxima, for a larger y has no smaller y_n. It is exact where a step is a whole number of units, as all are but those of
-clipped activations with coarse weights (`quantise_layer` notes them), which begin to the nearest unit.
+maxima, for a larger y has no smaller y_n. So between two populations of N and M neurons the weights are there N M
+times. It is exact where a step is a whole number of units, as all are but those of clipped activations with coarse
+weights (`quantise_layer` notes them) and of a fine-tune; of these the n-th neurons begin to the nearest unit.
 """
 
 from collections.abc import Mapping, Sequence, Set
