@@ -69,9 +69,11 @@ def test_neurons_of_an_activation_send_one_code_together(model: str, several: in
     np.testing.assert_array_equal(golden.evaluate(network, IMAGES[:8]), stepped.reshape(8, -1))
 
 
+@pytest.mark.parametrize("bias", [0.0, 10.0])  # the larger one fills nearly all neurons by itself
 @pytest.mark.parametrize("model", MODELS)
-def test_neurons_that_count_spikes_are_together_one_of_a_longer_train(model: str) -> None:
+def test_neurons_that_count_spikes_are_together_one_of_a_longer_train(model: str, bias: float) -> None:
     made = seeded(MODELS[model])
+    made.get_parameter("c.bias").data += bias
     settings: dict[str, Any] = {"input_timesteps": 4, "growth": 1.0, "weight_bits": 8}
     several = convert(made, IMAGES, timesteps=2, layer_neurons={"*": 3}, **settings)
     long = convert(made, IMAGES, timesteps=6, **settings)
@@ -150,6 +152,36 @@ def test_names_that_are_taken_get_a_number_of_their_own() -> None:
     names = [item.name for item in network.populations]
     assert names == ["relay", "c", "c_2_2", "c_2", "c_2_2_2", "f"]
     assert network.provenance.continued == {"c": ("c_2_2",), "c_2": ("c_2_2_2",)}
+
+
+def test_connections_have_names_of_their_own() -> None:
+    long = "a" * 30
+    e, d_e, c, c_d = "e", "d_e", "c", "c_d"  # c hears d_e_2, and c_d hears e_2
+    names = (e, d_e, c, c_d, "c_d_e_3", long, f"{long}b")
+
+    def features(s: Any, x: torch.Tensor) -> torch.Tensor:
+        first = F.relu(s.e(x))
+        x = F.relu(s.g(first) + s.c_d(F.relu(s.c(F.relu(s.d_e(first))))))
+        for name in names[4:]:
+            x = F.relu(s.get_submodule(name)(x))
+        return x
+
+    members = {name: conv(4, 4, 1) for name in (*names, "g")} | {"e": conv()}
+    network = convert(seeded(headed(features, **members)), IMAGES, layer_neurons={"*": 3})
+    populations = {item.name for item in network.populations}
+    assert populations > set(names[:5])
+    for item in network.connections:
+        assert item.name not in populations or item.name == item.target
+
+
+def test_neurons_whose_steps_are_no_whole_units_begin_to_the_nearest_one() -> None:
+    made = headed(lambda s, x: F.hardtanh(s.d(F.relu6(s.c(x))), 0, 0.05), d=conv(4, 4))
+    network = convert(seeded(made), IMAGES, timesteps=5, weight_bits=2, layer_neurons={"*": 3})
+    first, *others = (network.source(name).neuron for name in ("d", "d_2", "d_3"))
+    assert (first.theta % 16).any()
+    for number, other in enumerate(others, 1):
+        off = 16 * (first.initial - other.initial) - number * 31 * first.theta
+        assert np.abs(off).max() <= 8
 
 
 def test_trains_of_their_own_length_and_several_neurons_go_together() -> None:

@@ -55,10 +55,11 @@ def quantise(
         for number, (layer, drive) in enumerate(network.walk(samples)):
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
             result = quantise_layer(layer, shapes, trains, drive, settings.of(layer.name), widest or np.inf)
-            made = populations_of(layer, result, settings.of(layer.name), names | {item.name for item in populations})
+            taken = names | {item.name for item in (*populations, *connections)}
+            made = populations_of(layer, result, settings.of(layer.name), taken)
             given = wired(network, layer, result.connections, connections)
-            taken = names | {item.name for item in (*populations, *made)} | {item.name for item in connections}
-            connections += wired_to_all(given, [item.name for item in made], continued, taken)
+            targets = [item.name for item in made]
+            connections += wired_to_all(given, targets, continued, taken | set(targets))
             if len(made) > 1:
                 continued[layer.name] = tuple(item.name for item in made[1:])
             populations += made

@@ -28,8 +28,7 @@ def populations_of(layer: FloatLayer, made: QuantisedLayer, settings: Settings, 
     top = int(settings.top) // settings.neurons
     found: list[Population] = []
     for number in range(settings.neurons):
-        names = taken | {item.name for item in found}
-        name = spare(f"{layer.name}_{number + 1}", names) if number else layer.name
+        name = spare(f"{layer.name}_{number + 1}", taken) if number else layer.name
         codes = (train.codes - number * top).clamp(0, top).numpy()
         events = event_counts(codes, settings.code) if settings.growth == 2.0 else codes
         less = (2 * number * top * neuron.theta + settings.factor) // (2 * settings.factor)
