@@ -177,7 +177,8 @@ def test_connections_have_names_of_their_own() -> None:
 def test_neurons_whose_steps_are_no_whole_units_begin_to_the_nearest_one() -> None:
     made = headed(lambda s, x: F.hardtanh(s.d(F.relu6(s.c(x))), 0, 0.05), d=conv(4, 4))
     network = convert(seeded(made), IMAGES, timesteps=5, weight_bits=2, layer_neurons={"*": 3})
-    first, *others = (network.source(name).neuron for name in ("d", "d_2", "d_3"))
+    neurons = {item.name: item.neuron for item in network.populations if isinstance(item.neuron, Neuron)}
+    first, *others = (neurons[name] for name in ("d", "d_2", "d_3"))
     assert (first.theta % 16).any()
     for number, other in enumerate(others, 1):
         off = 16 * (first.initial - other.initial) - number * 31 * first.theta
