@@ -55,7 +55,7 @@ def quantise(
         for number, (layer, drive) in enumerate(network.walk(samples)):
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
             result = quantise_layer(layer, shapes, trains, drive, settings.of(layer.name), widest or np.inf)
-            taken = names | {item.name for item in (*populations, *connections)}
+            taken = names | {item.name for item in populations} | {item.name for item in connections}
             made = populations_of(layer, result, settings.of(layer.name), taken)
             given = wired(network, layer, result.connections, connections)
             targets = [item.name for item in made]
