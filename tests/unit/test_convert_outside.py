@@ -157,6 +157,11 @@ ENDED: dict[str, Callable[[], nn.Module]] = {
         lambda s, x: torch.sigmoid(s.f(F.relu(s.c(x)).permute(0, 3, 2, 1).contiguous().view(x.shape[0], -1))),
         c=conv(), f=linear(400),
     ),
+    "behind an axis of one": written(
+        lambda s, x: F.log_softmax(
+            s.f(F.avg_pool1d(F.relu(s.c(x)).flatten(2), 100).permute(0, 2, 1).view(x.size(0), 1, 4)), dim=2
+        ), c=conv(), f=linear(),
+    ),
     "without a layer behind": written(
         lambda s, x: F.softmax(F.adaptive_avg_pool2d(s.c(x), 1).reshape(len(x), -1), 1), c=conv(3, 5)
     ),

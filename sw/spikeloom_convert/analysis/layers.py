@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from spikeloom.encoding import as_samples, samples_of
+from spikeloom.errors import InvalidData
 from spikeloom.golden import forward
 from spikeloom.golden.values import Activity
 from spikeloom.measure import Measurement, measure
@@ -116,7 +117,13 @@ def analyse(
     x = samples_of(source, x)
     found = measure(network, x, y)
     labels = None if y is None else np.asarray(y)
-    prepared = prepare(model, Samples(given, labels), mean, std, network.provenance.turned)
+    try:
+        prepared = prepare(model, Samples(given, labels), mean, std, network.provenance.turned)
+    except InvalidData:
+        if source.sequence or source.shape[1] != 1:
+            raise
+        # sequences, which the network has as images of one row
+        prepared = prepare(model, Samples(given[:, :, 0], labels), mean, std, network.provenance.turned)
     twin = float_snn(prepared.network, network)
 
     def take(part: slice, activities: dict[str, Activity]) -> tuple[int, Sums, dict[str, Tally]]:

@@ -304,7 +304,7 @@ def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list
 
 def _softmax(module: Any, site: Site) -> list[Operation]:
     dim = module.dim if module.dim is not None or len(site.before) != 2 else 0  # as PyTorch has it
-    outputs = int(np.argmax(site.before)) + 1
+    outputs = int(np.argmax(site.before)) + 1 if max(site.before) == np.prod(site.before) else 1
     if dim not in (None, outputs, outputs - len(site.before) - 1):
         raise site.refuse(f"dim must be {outputs}, the outputs, not {dim}; use dim={outputs}, or leave a last one out")
     function = torch.log_softmax if isinstance(module, nn.LogSoftmax) else torch.softmax
