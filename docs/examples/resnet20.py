@@ -4,7 +4,9 @@
         --method spikeconverter --timesteps 6 --input-timesteps 8 --weight-bits 6 -o resnet20.loom
 
 With fewer than eight bits of the pixels half of the error is the input's: five time steps lose half a point more. With
-five, a third of what is left comes from the first layer; `--layer-timesteps conv1=8` makes its trains as fine.
+five, a third of what is left comes from the first layer; `--layer-timesteps conv1=8` makes its trains as fine. With
+five or four time steps and no more, `--layer-neurons conv1=2 --layer-neurons '*_conv2=2'` gives two neurons to each
+activation that a residual addition repeats, and so twice the levels.
 
 Ref: He et al., Deep Residual Learning for Image Recognition, section 4.2, shortcuts of option A.
 """

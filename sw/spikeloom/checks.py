@@ -100,6 +100,12 @@ def provenance_violations(provenance: "Provenance") -> list[str]:
             return [f"provenance: {what} must be tuples of finite numbers by population"]
         if not all(isinstance(name, str) for name in table):
             return [f"provenance: {what} must be by name of population"]
+    continued = provenance.continued
+    if not isinstance(continued, dict) or not all(
+        isinstance(names, tuple) and all(isinstance(item, str) for item in (name, *names))
+        for name, names in continued.items()
+    ):
+        return ["provenance: continued must be tuples of populations by population"]
     wrong = [(name, value) for name, value in provenance.accuracy.items() if not is_finite(value)]
     return [f"provenance: accuracy {shown(name)} must be a finite number, not {shown(value)}" for name, value in wrong]
 

@@ -117,6 +117,8 @@ class Provenance:
     units : what one unit of potential is in the model's units, of every channel, by population.
     worths : what a code of a train stands for there, or, in a synchronous network, a spike of the average time step.
     turned : largest activation r of every channel that a population sends 1 - r/largest of, by population.
+    continued : populations that go on where a population's codes end, in order, by population: an activation is the
+        sum of them all.
     """
 
     model: str = ""
@@ -128,6 +130,7 @@ class Provenance:
     units: dict[str, tuple[float, ...]] = field(default_factory=dict)
     worths: dict[str, tuple[float, ...]] = field(default_factory=dict)
     turned: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    continued: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

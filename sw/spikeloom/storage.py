@@ -28,6 +28,7 @@ MAX_BYTES = 1 << 28
 MAX_DOCUMENT = 1 << 23
 _ALTERED = "must be as it was written, not altered; convert the model again"
 _KEY = "spikeloom"
+_TABLES = {"units", "worths", "turned", "continued"}  # of a provenance: tuples by population
 # Fields that came later, and their values before: left out there, so that older files and digests hold
 _LATER: dict[tuple[type, str], Any] = {
     (Input, "code"): "plain",
@@ -58,10 +59,11 @@ def text_and_arrays(network: Network) -> tuple[str, dict[str, np.ndarray]]:
     document, arrays = _describe(network)
     document |= {"format": FORMAT_VERSION, "digest": network.digest}
     document["provenance"] = dataclasses.asdict(network.provenance)
-    for name in ("units", "worths", "turned"):
+    for name in _TABLES:
         document["provenance"][name] = {key: list(values) for key, values in document["provenance"][name].items()}
-    if not network.provenance.turned:  # most networks have none, and their files are as they were
-        del document["provenance"]["turned"]
+    for name in ("turned", "continued"):  # most networks have none, and their files are as they were
+        if not document["provenance"][name]:
+            del document["provenance"][name]
     return canonical(sealed(document)), arrays
 
 
@@ -248,7 +250,7 @@ def _build(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> Network:
             entry["heard"] = tuple(map(tuple, entry["heard"]))
         connections.append(Connection(**entry, geometry=geometry, **owned.pop(f"connection.{entry['name']}", {})))
     provenance = document.pop("provenance")
-    for name in {"units", "worths", "turned"} & provenance.keys():  # later than the first files
+    for name in _TABLES & provenance.keys():  # later than the first files
         provenance[name] = tuples(provenance[name])
     network = Network(
         inputs=tuple(Input(**tuples(entry)) for entry in document.pop("inputs")),

@@ -15,7 +15,7 @@ from spikeloom.network import Input, Network
 from spikeloom.neuron import nearest_growth
 from spikeloom.profile import profiled
 from spikeloom.threads import single_threaded
-from spikeloom.validate import NAME, WEIGHT_BITS
+from spikeloom.validate import MAX_PARTS, NAME, WEIGHT_BITS
 from torch import nn
 
 from .float_network import INPUT, FloatNetwork
@@ -48,6 +48,7 @@ Progress = Callable[[int, int, str], None]  # steps done, steps in all, what is 
 _BUDGET_MACS = 20_000_000_000  # of one pass over the calibration samples
 _BUDGET_VALUES = 1 << 24  # activations of a population
 _LEAST_SAMPLES = 32
+MOST_NEURONS = 8  # for one activation
 ANALOGUE_BITS = 8  # of the input where it is injected as a constant
 
 
@@ -60,6 +61,7 @@ def convert(
     weight_bits: int = 6,
     input_timesteps: int | None = None,
     layer_timesteps: Mapping[str, int] | None = None,
+    layer_neurons: Mapping[str, int] | None = None,
     labels: np.ndarray | None = None,
     growth: float = 2.0,
     code: str = "plain",
@@ -87,9 +89,12 @@ def convert(
     input_timesteps : bits of an input code, 1..16; default `timesteps`, at most 8 for uint8.
     layer_timesteps : T of the trains of some populations, by name or shell pattern ("layer1_*"); the last that
         matches holds. Trains that a residual addition repeats gain most by a longer one.
+    layer_neurons : neurons for each activation of some populations, 1..8, likewise: N times the levels in as many time
+        steps, see `quantising.several`. What they hear, weights and synaptic operations, is there N times, and so are
+        the weights of those who hear them (N^2 times from such a population to another); a longer train costs less.
     labels : classes int [N]: the accuracy of both networks is measured and recorded.
-    growth : of the hidden trains, 2 (iLIF, best), 1 (IF) or 1 + 2^-s; it, `layer_timesteps` and `code` belong to the
-        two-phase schedule.
+    growth : of the hidden trains, 2 (iLIF, best), 1 (IF) or 1 + 2^-s; it, `layer_timesteps`, `layer_neurons` (growth 1
+        and 2 only) and `code` belong to the two-phase schedule.
     code : of all trains, "plain", or "naf" for the minimal-weight code: the same values in fewer events.
     options : of the method, by name, such as {"shift": False}; see its class in `methods`.
     mean, std : normalisation the model expects but does not hold, one value or one a channel.
@@ -113,9 +118,11 @@ def convert(
 
     Ref: SpikeConverter, Eq. 10 and 13, Algorithm 1.
     """
-    own = dict(layer_timesteps or {})
+    own, several = dict(layer_timesteps or {}), dict(layer_neurons or {})
     asked, timesteps = timesteps, 4 if timesteps is None else timesteps
-    chosen = _check_settings(method, timesteps, weight_bits, input_timesteps, own, growth, code, options, seed, name)
+    chosen = _check_settings(
+        method, timesteps, weight_bits, input_timesteps, own, several, growth, code, options, seed, name
+    )
     samples = check(calibration, labels)
     if input_timesteps is None:
         bits = timesteps if isinstance(chosen, SpikeConverter) else ANALOGUE_BITS
@@ -128,7 +135,12 @@ def convert(
             settings = replace(settings, timesteps=_sequence(prepared.network, asked))
         if isinstance(chosen, SpikeConverter):
             chosen.require_tunable(prepared.network, len(samples))
-        settings = replace(settings, own_timesteps=_own_timesteps(prepared.network, own))
+        settings = replace(
+            settings,
+            own_timesteps=_by_layer(prepared.network, own, "layer_timesteps"),
+            own_neurons=_by_layer(prepared.network, several, "layer_neurons"),
+        )
+        _require_connections(prepared.network, settings)
         check_labels(samples, prepared.network)
         fit, held = split(samples, settings.seed, affordable(prepared.network))
         reference = Reference.of(prepared, held)
@@ -225,18 +237,31 @@ def _sequence(network: FloatNetwork, asked: int | None) -> int:
     return length
 
 
-def _own_timesteps(network: FloatNetwork, wanted: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    """Name and T of every layer that fires and that a pattern matches."""
+def _by_layer(network: FloatNetwork, wanted: Mapping[str, int], what: str) -> tuple[tuple[str, int], ...]:
+    """Name and number of every layer that fires and that a pattern matches; `what` they are in an error."""
     names = [layer.name for layer in network.layers if layer.fires]
     idle = [pattern for pattern in wanted if not any(fnmatchcase(name, pattern) for name in names)]
     if idle:
         known = ", ".join(names) or "none"
         raise InvalidNetwork(
-            f"Convert: layer_timesteps must name populations that fire ({known}), not {', '.join(map(shown, idle))}"
+            f"Convert: {what} must name populations that fire ({known}), not {', '.join(map(shown, idle))}"
         )
     return tuple(
-        (name, int(steps)) for pattern, steps in wanted.items() for name in names if fnmatchcase(name, pattern)
+        (name, int(number)) for pattern, number in wanted.items() for name in names if fnmatchcase(name, pattern)
     )
+
+
+def _require_connections(network: FloatNetwork, settings: Settings) -> None:
+    """InvalidNetwork where several neurons would hear several by more connections than a network may have."""
+    neurons = dict(settings.own_neurons)
+    number = sum(
+        neurons.get(layer.name, 1) * neurons.get(item.source, 1) for layer in network.layers for item in layer.incoming
+    )
+    if neurons and number > MAX_PARTS:
+        raise InvalidNetwork(
+            f"Convert: layer_neurons must make at most {MAX_PARTS} connections, not {number}, for each neuron hears "
+            "all of its sources; give fewer"
+        )
 
 
 def counter(progress: Progress | None, steps: int) -> Callable[[], None]:
@@ -259,6 +284,7 @@ def _check_settings(
     weight_bits: int,
     input_timesteps: int | None,
     layer_timesteps: Mapping[str, int],
+    layer_neurons: Mapping[str, int],
     growth: float,
     code: str,
     options: Mapping[str, object] | None,
@@ -272,11 +298,17 @@ def _check_settings(
     _check_growth(growth)
     found = []
     lengths: list[tuple[str, object, int]] = [("timesteps", timesteps, chosen.most_timesteps)]
-    lengths += [("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
+    lengths += [] if input_timesteps is None else [("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
     lengths += [(f"layer_timesteps of {shown(name)}", steps, MAX_TIMESTEPS) for name, steps in layer_timesteps.items()]
+    lengths += [(f"layer_neurons of {shown(name)}", several, MOST_NEURONS) for name, several in layer_neurons.items()]
     found = length_violations(lengths)
     if chosen.SCHEDULE == "synchronous":
-        two_phase = {"layer_timesteps": bool(layer_timesteps), "growth": growth != 2, "code": code != "plain"}
+        two_phase = {
+            "layer_timesteps": bool(layer_timesteps),
+            "layer_neurons": bool(layer_neurons),
+            "growth": growth != 2,
+            "code": code != "plain",
+        }
         found += [
             f"{what} must be left out for method {method}, which has one T and IF neurons"
             for what in two_phase
@@ -288,6 +320,8 @@ def _check_settings(
         found.append(f"code naf must be with growth 2, not {growth:g}")
     if isinstance(chosen, SpikeConverter) and chosen.fine_tune and growth not in (1, 2):
         found.append(f"fine_tune must be with growth 1 or 2, not {growth:g}")
+    if layer_neurons and growth not in (1, 2):
+        found.append(f"layer_neurons must be with growth 1 or 2, not {growth:g}")
     found += common_violations(weight_bits, seed, name)
     if found:
         raise InvalidNetwork(f"Convert: {listed(found)}")
@@ -307,11 +341,11 @@ def _check_growth(growth: object) -> None:
 
 
 def length_violations(lengths: Sequence[tuple[str, object, int]]) -> list[str]:
-    """Which of these numbers of time steps, by name and with the most there may be, are none."""
+    """Which of these numbers, by name and with the most there may be, are none."""
     return [
         f"{what} must be an integer in 1..{most}, not {shown(value)}"
         for what, value, most in lengths
-        if value is not None and not (_integer(value) and 1 <= value <= most)
+        if not (_integer(value) and 1 <= value <= most)
     ]
 
 

@@ -1,9 +1,10 @@
 """The float twin of a network: populations with weighted connections and their geometry, nothing rounded yet."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, count
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from .response import RELU, Remaining, Response
 
 _CHUNK = 256  # samples that are propagated at a time
 INPUT = "input"  # name of the samples among the sources
+LONGEST = 36  # characters of a name that a number may still follow
 
 
 def connect(geometry: Geometry, weights: torch.Tensor, x: torch.Tensor, channels: int) -> torch.Tensor:
@@ -204,6 +206,11 @@ def population_name(path: str, kind: str, layers: Sequence[str]) -> str:
     while plain in {INPUT, *layers}:
         plain += f"_{len(layers) + 1}"
     return plain
+
+
+def spare(wanted: str, taken: Set[str]) -> str:
+    """A name, with a number behind it where it is taken."""
+    return next(name for name in chain([wanted], (f"{wanted}_{number}" for number in count(2))) if name not in taken)
 
 
 def edges(incoming: Sequence[FloatConnection], shapes: Mapping[str, Shape], shape: Shape) -> list[list[np.ndarray]]:

@@ -45,19 +45,26 @@ def pooled(net: Net, x: torch.Tensor) -> torch.Tensor:
     return net.b(net.a(F.max_pool2d(x, 2)).relu()).relu()
 
 
-def converted(body: Body, code: str) -> tuple[Network, np.ndarray]:
+def branched(net: Net, x: torch.Tensor) -> torch.Tensor:
+    return F.max_pool2d((net.b(a := net.a(x).relu()) + a).relu(), 2)
+
+
+def converted(body: Body, code: str, neurons: int = 1) -> tuple[Network, np.ndarray]:
     """The network of a model whose normalisation makes the border differ, and samples."""
     x = np.random.default_rng(5).integers(0, 256, (40, 2, 6, 6), dtype=np.uint8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         model = Net(body).eval()
-    return convert(model, x, timesteps=4, input_timesteps=5, code=code, mean=0.4, std=0.3, name="relayed"), x
+    settings = {"timesteps": 4, "input_timesteps": 5, "layer_neurons": {"*": neurons}, "code": code, "mean": 0.4}
+    return convert(model, x, **settings, std=0.3, name="relayed"), x
 
 
 @pytest.mark.parametrize("cores", [1, None])
-@pytest.mark.parametrize("body", [added, concatenated, pooled])
-def test_gates_run_models_that_hear_their_input_late_or_pooled(body: Body, cores: int | None, tmp_path: Path) -> None:
-    network, x = converted(body, "plain" if cores else "naf")
+@pytest.mark.parametrize(("body", "neurons"), [(added, 1), (concatenated, 1), (pooled, 1), (branched, 2)])
+def test_gates_run_models_that_hear_their_input_late_twice_or_pooled(
+    body: Body, neurons: int, cores: int | None, tmp_path: Path
+) -> None:
+    network, x = converted(body, "plain" if cores else "naf", neurons)
     assert network.populations[0].name == "relay"
     design = Design.load(generate(network, tmp_path / "build", lanes=6, cores=cores).folder)
     want, rng = expected(design, x), np.random.default_rng(6)

@@ -80,6 +80,14 @@ CHOICE = "must be one of digits, mnist, fashion-mnist, cifar10, an .npz file or 
             "convert m:f --calibration digits --layer-timesteps a=4 --layer-timesteps conv1=x",
             "Option '--layer-timesteps': must be NAME=T, like layer1_*=6, not 'conv1=x'",
         ),
+        (
+            "convert m:f --calibration digits --layer-neurons conv1",
+            "Option '--layer-neurons': must be NAME=N, like layer1_*=2, not 'conv1'",
+        ),
+        (
+            "convert net.nir --calibration digits --layer-neurons conv1=2",
+            "Option '--layer-neurons': must be left out for a .nir file, which is a spiking network already",
+        ),
         ("convert m:f --calibration digits -o no/n.loom", "Output 'no/n.loom': folder 'no' must exist; make it first"),
         (
             "convert m:f --calibration digits -o .",

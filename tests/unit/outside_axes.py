@@ -21,6 +21,11 @@ def pitch(s: Any, x: torch.Tensor) -> torch.Tensor:
     return s.f(x.permute(0, 2, 1, 3).reshape(-1, 20))
 
 
+def reduced_to_one(x: torch.Tensor) -> torch.Tensor:
+    """The means of channels as (N, 1, C), as a keyword spotter of PyTorch's tutorials has them."""
+    return F.avg_pool1d(x.flatten(2), x.shape[2] * x.shape[3]).permute(0, 2, 1)
+
+
 AXES_SHAPES: dict[str, tuple[int, ...]] = {"pitch of a window": (40,), "grey images, indexed": (12, 10)}
 GREY_SHAPES: dict[str, tuple[int, ...]] = {
     "the channel last": (12, 10, 1), "the channel last, viewed": (12, 10, 1), "a sequence of rows": (1, 12, 10),
@@ -28,6 +33,16 @@ GREY_SHAPES: dict[str, tuple[int, ...]] = {
 }  # fmt: skip
 
 AXES: dict[str, Maker] = {
+    "features behind an axis of one": written(
+        lambda s, x: s.g(F.relu(s.f(reduced_to_one(F.relu(s.c(x)))))), c=conv(), f=linear(4, 6), g=linear(6, 3)
+    ),
+    "outputs behind an axis of one, activated": written(
+        lambda s, x: F.relu(s.f(reduced_to_one(F.relu(s.c(x))))), c=conv(), f=linear(4, 6)
+    ),
+    "features behind an axis of one, joined": written(
+        lambda s, x: s.f(torch.cat([a := reduced_to_one(F.relu(s.c(x))), a * 0.5], 1).flatten(1)), c=conv(),
+        f=linear(8),
+    ),
     "flatten of rows": flattened(lambda x: x.permute(0, 2, 1, 3).reshape(-1, 100)),
     "flatten of places": flattened(lambda x: x.permute(0, 2, 3, 1).contiguous().view(x.shape[0], -1)),
     "flatten of columns": flattened(lambda x: torch.movedim(x, 1, 3).transpose(1, 2).flatten(1)),

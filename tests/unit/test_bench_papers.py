@@ -79,7 +79,11 @@ def test_what_is_not_reached_is_named() -> None:
     found = module_of(few_steps).missed(rows)
     assert len(found) == len(MOST_LOSS)
     assert found[0] == "T=16: loses 0.11 points, above 0.1"
-    assert module_of(few_steps).missed([row | {"loss_points": 0.1} for row in rows]) == []
+    kept = [row | {"loss_points": 0.1} for row in rows]
+    assert module_of(few_steps).missed(kept) == []
+    assert module_of(few_steps).missed(
+        [row | {"several": {"loss_points": 0.41}} for row in kept if row["timesteps"] == 4]
+    ) == ["T=4, two neurons for an activation: loses 0.41 points, above 0.4"]
     row = {"network": "n", "timesteps": 4, "ahead_points": -0.2, "loss_points": 0.11}
     assert module_of(peers).missed([row]) == [
         "n, T=4: 0.2 points behind SpikingJelly's best converter",

@@ -217,6 +217,17 @@ def test_more_time_steps_leave_less_error_and_clipping_stays_rare() -> None:
     assert all(a > b > c for a, b, c in zip(*errors, strict=True))  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("shape", [(4, 15), (1, 15)])
+def test_sequences_are_analysed_as_the_model_takes_them(shape: tuple[int, int]) -> None:
+    kernel = nn.Conv1d(shape[0], 3, 3)
+    model = seeded(lambda: nn.Sequential(kernel, nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(18, 5)))
+    x = pixels(40, *shape)
+    found = analyse(model, convert(model, x, timesteps=8, weight_bits=8), x)
+    assert [item.name for item in found.layers] == ["input", "conv0", "fc4"]
+    errors = [item.integer_error for item in found.layers]
+    assert all(error is not None and error < 0.01 for error in errors)
+
+
 def test_progress_ends_with_all_samples() -> None:
     seen: list[tuple[int, int]] = []
     model = seeded(chain)

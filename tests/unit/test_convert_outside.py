@@ -149,6 +149,46 @@ def test_classes_and_checks_are_of_what_stands_ahead_of_a_sigmoid_that_hides_it(
         )
 
 
+ENDED: dict[str, Callable[[], nn.Module]] = {
+    "flattened by the number of samples": written(
+        lambda s, x: F.softmax(s.f(F.relu(s.c(x)).view(x.size(0), -1)), 1), c=conv(), f=linear(400)
+    ),
+    "in its own order": written(
+        lambda s, x: torch.sigmoid(s.f(F.relu(s.c(x)).permute(0, 3, 2, 1).contiguous().view(x.shape[0], -1))),
+        c=conv(), f=linear(400),
+    ),
+    "behind an axis of one": written(
+        lambda s, x: F.log_softmax(
+            s.f(F.avg_pool1d(F.relu(s.c(x)).flatten(2), 100).permute(0, 2, 1).view(x.size(0), 1, 4)), dim=2
+        ), c=conv(), f=linear(),
+    ),
+    "without a layer behind": written(
+        lambda s, x: F.softmax(F.adaptive_avg_pool2d(s.c(x), 1).reshape(len(x), -1), 1), c=conv(3, 5)
+    ),
+    "two outputs": written(
+        lambda s, x: (F.softmax(s.f(a := F.relu(s.c(x)).view(x.size(0), -1)), 1), s.g(a)), c=conv(), f=linear(400),
+        g=linear(400, 2),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 41])
+@pytest.mark.parametrize("make", ENDED)
+def test_models_that_write_down_how_many_samples_there_are_may_end_in_a_sigmoid(make: str, count: int) -> None:
+    model, x = seeded(ENDED[make]), np.random.default_rng(0).random((count, 3, 12, 12))
+    prepared = prepare(model, check(x), None, None)
+    got = prepared.outputs(check(x))
+    for found, expected in zip(got, prepared.logits(check(x)), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert len(convert(model, x).readouts) == len(got)
+
+
+def test_samples_go_through_at_once_where_a_model_does_not_care_how_many_there_are() -> None:
+    free = written(lambda s, x: F.softmax(s.f(F.relu(s.c(x)).flatten(1)), 1), c=conv(), f=linear(400))
+    assert trace(seeded(free), IMAGES).logits.any_number
+    assert not any(trace(seeded(make), IMAGES).logits.any_number for make in ENDED.values())
+
+
 @pytest.mark.parametrize(
     "shape", [lambda x: x.squeeze(1), lambda x: x.view(-1), lambda x: x[:, 0], lambda x: x.flatten()]
 )

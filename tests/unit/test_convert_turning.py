@@ -31,6 +31,41 @@ def largest(x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d(x, 2)
 
 
+def bent() -> nn.Module:
+    """A PReLU whose factors are of both signs."""
+    activation = nn.PReLU(4)
+    activation.weight.data[:] = torch.tensor([-0.3, 0.2, 0.0, -1.5])
+    return activation
+
+
+FALLS_AND_RISES: dict[str, Maker] = {
+    "some channels": headed(lambda s, x: s.d(largest(s.a(s.c(x)))), a=bent, d=conv(4, 4, 3, padding=1)),
+    "all channels": headed(lambda s, x: largest(s.a(s.c(x))), a=lambda: nn.PReLU(1, -0.2)),
+    "normalised between": headed(
+        lambda s, x: s.d(largest(s.b(s.a(s.c(x))))), a=bent, b=lambda: nn.BatchNorm2d(4), d=conv(4, 4, 3, padding=1)
+    ),
+    "the largest, then bent": headed(lambda s, x: s.d(s.a(largest(s.c(x)))), a=bent, d=conv(4, 4, 3, padding=1)),
+    "the largest behind factors of both signs, then bent": headed(
+        lambda s, x: s.d(s.a(largest(SIGNS * s.c(x)))), a=bent, d=conv(4, 4, 3, padding=1)
+    ),
+    "windows that overlap and reach beyond the border": headed(
+        lambda s, x: s.d(F.max_pool2d(s.a(s.c(x)), 3, 2, 1, ceil_mode=True)), a=bent, d=conv(4, 4, 3, padding=1)
+    ),
+    "two of them, as in MTCNN": headed(
+        lambda s, x: s.e(F.max_pool2d(s.b(s.d(F.max_pool2d(s.a(s.c(x)), 3, 2, ceil_mode=True))), 2)), a=bent, b=bent,
+        d=conv(4, 4, 2), e=conv(4, 4, 2),
+    ),
+    "joined": headed(
+        lambda s, x: s.e(largest(torch.cat([F.relu(s.d(x)), s.a(s.c(x))], 1))), a=bent, d=conv(), e=conv(8, 4, 3)
+    ),
+    "some of the channels": headed(lambda s, x: s.d(largest(s.a(s.c(x)))[:, 1:3]), a=bent, d=conv(2, 4, 3)),
+    "heard before, too": headed(
+        lambda s, x: s.d(largest(a := s.a(s.c(x)))) + s.e(a), a=bent, d=conv(4, 4, 3, padding=1),
+        e=conv(4, 4, 2, stride=2),
+    ),
+    "of the whole image": written(lambda s, x: s.f(s.a(s.c(x)).amax((2, 3))), a=bent, c=conv(), f=linear()),
+    "added": headed(lambda s, x: F.relu(largest(s.a(s.c(x))) + largest(s.d(x))), a=bent, d=conv()),
+}  # fmt: skip
 LEAKY: dict[str, Maker] = {
     "leaky, then the largest": headed(lambda s, x: largest(leaky(s.c(x)))),
     "the largest, then leaky": headed(lambda s, x: leaky(largest(s.c(x)))),
@@ -100,7 +135,7 @@ BARE: dict[str, Maker] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [*LEAKY.values(), *FALLING.values(), *BARE.values()])
+@pytest.mark.parametrize("make", [*FALLS_AND_RISES.values(), *LEAKY.values(), *FALLING.values(), *BARE.values()])
 def test_maxima_fold_into_the_outputs_of_the_model_itself(make: Maker) -> None:
     same(make, 3, 12, 12)
 
@@ -113,6 +148,12 @@ def test_populations_are_turned_around_and_those_that_nobody_hears_are_gone() ->
     assert names(same(BARE["a kernel"], 3, 12, 12)) == ["c", "c_negative_turned", "d", "f"]
     mixed = headed(lambda s, x: s.e(largest(torch.cat([leaky(s.c(x)), -F.relu(s.d(x))], 1))), d=conv(), e=conv(8, 4, 3))
     assert names(same(mixed, 3, 12, 12)) == ["c", "d_turned", "c_negative_turned", "f"]
+    some = ["c", "c_negative_turned", "c_larger", "f"]
+    assert names(same(FALLS_AND_RISES["some channels"], 3, 12, 12)) == some
+    assert names(same(FALLS_AND_RISES["heard before, too"], 3, 12, 12)) == ["c", "c_negative", *some[1:]]
+    assert names(same(FALLS_AND_RISES["all channels"], 3, 12, 12)) == ["c", "c_negative", "c_larger", "f"]
+    then = names(same(FALLS_AND_RISES["the largest, then bent"], 3, 12, 12))
+    assert then == ["c", "c_negative_turned", "a", "a_negative", "f"]
 
 
 def test_readouts_come_last_where_a_maximum_is_an_output() -> None:
@@ -197,7 +238,10 @@ def test_check_lists_a_model_whose_populations_hear_what_is_not_supported(make: 
     assert [node.kind for node in report.nodes if node.status == "unsupported"] == ["sin"]
 
 
-@pytest.mark.parametrize("make", [LEAKY["as Darknet"], FALLING["some channels"], BARE["a kernel"]])
+@pytest.mark.parametrize(
+    "make",
+    [LEAKY["as Darknet"], FALLING["some channels"], BARE["a kernel"], FALLS_AND_RISES["two of them, as in MTCNN"]],
+)
 def test_integers_come_nearer_with_more_time_steps(make: Maker) -> None:
     model = seeded(make)
     errors = [error(model, IMAGES, timesteps) for timesteps in (2, 8)]
@@ -208,9 +252,15 @@ def test_integers_come_nearer_with_more_time_steps(make: Maker) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     {
-        "a leaky ReLU that falls below zero": (
-            headed(lambda s, x: largest(s.a(s.c(x))), a=lambda: nn.PReLU(1, -0.2)),
-            "Layer 'a' (PReLU): must have no negative factors next to max pooling; use ReLU, or average pooling",
+        "a leaky ReLU that falls below zero, pooled twice": (
+            headed(lambda s, x: largest(largest(s.a(s.c(x)))), a=lambda: nn.PReLU(1, -0.2)),
+            "Layer 'a' (PReLU): must have no negative factors next to max pooling but where it is the first to follow; "
+            "use ReLU, or average pooling",
+        ),
+        "a leaky ReLU that falls on either side of zero": (
+            headed(lambda s, x: largest(-s.a(s.c(x))), a=lambda: nn.PReLU(1, -0.2)),
+            "Layer 'a' (PReLU): must have no negative factors next to max pooling but where it is the first to follow; "
+            "use ReLU, or average pooling",
         ),
         "a negative factor behind a maximum": (
             headed(lambda s, x: largest(SIGNS * largest(F.relu(s.c(x))))),

@@ -42,9 +42,13 @@ def render_few_steps(few_steps: dict) -> list[str]:
         "|---|" + "---|" * len(rows),
         "| SNN | " + " | ".join(f"{row['accuracy_snn']:.2%}" for row in rows) + " |",
         "| points lost | " + " | ".join(f"{row['loss_points']:.2f}" for row in rows) + " |",
+        "| the same with two neurons for an activation | "
+        + " | ".join(f"{row['several']['loss_points']:.2f}" if "several" in row else "-" for row in rows)
+        + " |",
         "",
         f"Somebody else's weights, {few_steps['accuracy_ann']:.2%} in floats; {few_steps['weight_bits']}-bit weights, "
-        f"seed {few_steps['seed']}; {few_steps['data']}.",
+        f"seed {few_steps['seed']}; {few_steps['data']}. Two neurons for each activation that a residual addition "
+        "repeats (`--layer-neurons conv1=2 --layer-neurons '*_conv2=2'`): a longer train costs less, where it may be.",
     ]
 
 

@@ -14,7 +14,7 @@ from .options import (
     Samples,
     Seed,
     Source,
-    lengths,
+    by_population,
     method_options,
     numbers,
     require_writable,
@@ -69,6 +69,14 @@ def convert(
             metavar="NAME=T", help="Time steps of one population, or of all like 'layer1_*'; may be repeated."
         ),
     ] = None,
+    layer_neurons: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N",
+            help="Neurons for each activation of one population, or of all like 'layer1_*', 1..8: N times the levels "
+            "in as many time steps, for N times the weights into and out of them; may be repeated.",
+        ),
+    ] = None,
     growth: Annotated[float, typer.Option(metavar="K", help="Growth of potentials: 2 (iLIF) or 1 (IF).")] = 2.0,
     code: Annotated[
         str, typer.Option(metavar="C", help="Code of all trains: plain, or naf (minimal weight, fewer events).")
@@ -101,9 +109,16 @@ def convert(
     from spikeloom import datasets
 
     options = nir.nir_options(model, dt, reset, v_min, round_leak)
-    for_modules = {"weights": weights, "layer-timesteps": layer_timesteps, "growth": growth != 2.0, "option": option}
+    for_modules: dict[str, object] = {
+        "weights": weights,
+        "layer-timesteps": layer_timesteps,
+        "layer-neurons": layer_neurons,
+    }
+    for_modules |= {"growth": growth != 2.0, "option": option}
     nir.require_for_modules(model, for_modules | {"method": method != "spikeconverter", "code": code != "plain"})
-    own_timesteps, method_given = lengths(layer_timesteps or []), method_options(option or [])
+    own_timesteps = by_population("--layer-timesteps", "NAME=T, like layer1_*=6", layer_timesteps or [])
+    own_neurons = by_population("--layer-neurons", "NAME=N, like layer1_*=2", layer_neurons or [])
+    method_given = method_options(option or [])
     means, deviations = numbers("--mean", mean), numbers("--std", std)
     require_writable(output, "a .loom file")
     data = datasets.load(calibration, "train", data_dir).head(samples)
@@ -124,6 +139,7 @@ def convert(
             weight_bits=6 if weight_bits is None else weight_bits,
             input_timesteps=input_timesteps,
             layer_timesteps=own_timesteps,
+            layer_neurons=own_neurons,
             labels=data.y,
             growth=growth,
             code=code,

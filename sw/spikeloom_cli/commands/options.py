@@ -98,15 +98,15 @@ def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         raise InvalidData(f"Option '{option}': must be numbers between commas, not '{text}'") from None
 
 
-def lengths(given: list[str]) -> dict[str, int]:
-    """Time steps by the name or pattern of populations, the last of a name; InvalidData where one is not NAME=T."""
+def by_population(option: str, example: str, given: list[str]) -> dict[str, int]:
+    """Numbers by the name or pattern of populations, the last of a name; InvalidData where one is none."""
     from spikeloom.errors import InvalidData
 
     found: dict[str, int] = {}
     for text in given:
         name, _, steps = text.rpartition("=")
         if not name or not (steps.isascii() and steps.isdigit() and len(steps) < 10):
-            raise InvalidData(f"Option '--layer-timesteps': must be NAME=T, like layer1_*=6, not '{text}'")
+            raise InvalidData(f"Option '{option}': must be {example}, not '{text}'")
         found.pop(name, None)  # so that the order is that of the last mention
         found[name] = int(steps)
     return found

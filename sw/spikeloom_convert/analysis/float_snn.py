@@ -145,9 +145,10 @@ class FloatSNN:
         assert isinstance(population, Population)
         neuron = population.neuron
         start = neuron.initial if network.schedule == "two-phase" else neuron.drive
+        further = {name for names in network.provenance.continued.values() for name in names}  # their first one's
         total = torch.zeros(()) if start is None else per_neuron(network, layer.name, start, torch.float64)
         for item in network.incoming(layer.name):
-            if network.recurrent(item):
+            if network.recurrent(item) or item.source in further:
                 continue
             if item.source in network.provenance.worths:
                 x = values[item.source]
@@ -195,7 +196,8 @@ def float_snn(network: FloatNetwork, integers: Network) -> FloatSNN:
             np.array(table[layer.name]) for table in (integers.provenance.units, integers.provenance.worths)
         )
         if integers.schedule == "two-phase":
-            neurons[layer.name], coarse[layer.name] = _coding(population, population.neuron, units, worths)
+            several = 1 + len(integers.provenance.continued.get(layer.name, ()))
+            neurons[layer.name], coarse[layer.name] = _coding(population, several, units, worths)
         else:
             theta = population.neuron.theta[0] / (2 * integers.timesteps)
             # of optimal conversion; that of a recurrent layer is in its thresholds
@@ -211,9 +213,13 @@ def _require_twins(network: FloatNetwork, integers: Network) -> None:
     shapes = {item.name: item.shape for item in integers.populations}
     provenance, source = integers.provenance, integers.inputs[0]
     fires = {item.name for item in integers.populations if isinstance(item.neuron, Neuron)}
-    relays = shapes.keys() - provenance.units.keys()
+    further = {name for names in provenance.continued.values() for name in names}
+    relays = shapes.keys() - provenance.units.keys() - further
     told = all(len(values) == shapes.get(name, (0,))[0] for name, values in provenance.units.items())
-    told = told and provenance.worths.keys() == fires - relays
+    told = told and provenance.worths.keys() == fires - relays - further
+    told = told and provenance.continued.keys() <= provenance.worths.keys() and further <= fires
+    told = told and len(further) == sum(map(len, provenance.continued.values()))  # each goes on where one other ends
+    told = told and all(shapes[item] == shapes[name] for name, more in provenance.continued.items() for item in more)
     told = told and all(len(values) == shapes[name][0] for name, values in provenance.worths.items())
     heard = {item.source for name in relays for item in integers.incoming(name)}
     if not provenance.units or not told or heard - {source.name}:
@@ -231,12 +237,15 @@ def _require_twins(network: FloatNetwork, integers: Network) -> None:
         )
 
 
-def _coding(population: Population, neuron: Neuron, units: np.ndarray, worths: np.ndarray) -> tuple[Coding, Coding]:
+def _coding(population: Population, several: int, units: np.ndarray, worths: np.ndarray) -> tuple[Coding, Coding]:
+    """Of `several` neurons for an activation, the first of them the population's."""
+    neuron = population.neuron
+    assert isinstance(neuron, Neuron)
     if neuron.signed or not neuron.divides:
         raise NotBuilt(
             f"Network: population '{population.name}': must have unsigned neurons of growth 1 or 2 to be analysed"
         )
-    top = (1 << neuron.timesteps) - 1 if neuron.growth == 2.0 else neuron.timesteps
+    top = several * ((1 << neuron.timesteps) - 1 if neuron.growth == 2.0 else neuron.timesteps)
     step = neuron.theta[0] / (1 << (neuron.timesteps - 1) if neuron.growth == 2.0 else 1)
     rounding = np.rint(step / 2)  # as conversion adds it to the offsets; whole units
     return (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from spikeloom.encoding import as_samples, samples_of
+from spikeloom.errors import InvalidData
 from spikeloom.golden import forward
 from spikeloom.golden.values import Activity
 from spikeloom.measure import Measurement, measure
@@ -30,7 +31,8 @@ class LayerReport:
 
     Members
     -------
-    name : of the population; the input is one, and so is a relay, which only has events and SOPs.
+    name : of the population; the input is one, and so are a relay and one that goes on where another's codes end
+        (`Provenance.continued`), which only have events and SOPs.
     neurons : how many.
     float_error, integer_error : of the float and the integer network's values against the model's activations; of a
         readout, after the common offset of its outputs is removed.
@@ -115,7 +117,13 @@ def analyse(
     x = samples_of(source, x)
     found = measure(network, x, y)
     labels = None if y is None else np.asarray(y)
-    prepared = prepare(model, Samples(given, labels), mean, std, network.provenance.turned)
+    try:
+        prepared = prepare(model, Samples(given, labels), mean, std, network.provenance.turned)
+    except InvalidData:
+        if source.sequence or source.shape[1] != 1:
+            raise
+        # sequences, which the network has as images of one row
+        prepared = prepare(model, Samples(given[:, :, 0], labels), mean, std, network.provenance.turned)
     twin = float_snn(prepared.network, network)
 
     def take(part: slice, activities: dict[str, Activity]) -> tuple[int, Sums, dict[str, Tally]]:
@@ -156,8 +164,9 @@ def analyse(
 def integer_values(network: Network, activities: Mapping[str, Activity]) -> Values:
     """What every population of the integer network sends or reads out, [N, C, H, W] in the model's units.
 
-    Codes times their worth; in a synchronous network the average time step's, in a recurrent one every time step's,
-    [N, T, C, H, W]. Of the input under the name `INPUT`; relays are left out.
+    Codes times their worth, several neurons of an activation together; in a synchronous network the average time
+    step's, in a recurrent one every time step's, [N, T, C, H, W]. Of the input under the name `INPUT`; relays are left
+    out.
     """
     source = network.inputs[0]
     codes_of = sent_codes if source.sequence else mean_codes
@@ -165,13 +174,26 @@ def integer_values(network: Network, activities: Mapping[str, Activity]) -> Valu
     scales = {item.population: item.scale for item in network.readouts}
     for population in network.populations:
         if population.name in network.provenance.worths:
-            codes = codes_of(network, population.name, activities[population.name])
+            codes = all_codes(network, population.name, activities, codes_of)
             found[population.name] = codes * column(np.array(network.provenance.worths[population.name]), codes)
         elif population.name in scales:
             potential = activities[population.name].potential
             assert potential is not None
             found[population.name] = potential.double() * scales[population.name]
     return found
+
+
+def all_codes(
+    network: Network,
+    name: str,
+    activities: Mapping[str, Activity],
+    codes_of: Callable[[Network, str, Activity], torch.Tensor],
+) -> torch.Tensor:
+    """Codes of the activations that a population is the first of, or the only one, to send."""
+    codes = codes_of(network, name, activities[name])
+    for other in network.provenance.continued.get(name, ()):
+        codes = codes + codes_of(network, other, activities[other])
+    return codes
 
 
 def mean_codes(network: Network, name: str, activity: Activity) -> torch.Tensor:
@@ -227,8 +249,9 @@ def _compare(
     if layer is None or not layer.fires:
         return
     network, worth = twin.integers, column(np.array(twin.integers.provenance.worths[name]), exact)
-    top = network.largest_code(name)
-    sums[f"{name} clipped"] += float((mean_codes(network, name, activities[name]).abs() == top).sum())
+    several = 1 + len(network.provenance.continued.get(name, ()))
+    top = network.largest_code(name) * several
+    sums[f"{name} clipped"] += float((all_codes(network, name, activities, mean_codes).abs() == top).sum())
     half = 0.5 / network.timesteps if network.schedule == "synchronous" and top == 1 else 0.5
     sums[f"{name} beyond"] += float(_beyond(layer, exact, (top + half) * worth).sum())
     sums[f"{name} values"] += exact.numel()

@@ -394,7 +394,7 @@ class Folder:
             raise UnsupportedLayer(
                 f"{operation.where}: must be the last layer, not ahead of {after.where}; use {ACTIVATION}"
             )
-        if operation.joint and np.prod(operation.before[1:]) > 1:
+        if operation.joint and max(operation.before) < np.prod(operation.before):
             raise UnsupportedLayer(f"{operation.where}: must take outputs (N, F), not {operation.before}; flatten them")
         self.notes.append(f"{operation.where} dropped: it keeps the order of the outputs")
         return value

@@ -7,6 +7,8 @@ from spikeloom.geometry import Diagonal
 from spikeloom.network import Connection, Network, Population
 from spikeloom.neuron import Neuron
 
+from ..float_network import spare
+
 NAME = "relay"
 
 
@@ -24,7 +26,7 @@ def with_relay(network: Network) -> Network:
         return network
     source = network.inputs[0]
     taken = {source.name, *(item.name for item in network.populations), *(item.name for item in network.connections)}
-    name = next(name for name in (NAME, *(f"{NAME}_{count}" for count in range(2, 1 << 16))) if name not in taken)
+    name = spare(NAME, taken)
     one, zero = (np.full((1, source.shape[0]), value, np.int64) for value in (1, 0))
     neuron = Neuron(source.timesteps, 2.0, one << (source.timesteps - 1), zero, signed=source.signed, code=source.code)
     first = Connection(name, source.name, name, Diagonal(), np.ones(source.shape[0], np.int8), 2)

@@ -2,11 +2,15 @@
 
 The least of r over a window is C - max(C - r), with C the largest r there is; and C - relu(y) = min(relu(C - y), C) is
 a population like any other, whose weights are those of y with the other sign.
+
+A PReLU of a negative factor falls and rises: a relu(u) + b relu(-u), of which one is 0, is the larger of both. So its
+maximum is the larger of two maxima, p + relu(q - p), which is one population more.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,10 +19,10 @@ from spikeloom.geometry import Shape
 from spikeloom.windows import SINGLE
 
 from ..float_network import INPUT, FloatLayer, FloatNetwork, population_name
-from ..reading.operations import MaxPool, Operation
-from ..response import Rectified
-from .shaping import mapped, maximum
-from .signals import mixed, scaled
+from ..reading.operations import MaxPool, Operation, Select
+from ..response import RELU, Rectified
+from .shaping import mapped, maximum, selected
+from .signals import added, as_sum, mixed, scaled
 from .values import Block, Mixture, Signal, Sum, Value
 
 
@@ -50,6 +54,7 @@ class Turner:
         self.largest: dict[str, tuple[float, ...]] = {}  # activation of each channel that they stand for
         self.turned: dict[str, str] = {}  # who stands for a population
         self.falls: dict[str, np.ndarray] = {}  # channels of them that fall where it rises
+        self.more: set[str] = set()  # populations of what one maximum has more than another
         self._made: dict[tuple[str, bytes], str] = {}  # their names, by signs
 
     def maximum(self, operation: MaxPool, value: Value) -> Value:
@@ -58,8 +63,8 @@ class Turner:
         Raises
         ------
         UnsupportedLayer
-            Where both sides of a mixture do not rise together, something is to be turned and there are no samples, or
-            as `shaping.maximum`.
+            Where both sides of a mixture fall, or rise and are pooled already, something is to be turned and there are
+            no samples, or as `shaping.maximum`.
         """
         if operation.windows == SINGLE:
             return value
@@ -68,13 +73,55 @@ class Turner:
                 raise _negative(operation)
             return maximum(operation, value)
         if isinstance(value, Signal):
-            return maximum(operation, self._rising(operation, value))
-        first, second = value.signals  # the second one falls where the first one rises
-        if (self._rises(first) * self._rises(second) > 0).any():
+            return self._pooled(operation, value)
+        first, second = value.signals  # the second one falls where the first one rises, but behind negative factors
+        both = self._rises(first) * self._rises(second) > 0
+        if both.any() and not self._larger_of_two(value, both):
             raise UnsupportedLayer(
-                f"{value.where}: must have no negative factors next to max pooling; use ReLU, or average pooling"
+                f"{value.where}: must have no negative factors next to max pooling but where it is the first to "
+                "follow; use ReLU, or average pooling"
             )
-        return mixed(value.where, [maximum(operation, self._rising(operation, signal)) for signal in (first, second)])
+        first, second = (self._pooled(operation, signal) for signal in (first, second))
+        if both.any():
+            second = self._beyond_the_first(operation, first, second, both)
+        return mixed(value.where, (first, second))
+
+    def _pooled(self, operation: MaxPool, signal: Signal) -> Signal:
+        pooled = maximum(operation, self._rising(operation, signal))
+        assert isinstance(pooled, Signal)
+        return pooled
+
+    def _larger_of_two(self, value: Mixture, channels: np.ndarray) -> bool:
+        """Whether these channels are the larger one of both sides: only one of them is not 0, and neither below."""
+        for signal in value.signals:
+            direct = np.concatenate([np.full(block.channels, block.direct) for block in signal.blocks])
+            if len(direct) != len(channels) or not (direct & (self._rises(signal) > 0))[channels].all():
+                return False
+        return True
+
+    def _beyond_the_first(self, operation: MaxPool, first: Signal, second: Signal, channels: np.ndarray) -> Signal:
+        """What the larger of two signals, of these channels, has more than the first; of the others the second."""
+        size, nothing = len(channels), np.zeros(len(channels))
+        mask = channels.astype(float)
+        gap = added(scaled(as_sum(operation, second), mask, nothing), scaled(as_sum(operation, first), -mask, nothing))
+        source = next(block.source for block in first.blocks if block.source is not None)
+        name = population_name(f"{source}.larger", "", [layer.name for layer in self.layers])
+        bias = np.zeros((size, 1, 1))  # what both are shifted by together stays with them
+        self.layers.append(FloatLayer(name, gap.where, gap.shape, gap.terms, bias, RELU))
+        self.ranges[name] = RELU.range
+        self.more.add(name)
+        blocks: list[Block] = []
+        ends = [0, *(np.flatnonzero(np.diff(channels)) + 1).tolist(), size]
+        for start, stop in pairwise(ends):
+            if channels[start]:
+                one = np.ones(stop - start)
+                blocks.append(Block(name, gap.shape, start, stop, one, second.shift[start:stop]))
+            else:
+                shape = (size, *second.size)
+                part = selected(Select(operation.where, operation.path, shape, shape, start, stop), second)
+                assert isinstance(part, Signal)
+                blocks += part.blocks
+        return replace(second, blocks=tuple(blocks))
 
     def behind(self, operation: Operation, value: Signal | Mixture, before: Sum) -> Value:
         """Maxima of a sum, in some channels minima, taken behind its activation function."""
@@ -161,7 +208,7 @@ class Turner:
         for at in range(len(self.layers) - 1, -1, -1):
             name = self.layers[at].name
             heard = name in readouts or any(item.source == name for layer in self.layers for item in layer.incoming)
-            if name in self.turned and not heard:
+            if name in {*self.turned, *self.more} and not heard:
                 del self.layers[at]
 
     def standing(self, name: str) -> str:

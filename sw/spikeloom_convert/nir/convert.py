@@ -89,9 +89,9 @@ def convert_nir(
         _require_as_written(written, given, options, who)
         return written
     steps, bits = TIMESTEPS if timesteps is None else timesteps, WEIGHT_BITS if weight_bits is None else weight_bits
-    found = length_violations(
-        [("timesteps", steps, MAX_SYNCHRONOUS_TIMESTEPS), ("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
-    )
+    lengths: list[tuple[str, object, int]] = [("timesteps", steps, MAX_SYNCHRONOUS_TIMESTEPS)]
+    lengths += [] if input_timesteps is None else [("input_timesteps", input_timesteps, MAX_TIMESTEPS)]
+    found = length_violations(lengths)
     if found := found + common_violations(bits, seed, name):
         raise InvalidNetwork(f"Convert: {listed(found)}")
     samples = check(calibration, labels)

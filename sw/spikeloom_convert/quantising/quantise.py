@@ -8,8 +8,9 @@ from spikeloom.geometry import Diagonal
 from spikeloom.network import Connection, Input, Network, Population, Provenance, Readout
 from spikeloom.neuron import largest_code
 
-from ..float_network import FloatLayer, FloatNetwork
+from ..float_network import LONGEST, FloatLayer, FloatNetwork, spare
 from .quantise_layer import Settings, quantise_layer
+from .several import populations_of, wired_to_all
 from .synapses import Rounded, Train
 
 
@@ -48,12 +49,20 @@ def quantise(
     notes, scales, widest = list(network.notes), {}, 0.0
     units: dict[str, tuple[float, ...]] = {}
     worths: dict[str, tuple[float, ...]] = {}
+    continued: dict[str, tuple[str, ...]] = {}
+    names = {source.name} | {item.name for item in network.layers}
     with torch.no_grad():
         for number, (layer, drive) in enumerate(network.walk(samples)):
             shapes = {item.source: network.shape(item.source) for item in layer.incoming}
             result = quantise_layer(layer, shapes, trains, drive, settings.of(layer.name), widest or np.inf)
-            populations.append(Population(layer.name, layer.shape, result.neuron, result.activity))
-            connections += wired(network, layer, result.connections, connections)
+            taken = names | {item.name for item in populations} | {item.name for item in connections}
+            made = populations_of(layer, result, settings.of(layer.name), taken)
+            given = wired(network, layer, result.connections, connections)
+            targets = [item.name for item in made]
+            connections += wired_to_all(given, targets, continued, taken | set(targets))
+            if len(made) > 1:
+                continued[layer.name] = tuple(item.name for item in made[1:])
+            populations += made
             notes += result.notes
             units[layer.name] = figures(result.units)
             trains = {name: train for name, train in trains.items() if network.last_use.get(name, -1) > number}
@@ -65,7 +74,9 @@ def quantise(
                 scales[layer.name] = result.scale
             advance()
     turned = {name: tuple(values) for name, values in network.turned.items()}
-    provenance = Provenance(model=network.name, notes=tuple(notes), units=units, worths=worths, turned=turned)
+    provenance = Provenance(
+        model=network.name, notes=tuple(notes), units=units, worths=worths, turned=turned, continued=continued
+    )
     readouts = tuple(Readout(readout, scales[readout]) for readout in network.readouts)
     return Network(name, (source,), tuple(populations), tuple(connections), readouts, provenance=provenance)
 
@@ -93,9 +104,6 @@ def connection_names(layer: FloatLayer, taken: set[str]) -> list[str]:
     first = min(range(len(layer.incoming)), key=lambda i: isinstance(layer.incoming[i].geometry, Diagonal))
     names: list[str] = []
     for number, item in enumerate(layer.incoming):
-        wanted = layer.name if number == first else f"{layer.name}_{item.source}"[:36]
-        name, count = wanted, 2
-        while name in taken or name in names:
-            name, count = f"{wanted}_{count}", count + 1
-        names.append(name)
+        wanted = layer.name if number == first else f"{layer.name}_{item.source}"[:LONGEST]
+        names.append(spare(wanted, taken | set(names)))
     return names

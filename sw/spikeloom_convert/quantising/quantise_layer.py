@@ -34,7 +34,8 @@ _FINEST_BIAS = 1 << 24  # a readout's bias is at most so many units, what float3
 class Settings:
     """What a quantised network shall be: T, growth and code of the hidden trains, bits of the weights, rule, seed.
 
-    `own_timesteps`: name and T of the layers that do not have the T of all.
+    `own_timesteps`: name and T of the layers that do not have the T of all; `own_neurons`: name and neurons of each
+    activation of those that have several, see `several`.
     """
 
     timesteps: int
@@ -44,10 +45,13 @@ class Settings:
     seed: int = 0
     code: str = "plain"
     own_timesteps: tuple[tuple[str, int], ...] = ()
+    own_neurons: tuple[tuple[str, int], ...] = ()
+    neurons: int = 1
 
     def of(self, layer: str) -> "Settings":
         """What one layer shall be."""
-        return replace(self, timesteps=dict(self.own_timesteps).get(layer, self.timesteps))
+        timesteps = dict(self.own_timesteps).get(layer, self.timesteps)
+        return replace(self, timesteps=timesteps, neurons=dict(self.own_neurons).get(layer, self.neurons))
 
     @property
     def factor(self) -> int:
@@ -56,8 +60,8 @@ class Settings:
 
     @property
     def top(self) -> float:
-        """Largest code of a hidden train: sum over t of k^(T-t), a whole number for growth 1 and 2."""
-        return largest_value(self.growth, self.timesteps)
+        """Largest code of an activation: sum over t of k^(T-t), whole for growth 1 and 2, of all its neurons."""
+        return largest_value(self.growth, self.timesteps) * self.neurons
 
     @property
     def largest_weight(self) -> int:
@@ -72,8 +76,9 @@ class QuantisedLayer:
     Members
     -------
     connections : in the layer's order.
-    neuron, activity : of its population.
-    train : what it sends on the calibration samples, None for a readout.
+    neuron : of its population; of several neurons for an activation, the one that is first to fire.
+    activity : of its population, where it is the only one of its activations.
+    train : what it sends on the calibration samples, of several neurons together; None for a readout.
     scale : of a readout's potentials.
     units : value of one unit of potential of every channel, float64 [O].
     notes : what could not be exact.
@@ -341,7 +346,7 @@ def _bounded(
 ) -> torch.Tensor:
     """Initial potentials drawn in to where they decide alone, always silent or always full: the codes stay the same."""
     ceiling = 2 if settings.growth > 1 else max(2, settings.timesteps)
-    silent, full = torch.full_like(theta, -1.0), ceiling * theta
+    silent, full = torch.full_like(theta, -1.0), ceiling * settings.neurons * theta
     for item in connections:
         low, high = item.reach
         silent[item.part.reached()] -= high

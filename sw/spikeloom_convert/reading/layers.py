@@ -86,7 +86,7 @@ def _dropout(module: Any, site: Site) -> list[Operation]:
 
 
 def _linear(module: nn.Linear, site: Site) -> list[Operation]:
-    if len(site.before) != 1:
+    if any(size != 1 for size in site.before[:-1]):  # (1, F) are features, too
         raise site.refuse(f"must get samples of shape (F,), not {site.before}; put nn.Flatten() before it")
     bias = np.zeros(module.out_features) if module.bias is None else _array(module.bias)
     return [Linear(*_at(site), _array(module.weight), bias)]
@@ -304,8 +304,9 @@ def pad_sides(site: Site, above: int, below: int, left: int, right: int) -> list
 
 def _softmax(module: Any, site: Site) -> list[Operation]:
     dim = module.dim if module.dim is not None or len(site.before) != 2 else 0  # as PyTorch has it
-    if dim not in (None, 1, -len(site.before)):
-        raise site.refuse(f"dim must be 1, the outputs, not {dim}; use dim=1, or leave a last one out")
+    outputs = int(np.argmax(site.before)) + 1 if max(site.before) == np.prod(site.before) else 1
+    if dim not in (None, outputs, outputs - len(site.before) - 1):
+        raise site.refuse(f"dim must be {outputs}, the outputs, not {dim}; use dim={outputs}, or leave a last one out")
     function = torch.log_softmax if isinstance(module, nn.LogSoftmax) else torch.softmax
     return [Ending(*_at(site), partial(function, dim=1), joint=True)]
 

@@ -9,6 +9,7 @@ import torch
 from spikeloom.errors import InvalidData, InvalidNetwork, UnsupportedLayer
 from torch import fx, nn
 
+from .batches import Batches
 from .operations import Operation
 from .private import plain_model, private_copy, take_samples_alone
 from .reader import Reader, Step, by_name
@@ -37,7 +38,7 @@ class TracedModel:
     ----------
     name : of its class.
     model : the private copy in evaluation mode.
-    logits : the same without the sigmoid or softmax that ends it.
+    logits : the same without the sigmoid or softmax that ends it, see `Batches`.
     operations : in the order they run, each naming those whose results it takes.
     outputs : number of the operation that gives each output, by its key or position; "" for a single tensor.
     input_shape : (C, H, W) where the model begins with folding flat samples into images, else None.
@@ -113,11 +114,11 @@ def trace(model: nn.Module, samples: np.ndarray, refused: list[UnsupportedLayer]
             reader.run(probe)
         except FORWARD_ERRORS as error:
             raise _untraceable(f"Model '{name}'", error) from error
+        logits = Batches(reader.unended(), probe) if reader.endings else twin
     steps = reader.steps
     if stopped is not None:
         steps.append(Step("forward", tracer.owner, tracer.path, "forward", (), (), range(0), str(stopped)))
     operations = tuple(reader.operations)
-    logits = reader.unended() if reader.endings else twin
     return TracedModel(
         name, twin, logits, operations, reader.outputs, reader.input_shape, tuple(steps), stopped is None
     )

@@ -42,7 +42,7 @@ def few_steps(result: Result) -> list[str]:
         [
             row["timesteps"], f"{row['accuracy_snn']:.2%}", f"{row['loss_points']:.2f}", row["changed_answers"],
             f"{row['logit_error']:.4f}", f"{row['sops_per_inference'] / 1e6:.1f} M",
-            *([_tuned(row["fine_tuned"])] if "fine_tuned" in row else ["-"]),
+            *(_beside(row[what]) if what in row else "-" for what in ("fine_tuned", "several")),
         ]
         for row in result["rows"]
     ]  # fmt: skip
@@ -50,14 +50,19 @@ def few_steps(result: Result) -> list[str]:
         "## ResNet-20 of somebody else's training, at fewer and fewer time steps",
         "",
         f"{result['data']}; {result['weight_bits']}-bit weights, seed {result['seed']}; the model has "
-        f"{result['accuracy_ann']:.2%}. No labels are used; the last column is the option `fine_tune`.",
+        f"{result['accuracy_ann']:.2%}. No labels are used. The last columns: the option `fine_tune`; two neurons for "
+        "each activation that a residual addition repeats (`layer_neurons`), with all trains as long as T says.",
         "",
-        *table("T | SNN | points lost | answers changed | logit error | SOPs | fine-tuned: SNN, points lost", rows),
+        *table(
+            "T | SNN | points lost | answers changed | logit error | SOPs | fine-tuned: SNN, points lost, SOPs "
+            "| two neurons: SNN, points lost, SOPs",
+            rows,
+        ),
     ]
 
 
-def _tuned(row: Result) -> str:
-    return f"{row['accuracy_snn']:.2%}, {row['loss_points']:.2f}"
+def _beside(row: Result) -> str:
+    return f"{row['accuracy_snn']:.2%}, {row['loss_points']:.2f}, {row['sops_per_inference'] / 1e6:.1f} M"
 
 
 def peers(result: Result) -> list[str]:
