@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 from deep_shapes import residual_network
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from random_networks import RandomNetwork
 from spikeloom import Conv2d, DoesNotFit, Network
@@ -48,6 +48,9 @@ def test_network_that_fits_nowhere_has_no_smallest_board() -> None:
 
 
 @settings(max_examples=25, deadline=None)
+@example(sizes=[28, 26, 28, 40, 40], convolved=True, family="ecp5", lut=2112, blocks=3)
+@example(sizes=[23, 38, 47, 56, 27], convolved=False, family="gowin", lut=1500, blocks=5)
+@example(sizes=[12, 4, 46, 12, 46], convolved=False, family="gowin", lut=2500, blocks=1)
 @given(
     sizes=st.lists(st.integers(2, 60), min_size=3, max_size=5),
     convolved=st.booleans(),

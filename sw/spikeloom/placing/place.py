@@ -22,6 +22,7 @@ MAX_BANKED_LANES = 144  # nine cells of sixteen lanes
 LADDER = (1, 2, 3, 4, 6, 8, 9, 12, 16, 18, 24, 27, 32, 36, 48, 54, 64, 72, 96, 108, 128, 144)
 MAX_ROWS = 1024  # two banks a memory: from 2048 words on RAM blocks are stacked, and choosing one costs clock
 SPARE = 0.5  # a core that is not the busiest may take this part of the busiest one's mean cycles: samples differ
+NEAR, SHALLOW = 2.0, 8  # times a device, populations: where it is worth while to search for what is smaller still
 STEPS = 12  # of the search for the pace
 SLACK = 6  # steps of the ladder beyond the fewest lanes: a quick first phase spares the core before a wait
 
@@ -136,6 +137,15 @@ def smallest(network: Network, capacity: Capacity, *, cores: int | None = None) 
     """
     require_gates(network)
     chain, fits = least(network, [0, *cuts(network), len(network.populations)], capacity, cores)
+    share = max(chain.blocks / capacity.ram_blocks, chain.luts / capacity.lut)
+    if not fits and share <= NEAR and len(network.populations) <= SHALLOW:
+        try:
+            plans = placed(network, cores=cores, capacity=capacity).cores
+        except DoesNotFit:
+            pass  # as was said
+        else:
+            blocks, luts = (sum(f(network, plan, capacity.family) for plan in plans) for f in (core_blocks, core_luts))
+            return Chain(blocks=blocks, luts=luts, plans=plans), []
     return chain, [] if fits else shortages(Program(network, chain.plans), capacity)
 
 
