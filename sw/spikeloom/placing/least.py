@@ -28,8 +28,8 @@ def least(network: Network, ends: Sequence[int], capacity: Capacity, cores: int 
 
     found = chains(list(ends), choose, cores, capacity)
     if found:
-        return min(found, key=lambda chain: _share(chain, capacity)), True
-    return min(chains(list(ends), choose, cores, None), key=lambda chain: _share(chain, capacity)), False
+        return min(found, key=lambda chain: share(chain, capacity)), True
+    return min(chains(list(ends), choose, cores, None), key=lambda chain: share(chain, capacity)), False
 
 
 @lru_cache(maxsize=4096)
@@ -50,6 +50,6 @@ def _plans(network: Network, segment: Segment) -> tuple[CorePlan, ...]:
     return tuple(plan_core(network, *segment, width=width) for width in WIDTHS if width <= max(channels, 1))
 
 
-def _share(chain: Chain, capacity: Capacity) -> float:
+def share(chain: Chain, capacity: Capacity) -> float:
     """Part of what a chain needs most of."""
     return max(chain.blocks / capacity.ram_blocks, chain.luts / capacity.lut)

@@ -11,7 +11,7 @@ from ..program.gates import require_gates
 from ..program.program import CorePlan, Program, fires, store_plan
 from .cores import best_core
 from .cost import cycles, phases
-from .least import least
+from .least import least, share
 from .pace import inbox_for, sending
 from .partition import Chain, Choice, Segment, chains, segments_of
 from .resources import Capacity, core_blocks, core_luts, shortages
@@ -137,8 +137,7 @@ def smallest(network: Network, capacity: Capacity, *, cores: int | None = None) 
     """
     require_gates(network)
     chain, fits = least(network, [0, *cuts(network), len(network.populations)], capacity, cores)
-    share = max(chain.blocks / capacity.ram_blocks, chain.luts / capacity.lut)
-    if not fits and share <= NEAR and len(network.populations) <= SHALLOW:
+    if not fits and share(chain, capacity) <= NEAR and len(network.populations) <= SHALLOW:
         try:
             plans = placed(network, cores=cores, capacity=capacity).cores
         except DoesNotFit:
@@ -298,6 +297,6 @@ class _Planner:
     def refuse(self, found: list[Chain], how: str) -> None:
         """Say what is missing for the chain that comes closest."""
         room = self._room
-        closest = min(found, key=lambda chain: max(chain.blocks / room.ram_blocks, chain.luts / room.lut))
+        closest = min(found, key=lambda chain: share(chain, room))
         missing = listed(shortages(self.program(closest.plans), room))
         raise DoesNotFit(f"Network '{self.network.name}' on '{room.name}': {missing}, {how}")

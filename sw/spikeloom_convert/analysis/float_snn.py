@@ -145,7 +145,7 @@ class FloatSNN:
         assert isinstance(population, Population)
         neuron = population.neuron
         start = neuron.initial if network.schedule == "two-phase" else neuron.drive
-        further = {name for names in network.provenance.continued.values() for name in names}  # their first one's
+        further = _further(network)  # their activations are their first one's
         total = torch.zeros(()) if start is None else per_neuron(network, layer.name, start, torch.float64)
         for item in network.incoming(layer.name):
             if network.recurrent(item) or item.source in further:
@@ -207,13 +207,18 @@ def float_snn(network: FloatNetwork, integers: Network) -> FloatSNN:
     return FloatSNN(network, integers, neurons, coarse)
 
 
+def _further(network: Network) -> set[str]:
+    """Populations that go on where another one's codes end."""
+    return {name for names in network.provenance.continued.values() for name in names}
+
+
 def _require_twins(network: FloatNetwork, integers: Network) -> None:
     who = f"Network '{integers.name}'"
     named = [item.population for item in integers.readouts]
     shapes = {item.name: item.shape for item in integers.populations}
     provenance, source = integers.provenance, integers.inputs[0]
     fires = {item.name for item in integers.populations if isinstance(item.neuron, Neuron)}
-    further = {name for names in provenance.continued.values() for name in names}
+    further = _further(integers)
     relays = shapes.keys() - provenance.units.keys() - further
     told = all(len(values) == shapes.get(name, (0,))[0] for name, values in provenance.units.items())
     told = told and provenance.worths.keys() == fires - relays - further
