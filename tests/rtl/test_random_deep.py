@@ -21,7 +21,7 @@ SEED = int(os.environ.get("SPIKELOOM_SEED", "0"))
 
 
 def require_equal(recipe: Recipe) -> None:
-    outcome = run_recipe(recipe, level="-O0")  # compiling takes longer than running
+    outcome = run_recipe(recipe)
     assert outcome.mismatches == 0, summary([outcome])
     assert outcome.refused is None, summary([outcome])
 

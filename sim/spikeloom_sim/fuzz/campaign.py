@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from spikeloom import DoesNotFit, Network, NotBuilt, Trace
+from spikeloom import DoesNotFit, Network, NotBuilt
 from spikeloom.geometry import Shape
 from spikeloom.measure import sops
 from spikeloom.program.gates import require_gates
@@ -31,6 +31,8 @@ from .draw import draw_samples
 from .recipe import Recipe, add_options, chosen
 
 BUDGET_SOPS = 200_000
+QUICK = "-O0"  # compiles in two thirds of the time and runs forty times slower
+WORTH = 10_000_000_000  # SOPs times bytes of Verilog; from here on what `FAST` saves in running is more than it costs
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ class Outcome:
     refused: str | None = None
 
 
-def run_recipe(recipe: Recipe, *, level: str = FAST, folder: Path | None = None) -> Outcome:
+def run_recipe(recipe: Recipe, *, level: str | None = None, folder: Path | None = None) -> Outcome:
     """Build and simulate the network of a recipe.
 
     Parameters
     ----------
     recipe : Recipe
-    level : options of g++.
+    level : options of g++; None: those with which compiling and running are done soonest.
     folder : where to keep the build; None: nowhere.
     """
     network = recipe.network
@@ -66,25 +68,32 @@ def run_recipe(recipe: Recipe, *, level: str = FAST, folder: Path | None = None)
         require_gates(network)
         program = recipe.program(network)
         words = "; ".join(describe_core(core) for core in program.cores)
-        with workspace("jobs", f"campaign{recipe.seed}") as work:
-            design = Design.load(generate(network, folder or work / "build", program=program).folder)
-            library = compile_library(design, level=level, folder=work / "library")
+        with workspace("jobs", f"campaign{recipe.seed}") as scratch:
+            design = Design.load(generate(network, folder or scratch / "build", program=program).folder)
+            x, work = affordable(recipe, design)
+            soonest = FAST if work * design.verilog.stat().st_size > WORTH else QUICK
+            library = compile_library(design, level=level or soonest, folder=scratch / "library")
             with Model(design, library) as model:
-                samples, mismatches, failed, first = simulate(recipe, design, model)
+                mismatches, failed, first = simulate(recipe, design, model, x)
     except (NotBuilt, DoesNotFit) as error:
         return Outcome(recipe, title, words, refused=str(error))
-    return Outcome(recipe, title, words, samples, mismatches, failed, first)
+    return Outcome(recipe, title, words, len(x), mismatches, failed, first)
 
 
-def simulate(recipe: Recipe, design: Design, model: Model) -> tuple[int, int, str | None, str | None]:
+def affordable(recipe: Recipe, design: Design) -> tuple[np.ndarray, int]:
+    """The samples of a recipe, as many as stay within BUDGET_SOPS but at least two; and the SOPs of them all."""
+    x = draw_samples(recipe.seed, design.network, recipe.samples)
+    work = np.cumsum(np.sum(list(sops(design.network, expected(design, x).trace).values()), axis=0))
+    x = x[: max(2, int((work < BUDGET_SOPS).sum()))]
+    return x, int(work[len(x) - 1])
+
+
+def simulate(recipe: Recipe, design: Design, model: Model, x: np.ndarray) -> tuple[int, str | None, str | None]:
     """Run a compiled design in order without stalls, then shuffled with stalls, then so after a reset on the way.
 
-    Returns the samples of each run, the mismatches of all, the run that found the first, and the first.
+    Returns the mismatches of all runs, the run that found the first, and the first.
     """
     seed = recipe.seed
-    x = draw_samples(seed, design.network, recipe.samples)
-    work = _work(design.network, expected(design, x).trace)
-    x = x[: max(2, int((np.cumsum(work) < BUDGET_SOPS).sum()))]
     want, rng = expected(design, x), np.random.default_rng(seed)
     total, failed, first = 0, None, None
     captures: list[tuple[str, Callable[[], Capture]]] = [
@@ -100,7 +109,7 @@ def simulate(recipe: Recipe, design: Design, model: Model) -> tuple[int, int, st
         if verdict.mismatches and failed is None:
             failed, first = what, verdict.first
         total += verdict.mismatches
-    return len(x), total, failed, first
+    return total, failed, first
 
 
 def describe(network: Network) -> str:
@@ -124,11 +133,6 @@ def _shape(shape: Shape) -> str:
     return "x".join(map(str, shape))
 
 
-def _work(network: Network, trace: Trace) -> np.ndarray:
-    """SOPs of each sample."""
-    return np.sum(list(sops(network, trace).values()), axis=0)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -136,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--count", type=int, default=20, help="networks")
     add_options(parser)
-    parser.add_argument("--level", default=FAST, help="options of g++")
+    parser.add_argument("--level", help="options of g++; left out: those with which a network is done soonest")
     parser.add_argument("--keep", type=Path, help="folder for the builds")
     parser.add_argument("--progress", action="store_true", help="a line a network")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
