@@ -47,8 +47,9 @@ def render_few_steps(few_steps: dict) -> list[str]:
         + " |",
         "",
         f"Somebody else's weights, {few_steps['accuracy_ann']:.2%} in floats; {few_steps['weight_bits']}-bit weights, "
-        f"seed {few_steps['seed']}; {few_steps['data']}. Two neurons for each activation that a residual addition "
-        "repeats (`--layer-neurons conv1=2 --layer-neurons '*_conv2=2'`): a longer train costs less, where it may be.",
+        f"all eight bits of the pixels, seed {few_steps['seed']}; {few_steps['data']}. Two neurons for each activation "
+        "that a residual addition repeats (`--layer-neurons conv1=2 --layer-neurons '*_conv2=2'`): a longer train "
+        "costs less, where it may be.",
     ]
 
 
@@ -68,8 +69,9 @@ def render_peers(peers: dict) -> list[str]:
     return [
         *lines,
         "",
-        f"{peers['data']}, seed {peers['seed']}; ours integers of {peers['weight_bits']} bits, theirs floats, the best "
-        "of four converters at each T. All methods: [what they reach](docs/reference/methods.md).",
+        f"{peers['data']}, seed {peers['seed']}; ours integers of {peers['weight_bits']} bits and pixels of eight, "
+        "theirs floats, the best of four converters at each T. All methods: [what they "
+        "reach](docs/reference/methods.md).",
     ]
 
 
@@ -129,7 +131,8 @@ def render_deep(deep: dict) -> list[str]:
     wide = ", ".join(f"{row['accuracy_snn']:.2%} at T={row['timesteps']}" for row in plain if row["weight_bits"] == 8)
     lines += [
         "",
-        f"With 8-bit weights {wide}. Accuracy: {deep['data']}. "
+        f"With 8-bit weights {wide}. Accuracy: {deep['data']}, all eight bits of the pixels "
+        "(`--input-timesteps 8`; else they are cut to T bits, which loses more). "
         f"Of every spike and potential of the images in gates {differ} integers differ from "
         "the golden model.",
     ]
