@@ -50,7 +50,7 @@ def test_gates_of_a_method_equal_its_golden_model(name: str, tmp_path: Path, rng
         )  # fmt: skip
     digits = load("digits", "train").x
     network = convert(model, digits[:100], method=name.split()[0], timesteps=steps, weight_bits=4, options=options)
-    made = Design.load(generate(network, tmp_path / "build", lanes=4).folder)
+    made = Design.load(generate(network, tmp_path / "build", lanes=4, cores=1).folder)
     x = digits[100:104]
     want = expected(made, x)
     with Model(made, compile_library(made, level="-O0")) as gates:

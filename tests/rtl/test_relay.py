@@ -49,6 +49,9 @@ def branched(net: Net, x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d((net.b(a := net.a(x).relu()) + a).relu(), 2)
 
 
+OTHER_WAY_ROUND = [(added, 1, None), (concatenated, 1, 1), (pooled, 1, None), (branched, 2, 1)]
+
+
 def converted(body: Body, code: str, neurons: int = 1) -> tuple[Network, np.ndarray]:
     """The network of a model whose normalisation makes the border differ, and samples."""
     x = np.random.default_rng(5).integers(0, 256, (40, 2, 6, 6), dtype=np.uint8)
@@ -59,8 +62,11 @@ def converted(body: Body, code: str, neurons: int = 1) -> tuple[Network, np.ndar
     return convert(model, x, **settings, std=0.3, name="relayed"), x
 
 
-@pytest.mark.parametrize("cores", [1, None])
-@pytest.mark.parametrize(("body", "neurons"), [(added, 1), (concatenated, 1), (pooled, 1), (branched, 2)])
+@pytest.mark.parametrize(
+    ("body", "neurons", "cores"),
+    [(added, 1, 1), (concatenated, 1, None), (pooled, 1, 1), (branched, 2, None)]
+    + [pytest.param(*case, marks=pytest.mark.slow) for case in OTHER_WAY_ROUND],
+)
 def test_gates_run_models_that_hear_their_input_late_twice_or_pooled(
     body: Body, neurons: int, cores: int | None, tmp_path: Path
 ) -> None:
