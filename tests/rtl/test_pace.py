@@ -23,7 +23,10 @@ def network_of(schedule: str) -> Network:
     return made.dense(24, **drive).readout(10, **({"drive": True} if drive else {}))
 
 
-@pytest.mark.parametrize(("schedule", "cores"), [("two-phase", 2), ("synchronous", 1), ("synchronous", 3)])
+@pytest.mark.parametrize(
+    ("schedule", "cores"),
+    [("two-phase", 2), ("synchronous", 1), pytest.param("synchronous", 3, marks=pytest.mark.slow)],
+)
 def test_cycles_are_what_the_plan_says(schedule: str, cores: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (12, 1, 12, 12), dtype=np.uint8) * (rng.random((12, 1, 12, 12)) < 0.5)
