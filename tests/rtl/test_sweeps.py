@@ -64,7 +64,13 @@ Make = Callable[[Network, list[int]], Design]
 
 
 @pytest.mark.parametrize(
-    ("network", "starts"), [(synchronous, [0]), (stepwise, [0]), (stepwise, [0, 1, 3]), (stepwise, [0, 2, 4, 5])]
+    ("network", "starts"),
+    [
+        (synchronous, [0]),
+        (stepwise, [0]),
+        pytest.param(stepwise, [0, 1, 3], marks=pytest.mark.slow),
+        (stepwise, [0, 2, 4, 5]),
+    ],
 )
 def test_gates_that_sweep_equal_the_golden_model(
     network: Callable[[], Network], starts: list[int], design: Make, rng: np.random.Generator
