@@ -30,7 +30,7 @@ _DIES = {
 _IN_BLOCK = {RAM: ((0, "EBR0"), (2, "EBR1"), (4, "EBR2"), (6, "EBR3")),
              MULTIPLIER: ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))}  # fmt: skip
 MOST_HEARD = 64  # a net with more ends, a clock or a reset, says nothing about who belongs together
-_MOVES = 500_000
+MOVES = 500_000  # some ten seconds
 _COOLING = 2000.0  # first temperature over the last
 _REACH = 120  # columns that a move may span at first; fewer and fewer in the second half
 
@@ -46,7 +46,11 @@ def sites(device: str) -> dict[str, list[tuple[int, int, str]]]:
 
 
 def floorplan(
-    cells: Mapping[str, Any], device: str, seed: int, progress: Callable[[str], None] = lambda text: None
+    cells: Mapping[str, Any],
+    device: str,
+    seed: int,
+    progress: Callable[[str], None] = lambda text: None,
+    moves: int = MOVES,
 ) -> dict[str, str]:
     """The bel of every block RAM and multiplier; none at all where there are too many, which nextpnr says better.
 
@@ -54,7 +58,7 @@ def floorplan(
     ----------
     cells : of the top module, as Yosys writes them to JSON.
     device : of `boards.devices.DEVICES`, of family ecp5.
-    seed : of the arrangement.
+    seed, moves : of the arrangement.
     progress : called now and then with a few words.
     """
     available = sites(device)
@@ -63,7 +67,7 @@ def floorplan(
     if not names or any(kinds.count(kind) > len(found) for kind, found in available.items()):
         return {}
     attraction = attractions(cells, names, progress)
-    taken = arrange(attraction, kinds, available, seed, progress)
+    taken = arrange(attraction, kinds, available, seed, progress, moves)
     return {
         name: "X{}/Y{}/{}".format(*available[kind][site]) for name, kind, site in zip(names, kinds, taken, strict=True)
     }
@@ -146,7 +150,7 @@ def arrange(
     available: Mapping[str, list[tuple[int, int, str]]],
     seed: int,
     progress: Callable[[str], None] = lambda text: None,
-    moves: int = _MOVES,
+    moves: int = MOVES,
 ) -> list[int]:
     """The number of the site of each of n cells: least sum of attraction times distance, by simulated annealing.
 
