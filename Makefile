@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 # two workers with one thread each do more than two with all threads each
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadgroup --durations 30 --durations-min 10
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run boards chromium test test-all nightly lint bench bench-conversion docs pages clean
