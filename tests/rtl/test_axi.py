@@ -14,6 +14,8 @@ from spikeloom_hw.build import generate
 from spikeloom_sim.design import Design
 from sweep_networks import synchronous
 
+pytestmark = pytest.mark.xdist_group("axi")  # one worker compiles the designs of all of them
+
 TESTS = (
     "answers_are_exact",
     "one_by_one",

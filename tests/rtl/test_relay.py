@@ -49,7 +49,7 @@ def branched(net: Net, x: torch.Tensor) -> torch.Tensor:
     return F.max_pool2d((net.b(a := net.a(x).relu()) + a).relu(), 2)
 
 
-OTHER_WAY_ROUND = [(added, 1, None), (concatenated, 1, 1), (pooled, 1, None), (branched, 2, 1)]
+OTHER_WAY_ROUND = [(added, 1, None), (concatenated, 1, 1), (pooled, 1, 1), (branched, 2, None)]
 
 
 def converted(body: Body, code: str, neurons: int = 1) -> tuple[Network, np.ndarray]:
@@ -64,7 +64,7 @@ def converted(body: Body, code: str, neurons: int = 1) -> tuple[Network, np.ndar
 
 @pytest.mark.parametrize(
     ("body", "neurons", "cores"),
-    [(added, 1, 1), (concatenated, 1, None), (pooled, 1, 1), (branched, 2, None)]
+    [(added, 1, 1), (concatenated, 1, None), (pooled, 1, None), (branched, 2, 1)]
     + [pytest.param(*case, marks=pytest.mark.slow) for case in OTHER_WAY_ROUND],
 )
 def test_gates_run_models_that_hear_their_input_late_twice_or_pooled(

@@ -219,8 +219,10 @@ def test_more_time_steps_leave_less_error_and_clipping_stays_rare() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 15), (1, 15)])
 def test_sequences_are_analysed_as_the_model_takes_them(shape: tuple[int, int]) -> None:
-    kernel = nn.Conv1d(shape[0], 3, 3)
-    model = seeded(lambda: nn.Sequential(kernel, nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(18, 5)))
+    def make() -> nn.Module:
+        return nn.Sequential(nn.Conv1d(shape[0], 3, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(18, 5))
+
+    model = seeded(make)
     x = pixels(40, *shape)
     found = analyse(model, convert(model, x, timesteps=8, weight_bits=8), x)
     assert [item.name for item in found.layers] == ["input", "conv0", "fc4"]
