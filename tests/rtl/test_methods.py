@@ -39,8 +39,11 @@ def test_there_is_a_case_for_every_method() -> None:
     assert {name.split()[0] for name in CASES} == METHODS.keys()
 
 
+@pytest.mark.parametrize("cores", [1, pytest.param(None, marks=pytest.mark.slow)])  # None: a core for each layer
 @pytest.mark.parametrize("name", CASES)
-def test_gates_of_a_method_equal_its_golden_model(name: str, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_gates_of_a_method_equal_its_golden_model(
+    name: str, cores: int | None, tmp_path: Path, rng: np.random.Generator
+) -> None:
     activation, steps, options = CASES[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -50,7 +53,7 @@ def test_gates_of_a_method_equal_its_golden_model(name: str, tmp_path: Path, rng
         )  # fmt: skip
     digits = load("digits", "train").x
     network = convert(model, digits[:100], method=name.split()[0], timesteps=steps, weight_bits=4, options=options)
-    made = Design.load(generate(network, tmp_path / "build", lanes=4, cores=1).folder)
+    made = Design.load(generate(network, tmp_path / "build", lanes=4, cores=cores).folder)
     x = digits[100:104]
     want = expected(made, x)
     with Model(made, compile_library(made, level="-O0")) as gates:
